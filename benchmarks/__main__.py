@@ -1,0 +1,52 @@
+"""`python -m benchmarks [NAME ...] [--quick]`: measure, and print Markdown."""
+
+import argparse
+import os
+import sys
+
+import torch
+
+from benchmarks.cases import CASES, Terms
+from benchmarks.race import Pace
+from ganforge import machine
+
+BUSY = 0.3  # waiting processes a core, from which on the machine is not ours alone
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(CASES)}; all without a name")
+    parser.add_argument("--quick", action="store_true", help="two short turns instead of five: is everything alive?")
+    parser.add_argument("--threads", type=int, default=min(2, machine.cores()), help="CPU threads of every program")
+    parser.add_argument(
+        "--peers",
+        metavar="PYTHON",
+        default=os.environ.get("GANFORGE_PEERS_PYTHON", sys.executable),
+        help="an interpreter that has keras and tensorflow (GANFORGE_PEERS_PYTHON)",
+    )
+    asked = parser.parse_args()
+    if unknown := [name for name in asked.names if name not in CASES]:
+        parser.error(f"there is no benchmark {unknown[0]!r}: choose among {', '.join(CASES)}")
+    load = os.getloadavg()[0] / machine.cores() if hasattr(os, "getloadavg") else 0.0
+    turns, seconds, warm = (2, 0.3, 1) if asked.quick else (5, 3.0, 3)
+    pace = Pace(turns, seconds, warm, asked.threads, passive=load > BUSY)
+    print(conditions(pace, load), flush=True)
+    for name in asked.names or CASES:
+        for text in CASES[name](Terms(pace, asked.quick, asked.peers)):
+            print(text, flush=True)
+
+
+def conditions(pace: Pace, load: float) -> str:
+    """What the figures depend on: the machine, its load, the length of the runs."""
+    quiet = "quiet"
+    if pace.passive:
+        quiet = f"busy ({load:.1f} processes a core before we began; threads wait asleep): do not quote these figures"
+    return (
+        f"{machine.processor()}, {pace.threads} threads, {torch.backends.cpu.get_cpu_capability()}"
+        f"{' with bf16' if machine.bf16_pays() else ''}, torch {torch.__version__}; the machine is {quiet}.\n"
+        f"Medians of {pace.turns} turns of about {pace.seconds} s (smallest-largest).\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

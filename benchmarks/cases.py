@@ -1,0 +1,175 @@
+"""The benchmarks by name: who takes part, and what is read off the result."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.race import Entry, Pace, Result, race
+from benchmarks.table import spread, table
+from ganforge import machine
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a session of benchmarks is to be like."""
+
+    pace: Pace
+    quick: bool = False
+    peers: str = sys.executable
+    """The interpreter that has the peers' libraries."""
+
+
+Case = Callable[[Terms], Iterator[str]]
+
+CHAPTER = {"model": "dcgan", "preset": "chapter"}
+
+
+def precisions() -> list[str]:
+    """fp32, and bf16 where the processor has it."""
+    return ["fp32", *(["bf16"] if machine.bf16_pays() else [])]
+
+
+def ours(precision: str = "fp32", **settings: Any) -> Entry:
+    """GANForge's engine, without averaged weights, which the usual loops do not have."""
+    return Entry(f"ganforge, {precision}", "ours:game", {"precision": precision, "ema": 0.0, **settings})
+
+
+def usual(paper: str, precision: str = "fp32", **settings: Any) -> Entry:
+    """The usual PyTorch loop."""
+    return Entry(f"usual loop, {precision}", f"usual.{paper}:loop", {"precision": precision, **settings})
+
+
+def chapter(terms: Terms) -> Iterator[str]:
+    """The book chapter's networks against the usual loop and against Keras."""
+    keras = has_keras(terms.peers)
+    for batch in (32,) if terms.quick else (32, 128):
+        entries = [ours(precision, **CHAPTER, batch=batch) for precision in precisions()]
+        entries += [usual("chapter", precision, batch=batch) for precision in precisions()]
+        if keras:
+            entries.append(Entry("Keras 3 on TensorFlow, repaired", KERAS, {"batch": batch}, terms.peers))
+        against = [entry.label for entry in entries if entry.label in ("usual loop, fp32", KERAS_LABEL)]
+        yield rates(f"chapter, 28 x 28 grey, batch {batch}", race(entries, terms.pace), against)
+    if not keras:
+        yield (
+            "Keras and TensorFlow are not here, so they did not take part. In an environment of their own:\n"
+            "`python -m venv peers && peers/bin/pip install keras tensorflow`, then `--peers peers/bin/python`.\n"
+        )
+
+
+KERAS, KERAS_LABEL = "usual.chapter_keras:loop", "Keras 3 on TensorFlow, repaired"
+
+
+def has_keras(python: str) -> bool:
+    """Whether an interpreter finds Keras and TensorFlow."""
+    look = "import importlib.util as u, sys; sys.exit(not (u.find_spec('keras') and u.find_spec('tensorflow')))"
+    return subprocess.run([python, "-c", look], check=False).returncode == 0
+
+
+def dcgan64(terms: Terms) -> Iterator[str]:
+    """The paper's networks at 64 x 64 against the loop of PyTorch's examples."""
+    own = [ours(precision, model="dcgan", preset="paper", batch=16) for precision in precisions()]
+    theirs = [usual("dcgan", precision) for precision in precisions()]
+    yield rates("dcgan64, 64 x 64 colour, batch 16", race([*own, *theirs], terms.pace), ["usual loop, fp32"])
+
+
+def wgan_gp(terms: Terms) -> Iterator[str]:
+    """The `small` preset against the usual one-file loop."""
+    entries = [ours(model="wgan_gp", preset="small"), Entry("usual loop, fp32", "usual.wgan_gp:loop")]
+    yield rates("wgan_gp, 32 x 32 colour, batch 64", race(entries, terms.pace), ["usual loop, fp32"])
+
+
+def cgan(terms: Terms) -> Iterator[str]:
+    """The `small` preset against the usual one-file loop."""
+    own = [ours(precision, model="cgan", preset="small") for precision in precisions()]
+    entries = [*own, *(usual("cgan", precision) for precision in precisions())]
+    yield rates("cgan, 32 x 32 colour, batch 64", race(entries, terms.pace), ["usual loop, fp32"])
+
+
+def loader(terms: Terms) -> Iterator[str]:
+    """The deck alone, and as a share of a chapter round."""
+    rows = []
+    for batch in (32, 128):
+        deck = Entry("deck", "ours:dealing", {**CHAPTER, "batch": batch})
+        results = race([deck, *(ours(p, **CHAPTER, batch=batch) for p in precisions())], terms.pace)
+        dealt = results.pop("deck")
+        for label, result in results.items():
+            images, share = spread(dealt.rates("images")), f"{result.times(dealt):.2%}"
+            rows.append([f"{label}, batch {batch}", images, share])
+    yield table("loader, 28 x 28 grey in memory", ["beside", "deck: images/s", "share of a chapter round"], rows)
+
+
+def startup(terms: Terms) -> Iterator[str]:
+    """Seconds until a command has ended."""
+    commands = {
+        "`ganforge --help`": ["-m", "ganforge", "--help"],
+        "`ganforge list`": ["-m", "ganforge", "list"],
+        "`import torch`": ["-c", "import torch"],
+        "Python alone": ["-c", "pass"],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(terms.pace.turns + 1):
+        for name, command in commands.items():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            seconds[name].append(time.perf_counter() - began)
+    rows = [[name, spread(taken[1:], 2)] for name, taken in seconds.items()]  # the first reads the disk
+    yield table("startup", ["command", "seconds"], rows)
+
+
+def memory(terms: Terms) -> Iterator[str]:
+    """Peak memory of training processes, and how much of it training itself adds."""
+    rows = []
+    for batch in (32, 128):
+        entries = [ours(**CHAPTER, batch=batch), usual("chapter", batch=batch)]
+        for label, result in race(entries, terms.pace).items():
+            ready = result.facts["memory"]
+            row = [f"{label}, batch {batch}", *(f"{x:,.0f}" for x in (ready, result.memory, result.memory - ready))]
+            rows.append(row)
+    yield table("memory, chapter", ["program", "ready: MiB", "peak: MiB", "added: MiB"], rows)
+
+
+def peak(terms: Terms) -> Iterator[str]:
+    """How much of what the machine can do a chapter round makes use of."""
+    rows = []
+    for precision in precisions():
+        best = {f"{what}, {precision}": f"peak:{what}" for what in ("convolution", "product")}
+        entries = [Entry(label, program, {"precision": precision}) for label, program in best.items()]
+        training = [
+            replaced(ours(precision, **CHAPTER, batch=n, count=True), f"chapter {n}, {precision}") for n in (32, 128)
+        ]
+        results = race([*entries, *training], terms.pace)
+        top = max(statistics.median(results[label].rates("flops")) for label in best)
+        for label, result in results.items():
+            rate = [flops / 1e9 for flops in result.rates("flops")]
+            rows.append(
+                [
+                    label,
+                    f"{result.facts['flops'] / 1e9:.2f}",
+                    spread(rate),
+                    f"{statistics.median(rate) * 1e9 / top:.2f}",
+                ]
+            )
+    yield table("peak", ["program", "GFLOP a round", "GFLOP/s", "of the best"], rows)
+
+
+def replaced(entry: Entry, label: str) -> Entry:
+    """The same program by another label."""
+    return Entry(label, entry.program, entry.settings, entry.python)
+
+
+def rates(title: str, results: Mapping[str, Result], against: Sequence[str]) -> str:
+    """Images a second, and how many times the programs named in `against`."""
+    rows = [
+        [label, spread(result.rates("images")), *(f"{result.times(results[other]):.2f}" for other in against)]
+        for label, result in results.items()
+    ]
+    return table(title, ["program", "images/s", *(f"x {other.partition(',')[0]}" for other in against)], rows)
+
+
+CASES: dict[str, Case] = {
+    case.__name__: case for case in (chapter, dcgan64, wgan_gp, cgan, loader, startup, memory, peak)
+}

@@ -1,0 +1,92 @@
+"""Draws the documentation's pictures and writes its model pages, from the code and from runs of it.
+
+    python docs/draw.py                    pages of all models, from their files
+    python docs/draw.py demo dcgan wgan    first train these, and draw their pictures anew (minutes each)
+
+`demo` is `make demo`; a model's name trains what RUNS says.  Fashion-MNIST is looked for under GANFORGE_DATA.
+"""
+
+import inspect
+import shutil
+import sys
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageSequence
+
+import ganforge
+from ganforge.catalogue import Model, find, names
+from ganforge.images import grid, to_uint8, write
+
+HERE = Path(__file__).parent
+PICTURES, PAGES = HERE / "pictures", HERE / "models"
+RUNS: dict[str, dict[str, Any]] = {
+    "dcgan": {"data": "fashion-mnist", "preset": "paper", "size": (32,), "batch": 64, "epochs": 10},
+    "dcgan-chapter": {"data": "fashion-mnist", "preset": "chapter", "epochs": 10},
+}
+"""How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it."""
+
+
+def draw(name: str) -> None:
+    """Train and keep the pictures of one run."""
+    model = name.partition("-")[0]
+    with tempfile.TemporaryDirectory() as out:
+        if name == "demo":
+            run = ganforge.train("dcgan", outdir=out)
+            shutil.copy(run.path / "losses.png", PICTURES / "demo-losses.png")
+            shrink(run.path / "samples" / "training.gif", PICTURES / "demo.gif")
+        else:
+            run = ganforge.train(model, outdir=out, **{"data": "fashion-mnist", **RUNS.get(name, {})})
+        picture = grid(to_uint8(run.sample(64)), columns=16 if name != "demo" else 8)
+        write(PICTURES / ("demo-grid.png" if name == "demo" else f"{name}.png"), picture.repeat(2, 0).repeat(2, 1))
+
+
+def shrink(film: Path, target: Path) -> None:
+    """Every other frame of an animation at half its side and in few colours: what a web page wants."""
+    with Image.open(film) as frames:
+        kept = [frame.convert("RGB") for k, frame in enumerate(ImageSequence.Iterator(frames)) if k % 2]
+    half = (kept[0].width // 2, kept[0].height // 2)
+    small = [frame.resize(half, Image.Resampling.BOX).quantize(48, dither=Image.Dither.NONE) for frame in kept]
+    pace = [300] * (len(small) - 1) + [2500]
+    small[0].save(target, save_all=True, append_images=small[1:], duration=pace, loop=0, optimize=True)
+
+
+def page(model: Model) -> str:
+    """The page of a model: its docstring, its settings with what they mean, its pictures."""
+    head, _, rest = model.about.partition("\n")
+    lines = [f"# {head.partition(':')[0]}", "", f"*{head.partition(':')[2].strip().rstrip('.')}.*", ""]
+    for paragraph in rest.strip().split("\n\n"):
+        formula = paragraph.startswith("    ")
+        lines += ["```", inspect.cleandoc(paragraph), "```", ""] if formula else [paragraph, ""]
+    for picture in sorted(PICTURES.glob(f"{model.name}*.png")):
+        lines += [f"![{picture.stem}](../pictures/{picture.name})", ""]
+    lines += ["## Settings", "", "| `--config.` | " + " | ".join(model.presets) + " | meaning |"]
+    lines += ["|---|" + "---|" * (len(model.presets) + 1)]
+    meanings = documented(model.game.Config)
+    for setting in fields(model.game.Config):
+        values = " | ".join(str(getattr(p.config, setting.name)) for p in model.presets.values())
+        lines.append(f"| `{setting.name}` | {values} | {meanings.get(setting.name, '')} |")
+    lines += ["", f"The file: [src/ganforge/models/{model.name}.py](../../src/ganforge/models/{model.name}.py)", ""]
+    return "\n".join(lines)
+
+
+def documented(config: type) -> dict[str, str]:
+    """{field: the string below it} of a Config."""
+    found, last = {}, ""
+    for line in inspect.getsource(config).splitlines():
+        text = line.strip()
+        if text.startswith('"""') and last:
+            found[last], last = text.strip('"').strip(), ""
+        elif ":" in text and text.partition(":")[0].isidentifier():
+            last = text.partition(":")[0]
+    return found
+
+
+if __name__ == "__main__":
+    PAGES.mkdir(exist_ok=True)
+    for wanted in sys.argv[1:]:
+        draw(wanted)
+    for name in names():
+        (PAGES / f"{name}.md").write_text(page(find(name)), encoding="utf-8")

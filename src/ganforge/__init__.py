@@ -1,0 +1,55 @@
+"""GANForge: every GAN of the literature, one paper one file, one engine for all.
+
+    run = ganforge.train("dcgan", data="fashion-mnist", steps=5000)
+    images = run.sample(64, seed=0)
+
+Every command is one function of the same name: train, resume, sample, interpolate, traverse, list, show, env;
+the verb `data` is `examine`; `load` opens a run, `find` a model.  Nothing heavy is imported before it is used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ganforge.api import Trained as Trained
+    from ganforge.api import env as env
+    from ganforge.api import examine as examine
+    from ganforge.api import find as find
+    from ganforge.api import interpolate as interpolate
+    from ganforge.api import list as list
+    from ganforge.api import load as load
+    from ganforge.api import plan as plan
+    from ganforge.api import resume as resume
+    from ganforge.api import sample as sample
+    from ganforge.api import show as show
+    from ganforge.api import train as train
+    from ganforge.api import traverse as traverse
+
+__all__ = [
+    "Trained",
+    "env",
+    "examine",
+    "find",
+    "interpolate",
+    "list",
+    "load",
+    "plan",
+    "resume",
+    "sample",
+    "show",
+    "train",
+    "traverse",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ganforge' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module("ganforge.api"), name)
+
+
+def __dir__() -> Any:
+    return sorted([*globals(), *__all__])

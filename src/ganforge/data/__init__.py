@@ -1,0 +1,1 @@
+"""From files, archives and the embedded world to batches."""

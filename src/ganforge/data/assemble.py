@@ -1,0 +1,61 @@
+"""From pictures that were found to a data set: what every reader of files ends with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ganforge.batches import Facts
+from ganforge.data.cache import decoded, fingerprint
+from ganforge.data.dataset import DataSet
+from ganforge.data.decode import Picture, Wanted, decode
+from ganforge.errors import DataError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known about each picture before any is decoded."""
+
+    column: np.ndarray | None = None
+    """int64 (N,) counting into `names`, or float32 (N, K) with one of `attributes` a column."""
+    names: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pictures that were found, before any is decoded."""
+
+    where: str
+    layout: str
+    """What was recognised, in a person's words."""
+    source: object
+    """Differs wherever the pictures do: names and marks of files."""
+    pictures: Sequence[Picture]
+    labels: Labels = Labels()
+    notes: tuple[str, ...] = ()
+    splits: Mapping[str, int] = field(default_factory=dict)
+    """{split: its pictures}, the one that was taken included."""
+    trouble: DataError | None = None
+    """What is wrong with the labels, where they cannot be used."""
+
+
+def assemble(found: Found, wanted: Wanted) -> DataSet:
+    """The data set of the pictures, out of the cache if they were decoded before.
+
+    Raises:
+        DataError: the labels make no sense, or the pictures make no data set (see decode.py).
+    """
+    if found.trouble:
+        raise found.trouble
+    key = fingerprint(found.source, wanted.size, wanted.channels, wanted.crop)
+    made = decoded(key, lambda: decode(found.where, found.pictures, wanted))
+    _, height, width, channels = made.images.shape
+    if wanted.size:
+        height, width = wanted.size
+    columns, labels = {"images": made.images}, found.labels
+    if labels.column is not None:
+        columns["condition"] = labels.column[list(made.story.kept)]
+        key = fingerprint(key, labels.names, labels.attributes, labels.column.tobytes().hex())
+    facts = Facts(channels, height, width, labels.names, labels.attributes)
+    return DataSet(found.where, facts, columns, key, (*found.notes, *made.story.notes))

@@ -1,0 +1,130 @@
+"""The contract between a paper and the engine.
+
+A GAN is a game.  A paper's file holds one final class, a `Game`, whose `play()` is the paper's
+Algorithm 1 as a Python generator: it yields who moves and what they minimise.
+
+    discriminator:  --deal--> terms --yield--> step
+    generator:      --------> terms --yield--> step
+
+The engine does the rest: precision, device, backward, averaging of gradients, optimiser steps,
+averaged weights, checkpoints, logs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganforge.batches import Batch, Facts
+from ganforge.draw import Draw, RowDraw
+
+C = TypeVar("C")  # the game's Config: a frozen dataclass
+B = TypeVar("B", bound=Batch)  # what one batch of its data holds
+
+
+class Move:
+    """`player` descends the sum of `terms`, each a scalar, logged as `player/term`.
+
+    A detached term adds nothing to the gradient: it is only logged.  The mean verdicts of the
+    judges are reported under the names `says_real` and `says_fake`.
+    """
+
+    steps = True
+
+    def __init__(self, player: str, /, **terms: Tensor) -> None:
+        self.player, self.terms = player, terms
+
+
+class Hold(Move):
+    """The same, but the gradient waits for the player's next move, which may be a bare `Move(player)`."""
+
+    steps = False
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where in the run a round stands."""
+
+    step: int = 0
+    """Rounds played before this one."""
+    seen: int = 0
+    """Images dealt before this round."""
+    epoch: int = 0
+    """Passes through the data completed."""
+    progress: float = 0.0
+    """Share of the run that is behind us, in [0, 1)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Marks a Config field as naming a pretrained run: `encoder: Annotated[str, Part("cyclegan")] = ""`.
+
+    The game's constructor receives the trained game under the field's name.
+    """
+
+    model: str
+    """The model that makes such a part: an error about a missing one names its command."""
+
+
+class Game(nn.Module, ABC, Generic[C, B]):
+    """A game that the engine can play.  A subclass is final: never subclass one.
+
+    `class DCGAN(Game[Config, Images])` says what can be configured and what data it eats;
+    tools read the two back as `DCGAN.Config` and `DCGAN.Deal`.
+    """
+
+    Config: ClassVar[type[Any]]
+    Deal: ClassVar[type[Batch]]
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    """Networks that the capabilities use; a run may keep running averages of their weights."""
+    ema: ClassVar[float] = 0.0
+    """The paper's half-life, in images, of those averages; 0 where the paper has none."""
+    judges: ClassVar[tuple[str, ...]] = ()
+    """Networks that judge pictures: a run may put differentiable augmentation in front of them."""
+    verdicts: ClassVar[Literal["logits", "scores"]] = "logits"
+    """What judges say: logits of a probability, or scores without a scale (a critic's)."""
+    penalised: ClassVar[tuple[str, ...]] = ()
+    """Networks that are differentiated twice: never compiled."""
+    draw: Draw
+
+    def __init_subclass__(cls) -> None:
+        cls.Config, cls.Deal = get_args(cls.__orig_bases__[0])  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __init__(self, config: C, facts: Facts) -> None:
+        """Networks are built here from `config` and `facts`, and nothing else happens."""
+        super().__init__()
+        self.config, self.facts = config, facts
+        self.draw = RowDraw(0)
+
+    @abstractmethod
+    def players(self) -> dict[str, Optimizer]:
+        """Who plays.  A player is its optimiser: the parameters in it are the ones it moves."""
+
+    @abstractmethod
+    def play(self, deal: Iterator[B], now: Clock) -> Iterator[Move]:
+        """One round: take batches with `next(deal)`, yield moves in order.
+
+        Which moves come depends on `now` alone, never on the data.  Never yield inside
+        `no_grad()` or `autocast()`.
+        """
+
+    def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
+        """Set learning rates or betas in the players' groups before a round."""
+
+    def after(self, player: str) -> None:
+        """Called without gradients after `player` has stepped, for instance to clip a critic's weights.
+
+        It may change parameters, not buffers: those belong to one share of the batch until the round is over.
+        """
+
+    def kind(self, now: Clock) -> str | None:
+        """The shape of this round, for capturing it in a CUDA graph; None: never captured."""
+        return None
+
+
+def parameters_of(optimiser: Optimizer) -> Sequence[Tensor]:
+    """Every parameter that `optimiser` moves, in its own order."""
+    return [p for group in optimiser.param_groups for p in group["params"]]

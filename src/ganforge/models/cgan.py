@@ -1,0 +1,215 @@
+"""cgan: forger and detective both know what the picture shall show.
+
+Mirza, Osindero, 2014.  https://arxiv.org/abs/1411.1784
+Miyato, Koyama, 2018 (the projection).  https://arxiv.org/abs/1802.05637
+
+    min_G max_D V(D, G) = E_x[log D(x|y)] + E_z[log(1 - D(G(z|y)|y))]                     (equation 2)
+
+The condition y is a class, handed over as one-hot, or a vector of attributes, which may be continuous: what
+the data has.  The generator reads it beside its noise.  The discriminator reads it beside the picture, or, by
+`discriminator="projection"`, adds to its verdict how well the picture's features agree with the condition:
+
+    f(x, y) = y' V phi(x) + psi(phi(x))                        (equation 3 of the 2018 paper)
+
+Departures: 1. convolutional networks by default, since the paper's perceptrons were made for digits; 2. pictures
+are in [-1, 1] and G descends -log D(G(z|y)|y); 3. the projection is a choice of architecture alone: without
+spectral norm and hinge loss; 4. `paper` keeps momentum and learning rate fixed, where the paper let both drift.
+
+Train it small: `ganforge train cgan`, then `ganforge sample RUN --label star`: every picture shows what was
+asked for.  On Fashion-MNIST that holds for nearly all classes after 1,500 rounds.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
+
+from ganforge.batches import Facts, Labelled
+from ganforge.capabilities import Label
+from ganforge.errors import ModelError
+from ganforge.game import Clock, Game, Move
+from ganforge.nn.losses import fake_loss, real_loss
+from ganforge.nn.maxout import Maxout
+from ganforge.nn.sizes import halved
+from ganforge.nn.strided import StridedFeatures, StridedGenerator
+from ganforge.run import Preset, Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """Section 4.1 of the paper; DCGAN's numbers for the convolutional pair."""
+
+    latent: int = 100
+    """Length of z."""
+    width: int = 64
+    """Channels of the layer next to the picture, doubled at every halving."""
+    networks: Literal["strided", "perceptrons"] = "strided"
+    """DCGAN's pair, or the paper's perceptrons."""
+    discriminator: Literal["concatenate", "projection"] = "concatenate"
+    """How the strided discriminator reads the condition: as one more channel of the picture, or by projection."""
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """Adam, or the paper's momentum method."""
+    lr: float = 2e-4
+    """Learning rate; 0.1 in the paper, for sgd."""
+    momentum: float = 0.5
+    """Momentum, or Adam's beta1."""
+
+
+class Generator(nn.Module):
+    """z (N, latent), condition (N, K) -> images (N, C, H, W) in [-1, 1]."""
+
+    def __init__(self, latent: int, k: int, width: int, channels: int, base: tuple[int, int], doublings: int) -> None:
+        super().__init__()
+        self.body = StridedGenerator(latent + k, width, channels, base, doublings)
+
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        return self.body(torch.cat([z, condition], 1))
+
+
+class Discriminator(nn.Module):
+    """images (N, C, H, W), condition (N, K) -> logits (N,): the condition becomes a channel of the picture."""
+
+    def __init__(self, k: int, width: int, facts: Facts, base: tuple[int, int], halvings: int) -> None:
+        super().__init__()
+        self.plane = nn.Sequential(
+            nn.Linear(k, facts.height * facts.width), nn.Unflatten(1, (1, facts.height, facts.width))
+        )
+        self.body = StridedFeatures(width, facts.channels + 1, halvings)
+        self.verdict = nn.Sequential(nn.Conv2d(self.body.features, 1, base, bias=False), nn.Flatten(0))
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        return self.verdict(self.body(torch.cat([images, self.plane(condition)], 1)))
+
+
+class Projection(nn.Module):
+    """images (N, C, H, W), condition (N, K) -> logits (N,): equation 3 of the 2018 paper."""
+
+    def __init__(self, k: int, width: int, channels: int, halvings: int) -> None:
+        super().__init__()
+        self.body = StridedFeatures(width, channels, halvings)
+        self.psi = nn.Linear(self.body.features, 1)
+        self.v = nn.Linear(k, self.body.features, bias=False)
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        phi = self.body(images).sum((2, 3))
+        return self.psi(phi).squeeze(1) + (self.v(condition) * phi).sum(1)
+
+
+class PerceptronGenerator(nn.Module):
+    """z (N, latent), condition (N, K) -> images (N, C, H, W) in [-1, 1] (section 4.1)."""
+
+    def __init__(self, latent: int, k: int, picture: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, height, side = picture
+        self.of_z = nn.Sequential(nn.Linear(latent, 200), nn.ReLU(), nn.Dropout())
+        self.of_condition = nn.Sequential(nn.Linear(k, 1000), nn.ReLU(), nn.Dropout())
+        self.both = nn.Sequential(
+            nn.Linear(1200, 1200),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(1200, channels * height * side),
+            nn.Tanh(),
+            nn.Unflatten(1, picture),
+        )
+
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        return self.both(torch.cat([self.of_z(z), self.of_condition(condition)], 1))
+
+
+class PerceptronDiscriminator(nn.Module):
+    """images (N, C, H, W), condition (N, K) -> logits (N,) (section 4.1)."""
+
+    def __init__(self, k: int, picture: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, height, side = picture
+        self.of_images = nn.Sequential(nn.Flatten(), Maxout(channels * height * side, 240, 5), nn.Dropout())
+        self.of_condition = nn.Sequential(Maxout(k, 50, 5), nn.Dropout())
+        self.both = nn.Sequential(Maxout(290, 240, 4), nn.Dropout(), nn.Linear(240, 1), nn.Flatten(0))
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        return self.both(torch.cat([self.of_images(images), self.of_condition(condition)], 1))
+
+
+class CGAN(Game[Config, Labelled]):
+    """Goodfellow's game about one condition at a time."""
+
+    judges = ("discriminator",)
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        """Raises ModelError for data without classes and attributes, and for sides that halving does not reach."""
+        super().__init__(config, facts)
+        c, channels = config, facts.channels
+        self.k = len(facts.attributes or facts.labels)
+        if not self.k:
+            raise ModelError("cgan needs data with classes (one folder a class) or with attributes; this has neither.")
+        if c.networks == "perceptrons":
+            picture = (channels, facts.height, facts.width)
+            self.generator = PerceptronGenerator(c.latent, self.k, picture)
+            self.discriminator = PerceptronDiscriminator(self.k, picture)
+            return
+        base, halvings = halved(facts.height, facts.width)
+        self.generator = Generator(c.latent, self.k, c.width, channels, base, halvings)
+        if c.discriminator == "projection":
+            self.discriminator = Projection(self.k, c.width, channels, halvings)
+        else:
+            self.discriminator = Discriminator(self.k, c.width, facts, base, halvings)
+
+    def players(self) -> dict[str, Optimizer]:
+        def optimiser(net: nn.Module) -> Optimizer:
+            c = self.config
+            if c.optimiser == "adam":
+                return Adam(net.parameters(), c.lr, (c.momentum, 0.999))
+            return SGD(net.parameters(), c.lr, c.momentum)
+
+        return {"discriminator": optimiser(self.discriminator), "generator": optimiser(self.generator)}
+
+    def play(self, deal: Iterator[Labelled], now: Clock) -> Iterator[Move]:
+        batch = next(deal)
+        y = self.vector(batch.condition)
+        fake = self.generator(self.noise(len(batch)), y)
+
+        on_real, on_fake = self.discriminator(batch.images, y), self.discriminator(fake.detach(), y)
+        yield Move(
+            "discriminator",
+            real=real_loss(on_real),  # equation 2, the ascent of D
+            fake=fake_loss(on_fake),
+            says_real=on_real.detach().mean(),
+            says_fake=on_fake.detach().mean(),
+        )
+        yield Move("generator", fool=real_loss(self.discriminator(fake, y)))
+
+    def vector(self, condition: Tensor) -> Tensor:
+        """The condition as networks read it, float (N, K): one-hot for classes (N,)."""
+        return condition.float() if condition.ndim == 2 else F.one_hot(condition, self.k).float()
+
+    def noise(self, n: int) -> Tensor:
+        """Latents z (n, latent)."""
+        return self.draw.normal(n, self.config.latent)
+
+    def generate(self, noise: Tensor, label: Label = None) -> Tensor:
+        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent), showing what `label` says.
+
+        None: every picture a class at random, or each attribute present or absent.
+        """
+        if label is None:
+            n, attributes = len(noise), bool(self.facts.attributes)
+            label = self.draw.uniform(n, self.k).round() if attributes else self.draw.choice(n, self.k)
+        return self.generator(noise, self.vector(label))
+
+    def sample(self, n: int, label: Label = None) -> Tensor:
+        """`n` pictures of what `label` says."""
+        return self.generate(self.noise(n), label)
+
+
+presets = {
+    "tiny": Preset(Config(latent=8, width=4), Run(steps=6, batch=8, size=(16,), log_every=2, ema=100.0)),
+    "small": Preset(Config(latent=64, width=32), Run(steps=2_500, batch=64, size=(32,), ema=5_000.0)),
+    "paper": Preset(
+        Config(networks="perceptrons", optimiser="sgd", lr=0.1),
+        Run(steps=300_000, batch=100, size=(28,), channels=1, save_every=10_000),
+    ),
+}

@@ -1,0 +1,212 @@
+"""wgan: a critic that measures how far apart two distributions are.
+
+Arjovsky, Chintala, Bottou, 2017.  https://arxiv.org/abs/1701.07875
+
+    W(real, fake) = max over 1-Lipschitz f of  E_x[f(x)] - E_z[f(G(z))]                 (equation 2)
+
+The critic f climbs this difference, which stands in the log as `critic/distance`, up to a factor that its
+Lipschitz constant sets.  It need not be held back: the better the critic, the better the slope that the
+generator follows, so it makes five moves to the generator's one.  What keeps f from growing without end is
+crude: every weight is cut back into [-limit, limit].
+
+Departures: 1. the many critic moves at the start and in every 500th round, batch normalisation in the
+critic, the optional layers and the multi-layer perceptrons are those of the authors' code; 2. a perceptron's
+pictures, which it leaves unbounded, are cut to [-1, 1] when they are shown, not when they are judged;
+3. `small` and `tiny` give the critic fewer moves at the start.
+
+Train it small: `ganforge train wgan`.  Expect a distance that rises while the critic settles and falls
+afterwards as the pictures improve.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer, RMSprop
+
+from ganforge.batches import Facts, Images
+from ganforge.game import Clock, Game, Move
+from ganforge.nn.initialise import normal_weights
+from ganforge.nn.perceptrons import PerceptronCritic, PerceptronGenerator
+from ganforge.nn.sizes import halved
+from ganforge.run import Preset, Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """Algorithm 1, and the authors' code."""
+
+    latent: int = 100
+    """Length of z."""
+    width: int = 64
+    """Channels of the layer next to the picture, doubled at every halving; units of a perceptron's layers."""
+    networks: Literal["strided", "perceptrons"] = "strided"
+    """DCGAN's pair, or four linear layers each (section 4.3)."""
+    extra_layers: int = 0
+    """3 x 3 convolutions at the widest resolution of both networks."""
+    generator_norm: bool = True
+    """Batch normalisation in the generator; section 4.3 shows that the game goes on without."""
+    critic_norm: bool = True
+    """Batch normalisation in the critic."""
+    clip: Literal["after", "before"] = "after"
+    """When weights are cut: after a critic's step (algorithm 1), or before its next move (the authors' code)."""
+    limit: float = 0.01
+    """c of algorithm 1: the largest weight of the critic, of its norms and biases too."""
+    critic_moves: int = 5
+    """n_critic of algorithm 1."""
+    thorough_moves: int = 100
+    """Critic moves in the first `thorough_start` rounds and in every `thorough_every`-th."""
+    thorough_start: int = 25
+    thorough_every: int = 500
+    optimiser: Literal["rmsprop", "adam"] = "rmsprop"
+    """The paper's, which found momentum to harm the critic (section 4.2), or Adam."""
+    lr: float = 5e-5
+    """alpha of algorithm 1."""
+    beta1: float = 0.5
+    """Adam's first momentum."""
+
+
+class Generator(nn.Sequential):
+    """z (N, latent) -> images (N, C, H, W) in [-1, 1], from `base` (h, w) by `doublings`."""
+
+    def __init__(
+        self,
+        latent: int,
+        width: int,
+        channels: int,
+        base: tuple[int, int],
+        doublings: int,
+        extra_layers: int = 0,
+        norm: bool = True,
+    ) -> None:
+        def onwards(width: int) -> list[nn.Module]:
+            return [nn.BatchNorm2d(width), nn.ReLU()] if norm else [nn.ReLU()]
+
+        widths = [width * 2**i for i in reversed(range(doublings))]
+        layers = [nn.Unflatten(1, (latent, 1, 1)), nn.ConvTranspose2d(latent, widths[0], base, bias=False)]
+        layers += onwards(widths[0])
+        for a, b in pairwise(widths):
+            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), *onwards(b)]
+        for _ in range(extra_layers):
+            layers += [nn.Conv2d(width, width, 3, 1, 1, bias=False), *onwards(width)]
+        super().__init__(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False), nn.Tanh())
+        self.apply(normal_weights)
+
+
+class Critic(nn.Sequential):
+    """images (N, C, H, W) -> scores (N,), higher for real."""
+
+    def __init__(
+        self,
+        width: int,
+        channels: int,
+        base: tuple[int, int],
+        halvings: int,
+        extra_layers: int = 0,
+        norm: bool = True,
+    ) -> None:
+        def onwards(width: int) -> list[nn.Module]:
+            return [nn.BatchNorm2d(width), nn.LeakyReLU(0.2)] if norm else [nn.LeakyReLU(0.2)]
+
+        widths = [width * 2**i for i in range(halvings)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for _ in range(extra_layers):
+            layers += [nn.Conv2d(width, width, 3, 1, 1, bias=False), *onwards(width)]
+        for a, b in pairwise(widths):
+            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=False), *onwards(b)]
+        super().__init__(*layers, nn.Conv2d(widths[-1], 1, base, bias=False), nn.Flatten(0))
+        self.apply(normal_weights)
+
+
+class WGAN(Game[Config, Images]):
+    """The critic estimates the Wasserstein distance, the generator shortens it."""
+
+    judges = ("critic",)
+    verdicts = "scores"
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        """Raises ModelError, naming the sizes it can make, for sides that halving does not reach."""
+        super().__init__(config, facts)
+        c, channels = config, facts.channels
+        if c.networks == "perceptrons":
+            picture = (channels, facts.height, facts.width)
+            self.generator = PerceptronGenerator(c.latent, c.width, picture)
+            self.critic = PerceptronCritic(c.width, picture)
+        else:
+            base, halvings = halved(facts.height, facts.width)
+            self.generator = Generator(c.latent, c.width, channels, base, halvings, c.extra_layers, c.generator_norm)
+            self.critic = Critic(c.width, channels, base, halvings, c.extra_layers, c.critic_norm)
+
+    def players(self) -> dict[str, Optimizer]:
+        def optimiser(net: nn.Module) -> Optimizer:
+            c = self.config
+            if c.optimiser == "adam":
+                return Adam(net.parameters(), c.lr, (c.beta1, 0.999))
+            return RMSprop(net.parameters(), c.lr)
+
+        return {"critic": optimiser(self.critic), "generator": optimiser(self.generator)}
+
+    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
+        n = 0
+        for _ in range(self.critic_moves(now)):
+            if self.config.clip == "before":
+                self.cut_weights()
+            real = next(deal).images
+            n = len(real)
+            on_real = self.critic(real).mean()
+            with torch.no_grad():  # the generator's norms see the batch all the same
+                fake = self.generator(self.noise(n))
+            on_fake = self.critic(fake).mean()
+            yield Move(
+                "critic",
+                real=-on_real,  # algorithm 1, lines 5 and 6, as a descent
+                fake=on_fake,
+                distance=(on_real - on_fake).detach(),  # equation 2
+                says_real=on_real.detach(),
+                says_fake=on_fake.detach(),
+            )
+        yield Move("generator", fool=-self.critic(self.generator(self.noise(n))).mean())  # algorithm 1, line 10
+
+    def after(self, player: str) -> None:
+        if player == "critic" and self.config.clip == "after":
+            self.cut_weights()  # algorithm 1, line 7
+
+    @torch.no_grad()
+    def cut_weights(self) -> None:
+        """Cut every weight of the critic back into [-limit, limit]."""
+        for weight in self.critic.parameters():
+            weight.clamp_(-self.config.limit, self.config.limit)
+
+    def critic_moves(self, now: Clock) -> int:
+        """How many moves the critic makes in this round."""
+        c = self.config
+        thorough = now.step < c.thorough_start or now.step % c.thorough_every == 0
+        return c.thorough_moves if thorough else c.critic_moves
+
+    def noise(self, n: int) -> Tensor:
+        """Latents z (n, latent)."""
+        return self.draw.normal(n, self.config.latent)
+
+    def generate(self, noise: Tensor) -> Tensor:
+        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
+        return self.generator(noise).clamp(-1, 1)
+
+    def sample(self, n: int) -> Tensor:
+        """`n` pictures."""
+        return self.generate(self.noise(n))
+
+
+presets = {
+    "tiny": Preset(
+        Config(latent=8, width=4, critic_moves=2, thorough_moves=3, thorough_start=1, thorough_every=4),
+        Run(steps=6, batch=8, size=(16,), log_every=2),
+    ),
+    "small": Preset(
+        Config(latent=64, width=32, lr=2e-4, thorough_moves=20, thorough_start=10),
+        Run(steps=1_000, batch=64, size=(32,), ema=5_000.0, sample_every=200),
+    ),
+    "paper": Preset(Config(), Run(steps=100_000, batch=64, size=(64,), save_every=5_000)),
+}

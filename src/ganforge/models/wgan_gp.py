@@ -1,0 +1,140 @@
+"""wgan_gp: a critic kept to slope one by a penalty instead of by cutting its weights.
+
+Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, 2017.  https://arxiv.org/abs/1704.00028
+
+    L = E[f(G(z))] - E[f(x)] + lambda E[(|grad f(x^)| - 1)^2]                              (equation 3)
+
+The best critic climbs with slope one along the straight lines between fake and real points (proposition 1),
+so that is where its slope is measured: x^ lies at random on a line between a real picture and a fake one.
+The penalty holds for each picture by itself, hence no batch normalisation in the critic (section 4).
+
+Departures: 1. the convolutional pair is DCGAN's with 4 x 4 kernels, one of the many that the paper trains;
+2. a perceptron's pictures, which it leaves unbounded, are cut to [-1, 1] when they are shown, not when they
+are judged; 3. `small` learns faster than the paper and samples from averaged weights.
+
+Train it small: `ganforge train wgan_gp`.  By the paper, the distance in the log leaps up while the critic settles
+and falls from then on as the pictures improve.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from ganforge.batches import Facts, Images
+from ganforge.game import Clock, Game, Move
+from ganforge.nn.perceptrons import PerceptronCritic, PerceptronGenerator
+from ganforge.nn.sizes import halved
+from ganforge.nn.strided import StridedFeatures, StridedGenerator
+from ganforge.run import Preset, Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """Algorithm 1."""
+
+    latent: int = 128
+    """Length of z."""
+    width: int = 64
+    """Channels of the layer next to the picture, doubled at every halving; units of a perceptron's layers."""
+    networks: Literal["strided", "perceptrons"] = "strided"
+    """DCGAN's pair without the critic's norms, or four linear layers each (section 4, for points in the plane)."""
+    penalty: float = 10.0
+    """lambda."""
+    critic_moves: int = 5
+    """n_critic."""
+    lr: float = 1e-4
+    """alpha, of Adam."""
+    beta1: float = 0.0
+    """Adam's first momentum."""
+    beta2: float = 0.9
+    """Adam's second."""
+
+
+class Critic(nn.Sequential):
+    """images (N, C, H, W) -> scores (N,), higher for real."""
+
+    def __init__(self, width: int, channels: int, base: tuple[int, int], halvings: int) -> None:
+        body = StridedFeatures(width, channels, halvings, norm=False)
+        super().__init__(body, nn.Conv2d(body.features, 1, base), nn.Flatten(0))
+
+
+class WGANGP(Game[Config, Images]):
+    """The critic climbs the Wasserstein distance at slope one, the generator shortens it."""
+
+    judges = ("critic",)
+    verdicts = "scores"
+    penalised = ("critic",)
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        """Raises ModelError, naming the sizes it can make, for sides that halving does not reach."""
+        super().__init__(config, facts)
+        c = config
+        if c.networks == "perceptrons":
+            picture = (facts.channels, facts.height, facts.width)
+            self.generator = PerceptronGenerator(c.latent, c.width, picture)
+            self.critic = PerceptronCritic(c.width, picture)
+        else:
+            base, halvings = halved(facts.height, facts.width)
+            self.generator = StridedGenerator(c.latent, c.width, facts.channels, base, halvings)
+            self.critic = Critic(c.width, facts.channels, base, halvings)
+
+    def players(self) -> dict[str, Optimizer]:
+        lr, betas = self.config.lr, (self.config.beta1, self.config.beta2)
+        return {
+            "critic": Adam(self.critic.parameters(), lr, betas),
+            "generator": Adam(self.generator.parameters(), lr, betas),
+        }
+
+    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
+        n = 0
+        for _ in range(self.config.critic_moves):
+            real = next(deal).images
+            n = len(real)
+            with torch.no_grad():  # algorithm 1, lines 4 and 5
+                fake = self.generator(self.noise(n))
+            between = torch.lerp(real, fake.to(real.dtype), self.draw.uniform(n, 1, 1, 1))  # line 6
+            on_real, on_fake = self.critic(real).mean(), self.critic(fake).mean()
+            yield Move(
+                "critic",
+                real=-on_real,  # line 7
+                fake=on_fake,
+                penalty=self.config.penalty * slope_penalty(self.critic, between),
+                distance=(on_real - on_fake).detach(),
+                says_real=on_real.detach(),
+                says_fake=on_fake.detach(),
+            )
+        yield Move("generator", fool=-self.critic(self.generator(self.noise(n))).mean())  # line 12
+
+    def noise(self, n: int) -> Tensor:
+        """Latents z (n, latent)."""
+        return self.draw.normal(n, self.config.latent)
+
+    def generate(self, noise: Tensor) -> Tensor:
+        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
+        return self.generator(noise).clamp(-1, 1)
+
+    def sample(self, n: int) -> Tensor:
+        """`n` pictures."""
+        return self.generate(self.noise(n))
+
+
+def slope_penalty(critic: nn.Module, points: Tensor) -> Tensor:
+    """The mean over `points` (N, C, H, W) of (|grad critic| - 1)^2, a scalar; always in fp32."""
+    with torch.autocast(points.device.type, enabled=False):
+        points = points.detach().float().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+        return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+presets = {
+    "tiny": Preset(Config(latent=8, width=4, critic_moves=2), Run(steps=6, batch=8, size=(16,), log_every=2)),
+    "small": Preset(
+        Config(latent=64, width=16, lr=5e-4),
+        Run(steps=1_500, batch=64, size=(32,), ema=5_000.0, sample_every=250),
+    ),
+    "paper": Preset(Config(), Run(steps=200_000, batch=64, size=(64,), save_every=5_000)),
+}

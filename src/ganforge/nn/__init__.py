@@ -1,0 +1,1 @@
+"""Blocks with a second user."""

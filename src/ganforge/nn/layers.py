@@ -1,0 +1,129 @@
+"""Layers that compute a plain formula in a cheaper way, above all on a CPU.
+
+Each says its formula in its docstring and is held against it in tests/test_layers.py.  Parameters, names
+and initial weights are those of the torch layer it stands for, so that state dicts stay plain.  `...Last`
+are in the order of Keras, whose channels come last.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganforge.errors import ModelError
+
+# Row k: the weights of a 3-wide kernel through which a pixel, written twice by nearest up-sampling, reaches
+# the k-th of its four results.  (A transposed convolution reads its kernel backwards.)
+MEETS = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+
+
+class UpConv2d(nn.Conv2d):
+    """Nearest x2 up-sampling and a 3 x 3 convolution: (N, in, H, W) -> (N, out, 2H, 2W).
+
+    Equals `conv2d(interpolate(x, scale_factor=2), weight, bias, padding=1)`.  Of the nine pixels under the
+    kernel several are copies of one: adding up the weights that meet the same pixel leaves a transposed
+    convolution of stride 2 with 4 weights a result instead of 9.
+    """
+
+    meets: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+        self.register_buffer("meets", torch.kron(MEETS, MEETS).T.contiguous(), persistent=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if multiplies_tiles(input):  # there nine weights in wide products are faster than four in narrow ones
+            return super().forward(F.interpolate(input, scale_factor=2.0))
+        summed = (self.weight.flatten(2) @ self.meets).unflatten(2, (4, 4))
+        return F.conv_transpose2d(input, summed.transpose(0, 1), self.bias, stride=2, padding=1)
+
+
+def multiplies_tiles(input: Tensor) -> bool:
+    """Whether products with `input` run in bf16 on a CPU with matrix units (AMX)."""
+    if input.device.type != "cpu":
+        return False
+    cast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+    return cast == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
+
+
+class ThinConv2d(nn.Conv2d):
+    """A 3 x 3 convolution to one, two or three channels: (N, in, H, W) -> (N, out, H, W).
+
+    Equals `conv2d(x, weight, bias, padding=1)`.  A CPU's convolutions are made for many channels and leave most
+    of their lanes empty here.  Instead one matrix product gives nine maps a channel, what each pixel has to say
+    to its nine neighbours, and `fold` moves the maps into place and adds them up.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type != "cpu":
+            return super().forward(input)
+        says = self.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(9 * self.out_channels, self.in_channels)
+        said = F.linear(input.permute(0, 2, 3, 1), says)  # channels last, so that the gradient is too
+        summed = F.fold(said.flatten(1, 2).transpose(1, 2), input.shape[2:], 3, padding=1)
+        return summed if self.bias is None else summed + self.bias.to(summed.dtype).view(-1, 1, 1)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with the padding that Keras calls "same": (N, in, H, W) -> (N, out, ceil(H / stride), ...).
+
+    Where the border cannot be shared evenly, the larger half lies below and to the right: a 3 x 3 kernel of
+    stride 2 pads an even side at its end only.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        top, bottom, left, right = (
+            part
+            for side in input.shape[2:]
+            for border in [max((-(-side // stride) - 1) * stride + kernel - side, 0)]
+            for part in (border // 2, border - border // 2)
+        )
+        if (top, left) == (bottom, right):
+            return F.conv2d(input, self.weight, self.bias, self.stride, (top, left))
+        # Cheaper than a kernel or a result made larger and cut: the border is a copy, those are arithmetic.
+        return F.conv2d(F.pad(input, (left, right, top, bottom)), self.weight, self.bias, self.stride)
+
+
+class FlattenLast(nn.Module):
+    """(N, C, H, W) -> (N, H * W * C) in the order of Keras's Flatten; no copy where channels lie last in memory."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.permute(0, 2, 3, 1).flatten(1)
+
+
+class UnflattenLast(nn.Module):
+    """(N, H * W * C) -> (N, C, H, W), the way back: Keras's Reshape.  Channels lie last in memory."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.shape = (height, width, channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.unflatten(1, self.shape).permute(0, 3, 1, 2)
+
+
+class Dropout(nn.Dropout):
+    """`nn.Dropout` with masks that cost little on a CPU: in training zero with probability p, else x / (1 - p).
+
+    One 64-bit draw from torch's generator decides eight elements, a byte each, so p must be a multiple of
+    1/256; raises ModelError naming the nearest for others.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__(p)
+        if not (p * 256).is_integer():
+            raise ModelError(f"Dropout draws bytes and cannot drop {p}: the nearest is {round(p * 256) / 256}.")
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or self.p in (0, 1) or input.device.type != "cpu":
+            return super().forward(input)
+        kept = torch.empty_like(input)
+        draws = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        bytes_kept = draws.view(torch.uint8).ge_(round(self.p * 256))
+        kept.copy_(bytes_kept.as_strided(kept.shape, kept.stride())).mul_(1 / (1 - self.p))
+        return input * kept

@@ -1,0 +1,151 @@
+"""Other people's networks: their names, their arguments and their weights, played by ours.
+
+    critic = official.network("wgan", "DCGAN_D", isize=64, nz=100, nc=3, ndf=64, ngpu=1)
+    official.load(critic, official.read("netD_epoch_24.pth"))
+    critic.network                       # ours, with those weights
+
+A system is a file of this folder, found by its name; a class of other people's is an `Adapter` in it.
+"""
+
+import importlib
+import inspect
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ganforge.errors import ModelError, WeightsError
+from ganforge.official._adapter import Adapter
+
+__all__ = ["Adapter", "classes", "load", "network", "read", "systems"]
+
+M = TypeVar("M", bound=nn.Module)
+State = Mapping[str, Tensor]
+
+
+def systems() -> list[str]:
+    """Every system there is.  Imports none of them."""
+    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+
+
+def classes(system: str) -> list[type[Adapter]]:
+    """The classes of a system, in the order of its file.  Raises ModelError, naming what there is."""
+    if system not in systems():
+        raise ModelError(f"There is no official system {system!r}; there are {', '.join(systems())}.")
+    module: ModuleType = importlib.import_module(f"ganforge.official.{system}")
+    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+    return [c for c in own if issubclass(c, Adapter) and not c.__name__.startswith("_")]
+
+
+def network(system: str, class_name: str, *args: Any, file: str | None = None, **kwargs: Any) -> Adapter:
+    """The network that `system` calls `class_name(*args, **kwargs)`: its interface and its keys around our network.
+
+    `file` is the path of the class in the official repository: needed only where two of its files have a class
+    of that name.  Raises ModelError, naming what there is, for an unknown system, class, file or argument.
+    """
+    kind = _chosen(system, class_name, file)
+    try:
+        inspect.signature(kind).bind(*args, **kwargs)
+    except TypeError as error:
+        raise ModelError(
+            f"{system}'s {class_name}{inspect.signature(kind)} was given other arguments: {error}."
+        ) from error
+    return kind(*args, **kwargs)
+
+
+def _chosen(system: str, class_name: str, file: str | None) -> type[Adapter]:
+    named = [c for c in classes(system) if class_name in (c.called or (c.__name__,))]
+    if not named:
+        there = dict.fromkeys(name for c in classes(system) for name in c.called or (c.__name__,))
+        raise ModelError(f"{system} has no class {class_name!r}; it has {', '.join(there)}.")
+    fit = [c for c in named if file is None or not c.file or c.file == file]
+    if len(fit) != 1:
+        there = ", ".join(f"file={c.file!r}" for c in named)
+        raise ModelError(f"{system} has a {class_name} in {len(named)} files: choose {there}.")
+    return fit[0]
+
+
+def load(network: M, state_dict: State) -> M:
+    """Load other people's weights into `network`; returns it.
+
+    The keys must be the official ones, all of them and no others; a leading `module.`, which DataParallel adds, is
+    taken off.  Counters of batches, which torch has kept since 0.4.1 only, may be absent from all norms together.
+    Raises WeightsError, naming keys that are missing or unexpected and shapes that differ; `network` is then as before.
+    """
+    if state_dict and all(key.startswith("module.") for key in state_dict):
+        state_dict = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    own = network.state_dict()
+    counters = {key for key in own if key.endswith(".num_batches_tracked")}
+    needed = set(own) - (set() if counters & set(state_dict) else counters)
+    missing = [key for key in own if key in needed and key not in state_dict]
+    unexpected = [key for key in state_dict if key not in own]
+    shapes = [
+        f"{key} is {_shape(state_dict[key])} where the network has {_shape(own[key])}"
+        for key in own
+        if key in state_dict and state_dict[key].shape != own[key].shape
+    ]
+    wrong = [
+        f"{what}: {_some(items)}"
+        for what, items in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if items
+    ]
+    if wrong:
+        raise WeightsError(
+            f"These weights are not those of this {type(network).__name__}; {'; '.join(wrong)}. "
+            "Check the name of the class and its arguments."
+        )
+    network.load_state_dict({key: state_dict.get(key, own[key]) for key in own})
+    return network
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
+
+
+def _some(items: list[str]) -> str:
+    return ", ".join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")
+
+
+def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file, or of a torch file, which is read without running anything in it.
+
+    `entry` names one state dict of a torch file that holds several.  Raises WeightsError for a file that is missing,
+    damaged, or holds anything but tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}.")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise WeightsError(f"{path} is not a whole safetensors file ({error}).") from error
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # about pickle protocols: read or refused
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} is not a torch file of tensors and plain values; anything else could run code, so it was not "
+            "opened. Whoever trusts it can save its state_dict() alone, best as safetensors."
+        ) from error
+    except Exception as error:  # a damaged file makes the reader fail in a dozen ways
+        raise WeightsError(f"{path} is not a whole torch file ({type(error).__name__} while reading it).") from error
+    return _tensors(held, path, entry)
+
+
+def _tensors(held: Any, path: Path, entry: str | None) -> dict[str, Tensor]:
+    """The state dict in what a torch file holds, which may lie one level down."""
+    inner = held.get(entry) if entry and isinstance(held, Mapping) else held
+    if isinstance(inner, Mapping) and inner and all(isinstance(value, Tensor) for value in inner.values()):
+        return dict(inner)
+    values = held.items() if isinstance(held, Mapping) else ()
+    entries = [str(key) for key, value in values if isinstance(value, Mapping)]
+    hint = f" Its entries are {', '.join(entries)}: name one of them." if entries else ""
+    raise WeightsError(f"{path}{f' under {entry!r}' if entry else ''} holds no plain dictionary of tensors.{hint}")

@@ -1,0 +1,64 @@
+"""The form that every official network takes."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+class Adapter(nn.Module):
+    """Our network in other people's clothes: their arguments, their inputs and outputs, their state dict.
+
+    A subclass bears the official class's name and constructor, and its `forward` is the official one.
+    `state_dict()` gives official keys in the official order, and `load_state_dict()` takes them.
+    """
+
+    called: ClassVar[tuple[str, ...]] = ()
+    """Official names of the class, where they are not its own name alone."""
+    file: ClassVar[str] = ""
+    """The official file, where two of them have a class of that name."""
+    network: nn.Module
+    """Ours."""
+
+    def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
+        """`layers` names layers or single tensors in the official order: {theirs: ours}."""
+        super().__init__()
+        self.network, self.layers = network, dict(layers)
+        self.register_state_dict_post_hook(_speak)
+        self.register_load_state_dict_pre_hook(_listen)
+
+    def keys(self) -> dict[str, str]:
+        """{official key: our key} of every tensor, in the official order."""
+        own = self.network.state_dict(keep_vars=True)
+        return {
+            theirs + key[len(ours) :]: key
+            for theirs, ours in self.layers.items()
+            for key in own
+            if key == ours or key.startswith(f"{ours}.")
+        }
+
+    def to_ours(self, key: str, tensor: Tensor) -> Tensor:
+        """What our network holds where the official one holds `tensor` under `key`."""
+        return tensor
+
+    def to_theirs(self, key: str, tensor: Tensor) -> Tensor:
+        """The inverse of `to_ours`."""
+        return tensor
+
+
+def _speak(adapter: nn.Module, state: dict[str, Any], prefix: str, _metadata: object) -> None:
+    """Rename the tensors that our network has just written."""
+    assert isinstance(adapter, Adapter)
+    renamed = {
+        prefix + theirs: adapter.to_theirs(theirs, state.pop(f"{prefix}network.{ours}"))
+        for theirs, ours in adapter.keys().items()
+    }
+    state.update(renamed)
+
+
+def _listen(adapter: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Rename the tensors that our network is about to read."""
+    assert isinstance(adapter, Adapter)
+    for theirs, ours in adapter.keys().items():
+        if prefix + theirs in state:
+            state[f"{prefix}network.{ours}"] = adapter.to_ours(theirs, state.pop(prefix + theirs))

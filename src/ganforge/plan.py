@@ -1,0 +1,171 @@
+"""A run thought through before its first round: data opened, settings resolved, networks built."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ganforge import machine, parts
+from ganforge.batches import Facts
+from ganforge.catalogue import Model, find
+from ganforge.data.dataset import DataSet
+from ganforge.data.open import open_data
+from ganforge.draw import RoundDraw
+from ganforge.errors import OptionError
+from ganforge.folder import Card, sha256, versions
+from ganforge.game import Clock, Game
+from ganforge.run import Run
+from ganforge.settings import plain, rebuilt
+from ganforge.trained import Trained
+
+Say = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Says nothing: what Python users hear unless they pass something else."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a run that is decided before its first round."""
+
+    model: Model
+    preset: str
+    config: Any
+    run: Run
+    asked: str
+    """The data that was asked for."""
+    data: DataSet
+    game: Game[Any, Any]
+    parts: Mapping[str, Trained]
+
+    def card(self) -> Card:
+        """What the run folder will say."""
+        own = Path(self.model.name)
+        return Card(
+            model=self.model.name,
+            preset=self.preset,
+            config=plain(self.config),
+            run=plain(self.run),
+            facts=plain(self.data.facts),
+            data={"asked": self.asked, "images": len(self.data), "fingerprint": self.data.fingerprint},
+            parts={name: str(part.path) for name, part in self.parts.items()},
+            source=sha256(own) if own.suffix == ".py" else "",
+            versions=versions(),
+        )
+
+
+def plan(
+    model: str,
+    data: str | Path = "shapes",
+    preset: str = "small",
+    *,
+    config: Mapping[str, Any] | Any = None,
+    epochs: float | None = None,
+    kimg: float | None = None,
+    data_home: str | Path | None = None,
+    load: parts.Load,
+    say: Say = silent,
+    **run: Any,
+) -> Plan:
+    """Resolve everything a run needs.  Raises a GANForgeError with one sentence for whatever does not fit."""
+    found = find(model)
+    chosen = found.preset(preset)
+    settings = chosen.config if config is None else config
+    if isinstance(config, Mapping):
+        settings = rebuilt(found.game.Config, {**plain(chosen.config), **config})
+    wanted = checked(rebuilt(Run, {**plain(chosen.run), **run}))
+    opened = opened_data(str(data), wanted, data_home)
+    for note in opened.notes:
+        say(note)
+    steps = length(wanted, "steps" in run, epochs, kimg, len(opened))
+    # What the machine decides is written down, so that a resume has the same: threads change the last digits of sums.
+    wanted = replace(wanted, steps=steps, threads=wanted.threads or torch.get_num_threads(), precision=precise(wanted))
+    opened.need(*found.game.Deal.columns())
+    loaded = parts.resolve(settings, load)
+    game = built(found, settings, opened.facts, wanted.seed, loaded)
+    return Plan(found, preset, settings, wanted, str(data), opened, game, loaded)
+
+
+def checked(run: Run) -> Run:
+    """A Run whose numbers make sense.  Raises OptionError naming the one that does not."""
+    least = {"steps": 0, "batch": 1, "accumulate": 1, "keep": 1, "log_every": 1, "sample_every": 0, "save_every": 0}
+    for name, low in least.items():
+        if getattr(run, name) < low:
+            raise OptionError(f"--{name.replace('_', '-')} cannot be {getattr(run, name)}: the least is {low}.")
+    if len(run.size) > 2 or any(side < 1 for side in run.size):
+        raise OptionError(f"--size {' '.join(map(str, run.size))} is no size: give one side, or height and width.")
+    return run
+
+
+def length(run: Run, steps_given: bool, epochs: float | None, kimg: float | None, images: int) -> int:
+    """The run's length in rounds, from whichever unit was used.  Raises OptionError for two at once."""
+    if (epochs is not None) + (kimg is not None) + steps_given > 1:
+        raise OptionError("Give the length once: --steps, --epochs or --kimg.")
+    if epochs is not None:
+        return math.ceil(epochs * images / run.batch)
+    return math.ceil(kimg * 1000 / run.batch) if kimg is not None else run.steps
+
+
+def precise(run: Run) -> Literal["fp32", "bf16"]:
+    """The arithmetic that `auto` means on the run's device."""
+    if run.precision == "auto":
+        return "bf16" if machine.bf16_pays(machine.pick_device(run.device)) else "fp32"
+    return run.precision
+
+
+def opened_data(asked: str, run: Run, home: str | Path | None) -> DataSet:
+    """The data set at the size that the run asks for."""
+    size = (run.size[0], run.size[-1]) if run.size else None
+    return open_data(
+        asked, size=size, channels=run.channels, crop=run.crop, home=Path(home) if home is not None else None
+    )
+
+
+def built(model: Model, config: Any, facts: Facts, seed: int, loaded: Mapping[str, Trained]) -> Game[Any, Any]:
+    """The game with its first weights, which follow from the seed."""
+    torch.manual_seed(seed)
+    return model.game(config, facts, **{name: part.game for name, part in loaded.items()})
+
+
+def trace(game: Game[Any, Any], rows: int = 4) -> list[str]:
+    """One round of the game on random data, as lines: who moves, and along which terms.
+
+    The networks' running statistics are put back afterwards.
+    """
+    before = {key: value.clone() for key, value in game.state_dict().items()}
+    deal = iter(lambda: type(game).Deal.example(rows, game.facts), None)
+    game.draw = RoundDraw(0, 0, 0, 1, "cpu")
+    game.train()
+    lines = []
+    for move in game.play(deal, Clock()):
+        terms = [name for name, term in move.terms.items() if term.requires_grad]
+        logged = [name for name in move.terms if name not in terms]
+        also = f"   (logs {', '.join(logged)})" if logged else ""
+        lines.append(
+            f"{move.player} {'descends' if move.steps else 'holds'} {' + '.join(terms) or 'what it held'}{also}"
+        )
+    game.load_state_dict(before)
+    return lines
+
+
+def describe(thought: Plan) -> dict[str, Any]:
+    """A plan as plain values: what --dry-run prints."""
+    return {
+        "model": thought.model.name,
+        "preset": thought.preset,
+        "config": plain(thought.config),
+        "run": plain(thought.run),
+        "data": {"asked": thought.asked, "images": len(thought.data), "columns": list(thought.data.columns)},
+        "facts": plain(thought.data.facts),
+        "parameters": parameters(thought.game),
+        "round": trace(thought.game),
+    }
+
+
+def parameters(game: Game[Any, Any]) -> dict[str, int]:
+    """{network: its number of parameters}."""
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in game.named_children()}

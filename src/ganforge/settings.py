@@ -1,0 +1,73 @@
+"""Settings as frozen dataclasses here, as plain values in files and on the command line; checked in between."""
+
+import dataclasses
+import json
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ganforge.errors import OptionError
+
+T = TypeVar("T")
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and paths as what YAML and JSON know."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    json.dumps(value)  # anything else would be lost: better an error now than a run that cannot be read
+    return value
+
+
+def rebuilt(kind: type[T], said: Mapping[str, Any]) -> T:
+    """A dataclass from plain values.  Raises OptionError for a field it does not have or a value of another type."""
+    hints = get_type_hints(kind)
+    for name, value in said.items():
+        if name not in hints:
+            raise OptionError(f"{kind.__name__} has no setting {name!r}; it has {', '.join(hints)}.")
+        if not fits(value, hints[name]):
+            raise OptionError(f"{name} cannot be {value!r}: it is {spelled(hints[name])}.")
+    return kind(**{name: shaped(value, hints[name]) for name, value in said.items()})
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value can stand where `hint` is asked for."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return fits(value, inner[0])
+    if origin is Literal:
+        return value in inner
+    if origin in (Union, types.UnionType):
+        return any(fits(value, h) for h in inner)
+    if origin is tuple:
+        return isinstance(value, (tuple, list)) and all(fits(v, inner[0]) for v in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin is not None and isinstance(origin, type):
+        return isinstance(value, origin) or (issubclass(origin, Mapping) and isinstance(value, Mapping))
+    return hint is Any or (value is None and hint is type(None)) or (isinstance(hint, type) and isinstance(value, hint))
+
+
+def shaped(value: Any, hint: Any) -> Any:
+    """A plain value in the type that a field has."""
+    if get_origin(hint) is tuple:
+        return tuple(value)
+    return float(value) if hint is float else value
+
+
+def spelled(hint: Any) -> str:
+    """A type as a person reads it."""
+    if get_origin(hint) is Literal:
+        return " or ".join(str(v) for v in get_args(hint))
+    return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}.get(
+        getattr(hint, "__name__", ""), str(hint).replace("typing.", "")
+    )

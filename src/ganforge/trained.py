@@ -1,0 +1,182 @@
+"""A trained game in its owner's hands: seeds, batches of any size, words where the game takes numbers."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ganforge.batches import Facts
+from ganforge.capabilities import Question, form
+from ganforge.draw import RowDraw
+from ganforge.engine import performing
+from ganforge.errors import OptionError
+from ganforge.game import Game
+
+
+@dataclass
+class Trained:
+    """What `ganforge.train` and `ganforge.load` return."""
+
+    game: Game[Any, Any]
+    """The game, with averaged weights where the run has them."""
+    path: Path
+    """Its run folder."""
+    model: str
+    step: int
+    """Rounds it was trained for."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def facts(self) -> Facts:
+        """What its data decided: channels, sides, names of the classes."""
+        return self.game.facts
+
+    def sample(self, n: int, seed: int = 0, *, start: int = 0, batch: int = 64, **answers: Any) -> Tensor:
+        """`n` pictures (n, C, H, W) in [-1, 1] on the CPU.
+
+        Picture k of a seed is the same whatever `n` and `batch` are; `start` is the number of the first.
+        `answers` are the game's own questions (`ganforge show RUN` lists them), words allowed.
+        """
+        self.can("sample")
+        return torch.cat(list(self.samples(n, seed, start=start, batch=batch, **answers)))
+
+    def samples(self, n: int, seed: int = 0, *, start: int = 0, batch: int = 64, **answers: Any) -> Iterator[Tensor]:
+        """The same, one batch after another, for numbers that do not fit into memory."""
+        self.can("sample")
+        if n < 1:
+            raise OptionError(f"{n} pictures cannot be drawn: ask for one or more.")
+        for first in range(start, start + n, batch):
+            rows = min(batch, start + n - first)
+            with performing(self.game) as game:
+                game.draw = RowDraw(seed, first, self.device)
+                pictures = game.sample(rows, **self.answered(game.sample, rows, answers))  # pyright: ignore
+            yield pictures.float().cpu()
+
+    def interpolate(
+        self,
+        rows: int = 8,
+        steps: int = 10,
+        seed: int = 0,
+        *,
+        path: Literal["spherical", "linear"] = "spherical",
+        closed: bool = False,
+        **answers: Any,
+    ) -> Tensor:
+        """Walks between latents: (rows, steps, C, H, W) in [-1, 1].
+
+        Row r goes from latent r to latent r + 1 of the seed; `closed` leads the last back to the first.
+        """
+        self.can("sample")
+        if rows < 1 or steps < 2:
+            raise OptionError(f"A walk of {rows} rows and {steps} steps cannot be drawn: 1 and 2 are the least.")
+        with performing(self.game) as game:
+            game.draw = RowDraw(seed, 0, self.device)
+            ends = game.noise(rows + (0 if closed else 1))  # pyright: ignore
+            ends = torch.cat([ends, ends[:1]]) if closed else ends
+            mixed = between(ends[:-1], ends[1:], steps, path).flatten(0, 1)
+            pictures = [
+                game.generate(part, **self.answered(game.generate, len(part), answers))  # pyright: ignore
+                for part in mixed.split(64)
+            ]
+        return torch.cat(pictures).float().cpu().unflatten(0, (rows, steps))
+
+    def traverse(self, rows: int = 1, steps: int = 10, seed: int = 0, **answers: Any) -> dict[str, Tensor]:
+        """{code: (rows, values, C, H, W)} in [-1, 1]: the first latents of the seed with one code varied alone.
+
+        `steps` is how many values a continuous code takes; a category takes each of its own.
+        """
+        self.can("traverse")
+        if rows < 1 or steps < 2:
+            raise OptionError(f"{rows} rows of {steps} steps cannot be drawn: 1 and 2 are the least.")
+        with performing(self.game) as game:
+            game.draw = RowDraw(seed, 0, self.device)
+            said = self.answered(game.traverse, rows, answers)  # pyright: ignore
+            pictures = game.traverse(game.noise(rows), steps, **said)  # pyright: ignore
+        return {code: row.float().cpu() for code, row in pictures.items()}
+
+    def can(self, verb: str) -> None:
+        """Raise OptionError when the game does not have this capability."""
+        if not hasattr(self.game, verb):
+            raise OptionError(f"{self.model} cannot {verb}.")
+
+    def answered(self, method: Any, rows: int, answers: Mapping[str, Any]) -> dict[str, Any]:
+        """A person's answers as the arguments of a capability.  Raises OptionError for one it does not ask for."""
+        questions = {question.name: question for question in form(method)}
+        for name in answers:
+            if name not in questions:
+                asked = f"it asks for {', '.join(questions)}" if questions else "it asks for nothing"
+                raise OptionError(f"{self.model} does not know --{name}; {asked}.")
+        return {name: self.answer(questions[name], rows, said) for name, said in answers.items()}
+
+    def answer(self, question: Question, rows: int, said: Any) -> Any:
+        """One answer, checked, as the game takes it."""
+        if question.meaning == "label" and said is not None:
+            condition = attribute_values if self.facts.attributes else label_number
+            wanted = torch.tensor(condition(self.facts, said), device=self.device)
+            return wanted.expand(rows, *wanted.shape)
+        limits = question.limits
+        if limits and said is not None and not limits.low <= said <= limits.high:
+            raise OptionError(f"--{question.name} must lie between {limits.low} and {limits.high}, not {said}.")
+        return said
+
+
+def label_number(facts: Facts, said: str | int) -> int:
+    """The number of a class by its name or number.  Raises OptionError naming the classes."""
+    word = str(said)
+    if word in facts.labels:
+        return facts.labels.index(word)
+    if word.isdigit() and int(word) < len(facts.labels):
+        return int(word)
+    raise OptionError(f"There is no class {said!r}; there are {', '.join(facts.labels) or 'none in this run'}.")
+
+
+def attribute_values(facts: Facts, said: str | Sequence[float]) -> list[float]:
+    """A vector of attributes: `red,large` has these and no others, `red=0.5,large` one of them by half.
+
+    A number for each, `1,0.5,0`, is taken as well.  Raises OptionError naming the attributes.
+    """
+    words = [word.strip() for word in said.split(",")] if isinstance(said, str) else [str(value) for value in said]
+    names, numbers = facts.attributes, [number(word) for word in words]
+    if len(words) == len(names) and None not in numbers:
+        return [value for value in numbers if value is not None]
+    values = dict.fromkeys(names, 0.0)
+    for word in words:
+        name, _, amount = word.partition("=")
+        value = number(amount or "1")
+        if name not in values or value is None:
+            raise OptionError(
+                f"{word!r} is no attribute of this run's, which are {', '.join(names)}: name those to be seen, as in "
+                f"{names[0]} or {names[0]}=0.5, or give {len(names)} numbers."
+            )
+        values[name] = value
+    return list(values.values())
+
+
+def number(word: str) -> float | None:
+    """The finite number that a word spells, if it does."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def between(start: Tensor, end: Tensor, steps: int, path: Literal["spherical", "linear"]) -> Tensor:
+    """(N, K) and (N, K) -> (N, steps, K): from start to end, ends included.
+
+    A straight line between two Gaussian vectors passes where hardly any latent lies; the arc keeps the length
+    that they have (Shoemake 1985; White 2016, section 2).
+    """
+    t = torch.linspace(0, 1, steps, device=start.device)[None, :, None]
+    a, b = start[:, None], end[:, None]
+    line = a + (b - a) * t
+    if path == "linear":
+        return line
+    cosine = (a * b).sum(-1, keepdim=True) / (a.norm(dim=-1, keepdim=True) * b.norm(dim=-1, keepdim=True))
+    angle = cosine.clamp(-1, 1).acos()
+    arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
+    return torch.where(angle.sin() < 1e-4, line, arc)  # where the arc is a line, or undefined

@@ -1,0 +1,68 @@
+"""The benchmarks compare like with like, take turns, and say what keeps them from it."""
+
+import pytest
+
+from benchmarks.__main__ import conditions
+from benchmarks.cases import ours, rates
+from benchmarks.ours import game
+from benchmarks.race import Entry, Pace, Result, race
+from benchmarks.table import spread, table
+from benchmarks.usual import cgan, chapter, dcgan, wgan_gp
+
+LIKE = {
+    "chapter": (game, {"model": "dcgan", "preset": "chapter", "batch": 2}, chapter.loop, {"batch": 2}),
+    "dcgan64": (game, {"model": "dcgan", "preset": "paper", "batch": 2}, dcgan.loop, {"batch": 2}),
+    "wgan_gp": (game, {"model": "wgan_gp", "preset": "small", "batch": 2}, wgan_gp.loop, {"batch": 2}),
+    "cgan": (game, {"model": "cgan", "preset": "small", "batch": 2}, cgan.loop, {"batch": 2}),
+}
+TINY = {"latent": 8, "width": 4, "critic_moves": 2, "side": 16, "batch": 8}
+
+
+@pytest.mark.parametrize("name", LIKE)
+def test_both_sides_have_the_same_networks_and_data(name):
+    build, own, usual, theirs = LIKE[name]
+    a, b = build(**own), usual(**theirs)
+    assert (a.parameters, a.images) == (b.parameters, b.images)
+    b.play(1)
+
+
+def test_a_race_alternates_and_gives_rates_and_ratios():
+    entries = [ours(model="wgan_gp", preset="tiny"), Entry("usual loop, fp32", "usual.wgan_gp:loop", TINY)]
+    results = race(entries, Pace(turns=2, seconds=0.05, warm=1, threads=1))
+    assert all(len(r.seconds) == 2 and min(r.seconds) > 0 and r.memory > 50 for r in results.values())
+    text = rates("tiny", results, ["usual loop, fp32"])
+    assert "| usual loop, fp32 |" in text
+    assert text.splitlines()[-1].endswith(" 1.00 |")
+
+
+def test_programs_of_different_size_are_not_compared():
+    entries = [Entry(str(width), "usual.wgan_gp:loop", {**TINY, "width": width}) for width in (4, 8)]
+    with pytest.raises(RuntimeError, match="do not do the same work"):
+        race(entries, Pace(turns=1, seconds=0.01, warm=1, threads=1))
+
+
+def test_a_program_that_dies_says_why():
+    with pytest.raises(RuntimeError, match=r"(?s)lost has died.*ModuleNotFoundError"):
+        race([Entry("lost", "nowhere:loop")], Pace(turns=1, seconds=0.01))
+
+
+def test_ratios_count_images_and_compare_within_a_turn():
+    fast = Result({"images": 20}, rounds=1, seconds=[1.0, 2.0, 3.0])
+    slow = Result({"images": 10}, rounds=1, seconds=[2.0, 4.0, 6.0])
+    assert fast.times(slow) == 4.0
+    assert fast.rates("images") == pytest.approx([20, 10, 20 / 3])
+
+
+def test_tables_are_markdown():
+    assert table("t", ["a", "b"], [["x", spread([1, 3, 2])]]).splitlines() == [
+        "### t",
+        "",
+        "| a |       b |",
+        "|---|--------:|",
+        "| x | 2 (1-3) |",
+    ]
+
+
+def test_a_busy_machine_is_said():
+    assert "do not quote" in conditions(Pace(passive=True), 2.0)
+    assert "quiet" in conditions(Pace(), 0.0)

@@ -1,0 +1,143 @@
+"""Every model keeps the contract.  A new file in ganforge/models is tested by being there."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ganforge.batches import Facts
+from ganforge.capabilities import capabilities
+from ganforge.catalogue import Model, find, headline, names
+from ganforge.checkpoint import Checkpoints
+from ganforge.draw import RowDraw
+from ganforge.engine import Engine, performing
+from ganforge.errors import ModelError
+from ganforge.game import Game, parameters_of
+from ganforge.run import Run
+from tests.toys import deck
+
+
+def facts_of(run: Run) -> Facts:
+    return Facts(run.channels or 3, run.size[0], run.size[-1], labels=("circle", "square", "star"))
+
+
+def tiny(model: Model) -> tuple[Game, Run, Facts]:
+    """A model's tiny preset with its first weights; the run plays in fp32 and exactly."""
+    preset = model.preset("tiny")
+    facts = facts_of(preset.run)
+    torch.manual_seed(0)
+    return model.game(preset.config, facts), replace(preset.run, log_every=1, save_every=0), facts
+
+
+def engine_of(model: Model, checkpoints: Checkpoints | None = None, **changes) -> Engine:
+    game, run, facts = tiny(model)
+    run = replace(run, **changes)
+    return Engine(game, run, deck(run, facts, model.game.Deal), checkpoints)
+
+
+@pytest.fixture(params=names(), scope="module")
+def model(request) -> Model:
+    return find(request.param)
+
+
+def test_it_has_the_presets_and_says_what_it_is(model):
+    assert {"tiny", "small", "paper"} <= set(model.presets)
+    assert headline(model.name).startswith(f"{model.name}: ")
+    assert "http" in model.about
+    assert "Departures" in model.about
+    assert f"ganforge train {model.name}" in model.about
+
+
+def test_a_round_moves_every_player_and_nobody_else(model):
+    engine = engine_of(model)
+    before = copy.deepcopy(engine.game.state_dict())
+    engine.train()
+    after = engine.game.state_dict()
+    names_of = {id(p): name for name, p in engine.game.named_parameters()}
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    for player, optimiser in engine.players.items():
+        own = {names_of[id(p)] for p in parameters_of(optimiser)}
+        assert own & moved, f"{player} did not move"
+    owned = {names_of[id(p)] for o in engine.players.values() for p in parameters_of(o)}
+    strays = (moved & set(names_of.values())) - owned
+    assert not strays, f"{strays} belong to no player but moved"
+    assert all(torch.isfinite(t).all() for t in after.values())
+
+
+def test_stopping_and_resuming_equals_not_stopping(model, tmp_path):
+    whole = engine_of(model)
+    whole.train()
+    half = whole.run.steps // 2
+    engine_of(model, Checkpoints(tmp_path), steps=half).train()
+    second = engine_of(model)
+    _, state = Checkpoints(tmp_path).load()
+    second.restore(state)
+    assert second.step == half
+    second.train()
+    for one, other in ((whole.game, second.game), (whole.averaged, second.averaged)):
+        for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+            assert torch.equal(a, b), name
+    for name in whole.players:
+        a, b = (e.players[name].state_dict()["state"] for e in (whole, second))
+        for index, values in a.items():
+            for key, value in values.items():
+                assert torch.equal(torch.as_tensor(value), torch.as_tensor(b[index][key])), (name, index, key)
+
+
+def test_capabilities_answer_in_range_and_repeat_under_a_seed(model):
+    engine = engine_of(model)
+    can = capabilities(model.game)
+    assert can, "a game that can do nothing"
+    if "sample" not in can:
+        return
+    results = []
+    for rows in ((0, 5), (0, 2), (2, 3)):
+        with performing(engine.train() if not results else engine.averaged) as game:
+            game.draw = RowDraw(3, rows[0])
+            results.append(game.sample(rows[1]))
+    five, parts = results[0], torch.cat(results[1:])
+    facts = engine.game.facts
+    assert five.shape == (5, facts.channels, facts.height, facts.width)
+    assert five.abs().max() <= 1
+    torch.testing.assert_close(parts, five, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(five[0], five[1])
+
+
+def test_samples_are_generated_from_noise(model):
+    engine = engine_of(model)
+    if not hasattr(model.game, "sample"):
+        pytest.skip("it does not sample")
+    with performing(engine.averaged) as game:
+        game.draw = RowDraw(1)
+        noise = game.noise(3)
+        game.draw = RowDraw(1)
+        assert noise.ndim == 2
+        torch.testing.assert_close(game.generate(noise).shape, game.sample(3).shape)
+
+
+def test_the_log_speaks_of_judges_by_their_names(model):
+    engine = engine_of(model, steps=1)
+    engine.play_round()
+    row = engine.means.take()
+    said = {name.split("/")[1] for name in row}
+    assert all(hasattr(engine.game, judge) for judge in model.game.judges)
+    assert not model.game.judges or {"says_real", "says_fake"} <= said
+
+
+def test_an_unknown_model_gets_the_nearest_names():
+    with pytest.raises(ModelError, match=r"There is no model 'dcgam'. Did you mean dcgan"):
+        find("dcgam")
+
+
+def test_an_unknown_preset_gets_the_known_ones():
+    with pytest.raises(ModelError, match=r"gan has no preset 'huge'; it has tiny, small, paper"):
+        find("gan").preset("huge")
+
+
+def test_a_file_that_cannot_be_imported_names_the_line(tmp_path):
+    (tmp_path / "mine.py").write_text("x = 1\ny = = 2\n")
+    with pytest.raises(ModelError, match=r"mine.py cannot be imported \(line 2\)"):
+        find(str(tmp_path / "mine.py"))
+    with pytest.raises(ModelError, match=r"There is no file"):
+        find(str(tmp_path / "absent.py"))

@@ -1,0 +1,92 @@
+"""What the machine is said to be, and what is said when it is not."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganforge import __version__, machine
+from ganforge.errors import OptionError
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_are_those_asked_for_or_all():
+    assert machine.use_threads(1) == 1
+    assert machine.use_threads(0) == machine.cores() <= (os.cpu_count() or 1)
+    with pytest.raises(OptionError, match=r"--threads -1"):
+        machine.use_threads(-1)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back in this way")
+def test_kept_memory_is_not_faulted_in_again():
+    import resource
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(4):
+            torch.ones(2**22)  # 16 MiB: 4,096 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    assert machine.keep_memory()
+    assert min(faults() for _ in range(10)) < 1_000  # the first ones enlarge the heap; 16,384 without keeping
+
+
+def test_elsewhere_memory_is_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert not machine.keep_memory()
+
+
+def test_devices_are_found_by_name():
+    assert machine.pick_device("cpu") == torch.device("cpu")
+    assert machine.pick_device().type in ("cuda", "mps", "cpu")
+    assert machine.pick_device("auto").type == machine.pick_device().type
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", "cpu:1:2", ""])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(name):
+    with pytest.raises(OptionError, match=rf"no device '{name}'.*auto, cpu"):
+        machine.pick_device(name)
+
+
+def test_bf16_is_answered_for_every_device_that_pick_device_gives():
+    assert machine.bf16_pays("cpu") in (True, False)
+    assert not machine.bf16_pays("mps")
+
+
+def test_the_description_names_versions_and_devices():
+    facts = machine.describe()
+    assert facts["ganforge"] == __version__
+    assert facts["torch"] == torch.__version__.partition("+")[0] or facts["torch"] == torch.__version__
+    assert facts["devices"].startswith("cpu")
+    assert facts["processor"]
+    assert all(isinstance(value, str) and "\n" not in value for value in facts.values())
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('operator torchvision::nms does not exist')", "ImportError('no _C')"])
+def test_a_torchvision_that_does_not_import_is_named_with_its_remedy(error, tmp_path, monkeypatch):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(f"raise {error}\n")
+    (tmp_path / "torchvision-0.0.1.dist-info").mkdir()
+    (tmp_path / "torchvision-0.0.1.dist-info" / "METADATA").write_text("Name: torchvision\nVersion: 0.0.1\n")
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = machine.describe()["torchvision"]
+    assert said.startswith("0.0.1 does not import beside torch")
+    assert "pip install --force-reinstall torch torchvision" in said
+
+
+def test_help_never_imports_torch():
+    asked = "import sys; from ganforge.cli import run; run(['--help']); print('torch' in sys.modules)"
+    paths = os.environ | {"PYTHONPATH": str(Path(machine.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True, env=paths)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -1,0 +1,116 @@
+"""Several processes under torchrun equal one that plays their shares; they speak once, and stop together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ganforge
+from ganforge.buffers import Buffers
+from ganforge.catalogue import names
+from ganforge.models import dcgan
+from ganforge.watch.log import rows
+from tests.two_processes import played
+
+HOUSE = Path(__file__).parents[1]
+PATIENCE = 300  # seconds: these machines are shared
+
+
+def torchrun(*words: str) -> subprocess.Popen[str]:
+    """Two processes of a module, on a port of their own."""
+    path = os.pathsep.join([str(HOUSE / "src"), str(HOUSE), os.environ.get("PYTHONPATH", "")])
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *words]
+    return subprocess.Popen(
+        start,
+        cwd=HOUSE,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> Path:
+    """What two processes leave of every model."""
+    folder = tmp_path_factory.mktemp("swept")
+    with torchrun("tests.two_processes", str(folder)) as run:
+        said = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0, said[1]
+    return folder
+
+
+@pytest.mark.parametrize("name", names())
+def test_two_processes_equal_one_that_plays_both_shares(swept, name):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    one, two = played(name, 2), load_file(swept / f"{name}.safetensors")
+    torch.set_num_threads(threads)
+    assert one.keys() == two.keys()
+    for key, tensor in one.items():
+        torch.testing.assert_close(two[key], tensor, rtol=1e-4, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_a_broken_loss_in_one_process_stops_all(swept):
+    said = [(swept / f"said-{rank}.txt").read_text() for rank in range(2)]
+    assert said[0] == said[1]
+    assert "critic/gap became NaN or infinite in round 3" in said[0]
+
+
+def test_each_share_has_its_own_buffers_in_a_round_and_their_mean_after_it():
+    norm = torch.nn.BatchNorm1d(1, momentum=1.0)
+    buffers = Buffers(torch.nn.ModuleList([norm]), 2)
+    for hand, value in enumerate((1.0, 3.0)):
+        buffers.use(hand)
+        assert norm.running_mean == 0
+        norm(torch.full((4, 1), value))
+    buffers.unite()
+    assert norm.running_mean == 2
+    assert norm.num_batches_tracked == 1
+
+
+def test_the_command_speaks_once_stops_after_a_round_and_goes_on_in_one_process(tmp_path):
+    options = ["--preset", "tiny", "--steps", "100000", "--save-every", "5", "--log-every", "1", "--sample-every", "0"]
+    with torchrun("ganforge", "train", "dcgan", *options, "--outdir", str(tmp_path)) as run:
+        awaited(tmp_path, run)
+        run.send_signal(signal.SIGTERM)
+        out, _ = run.communicate(timeout=PATIENCE)
+    (folder,) = tmp_path.iterdir()
+    step = ganforge.load(folder).step
+    assert out.count(f"Stopped at step {step} of 100000") == 1
+    assert out.count("Stopping after this round") == 1
+    assert out.count(f"step {step:6}/100000") == 1
+    assert [row["step"] for row in rows(folder / "log.jsonl")] == [*range(1, step + 1)]
+    assert ganforge.resume(folder, steps=step + 2, quiet=True).step == step + 2
+
+
+def test_a_process_that_dies_ends_the_run_with_a_whole_checkpoint(tmp_path):
+    dies = 'if now.step == 7 and os.environ["RANK"] == "1":\n            os.kill(os.getpid(), 9)\n        '
+    source = Path(dcgan.__file__).read_text().replace("real = next(deal)", f"{dies}real = next(deal)")
+    (tmp_path / "mortal.py").write_text(source.replace("from collections", "import os\nfrom collections", 1))
+    options = ["--preset", "tiny", "--steps", "100", "--save-every", "5", "--sample-every", "0"]
+    words = (str(tmp_path / "mortal.py"), *options, "--outdir", str(tmp_path / "runs"))
+    with torchrun("ganforge", "train", *words) as run:
+        _, problems = run.communicate(timeout=PATIENCE)
+    assert run.returncode != 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    mend = (
+        f"Another process of this run has ended, so this one ends too. Go on from step 5 with: ganforge resume {folder}"
+    )
+    assert mend in problems
+    assert ganforge.load(folder).step == 5
+
+
+def awaited(folder: Path, run: subprocess.Popen[str]) -> None:
+    """Wait for the first checkpoint."""
+    begun = time.monotonic()
+    while not [*folder.glob("*/checkpoints/latest")]:
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() - begun < PATIENCE
+        time.sleep(0.05)

@@ -63,6 +63,13 @@ def test_a_broken_loss_in_one_process_stops_all(swept):
     assert "critic/gap became NaN or infinite in round 3" in said[0]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted through /proc")
+def test_no_thread_of_the_others_outlives_the_training(swept):
+    """One that does may abort the process at its exit, when it meets an interpreter that is gone."""
+    for rank in range(2):
+        assert "gloo" not in (swept / f"threads-{rank}.txt").read_text()
+
+
 def test_each_share_has_its_own_buffers_in_a_round_and_their_mean_after_it():
     norm = torch.nn.BatchNorm1d(1, momentum=1.0)
     buffers = Buffers(torch.nn.ModuleList([norm]), 2)

@@ -48,6 +48,11 @@ def broken() -> str:
     return "nothing"
 
 
+def threads() -> list[str]:
+    """The names of this process's threads, as the kernel knows them."""
+    return [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     with parallel.joined(torch.device("cpu")):
@@ -55,7 +60,9 @@ def main(folder: Path) -> None:
             weights = played(name, 2)
             if parallel.rank() == 0:
                 save_file(weights, folder / f"{name}.safetensors")
-        (folder / f"said-{parallel.rank()}.txt").write_text(broken())
+        rank = parallel.rank()
+        (folder / f"said-{rank}.txt").write_text(broken())
+    (folder / f"threads-{rank}.txt").write_text("\n".join(threads()))
 
 
 if __name__ == "__main__":

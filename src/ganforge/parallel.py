@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 
 import torch
 import torch.distributed as dist
@@ -36,6 +37,9 @@ def joined(device: torch.device) -> Iterator[torch.device]:
             )
         device = torch.device("cuda", local_rank())
         torch.cuda.set_device(device)
+    # It takes the group of the moment of its import as a default, for ever; imported later, by an optimiser, it
+    # would keep the group's threads alive beyond destroy_process_group, and they may abort a process that exits.
+    import_module("torch.distributed.nn")
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield device

@@ -43,12 +43,16 @@ __all__ = [
 ]
 
 
+HOMES: dict[str, str] = {}
+"""The module that a name comes from, where it is not the api."""
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'ganforge' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module("ganforge.api"), name)
+    return getattr(importlib.import_module(HOMES.get(name, "ganforge.api")), name)
 
 
 def __dir__() -> Any:

@@ -4,6 +4,7 @@ A batch is a frozen dataclass of tensors only; words live at the edge.  The name
 says what it holds, the same in every batch:
 
     images, source, target, a, b    float (N, C, H, W) in [-1, 1]
+    a_masks, b_masks                float (N, M, H, W) in {0, 1}: one instance a mask, empty ones fill up
     condition                       int64 (N,), or float (N, K)
 """
 
@@ -21,12 +22,17 @@ class Facts:
     """What the data decides about a game: enough, with the Config, to rebuild it without the data."""
 
     channels: int = 3
+    """Of `images`, `target`, `a` and `b`."""
     height: int = 64
     width: int = 64
     labels: tuple[str, ...] = ()
     """Names of the classes; `condition` counts into them."""
     attributes: tuple[str, ...] = ()
     """Names of the columns of a vector `condition`."""
+    source_channels: int = 0
+    """Of `source`, where the data has one."""
+    instances: int = 0
+    """The most masks that one picture has, where the data has masks."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,11 @@ class Batch:
 
 def _example(column: str, n: int, facts: Facts, source: torch.Generator) -> Tensor:
     if column in PIXELS:
-        return torch.rand(n, facts.channels, facts.height, facts.width, generator=source) * 2 - 1
+        channels = facts.source_channels or facts.channels if column == "source" else facts.channels
+        return torch.rand(n, channels, facts.height, facts.width, generator=source) * 2 - 1
+    if column in ("a_masks", "b_masks"):
+        shape = (n, facts.instances or 2, facts.height, facts.width)
+        return torch.rand(shape, generator=source).round()
     if column == "condition" and facts.attributes:
         return torch.rand(n, len(facts.attributes), generator=source).round()
     if column == "condition":
@@ -75,3 +85,29 @@ class Labelled(Batch):
 
     images: Tensor
     condition: Tensor
+
+
+@dataclass(frozen=True)
+class Paired(Batch):
+    """Pictures, each with what it shall become."""
+
+    source: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class Unpaired(Batch):
+    """Pictures of two domains; row k of one has nothing to do with row k of the other."""
+
+    a: Tensor
+    b: Tensor
+
+
+@dataclass(frozen=True)
+class Instances(Batch):
+    """Pictures of two domains, each with a mask for every instance in it."""
+
+    a: Tensor
+    a_masks: Tensor
+    b: Tensor
+    b_masks: Tensor

@@ -1,7 +1,10 @@
 """Pictures come in as people expect and go out without loss."""
 
+import gc
 import io
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -230,3 +233,24 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(RunError, match=r"folder\.png cannot be written"):
         images.write(tmp_path / "folder.png", noise(2, 2))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+def test_arrays_are_read_by_many_threads_at_once(tmp_path):
+    """The parser that numpy reads headers with is not safe there (python/cpython issue 106905)."""
+    np.save(tmp_path / "one.npy", np.zeros((4, 4, 3), np.uint8))
+    patience, often = sys.getswitchinterval(), gc.get_threshold()
+
+    def dawdle(*_: object) -> None:
+        sum(range(50))  # the garbage collector runs Python here: another thread gets its turn amid a header
+
+    gc.callbacks.append(dawdle)
+    try:
+        sys.setswitchinterval(1e-6)
+        gc.set_threshold(20)
+        with ThreadPoolExecutor(8) as pool:
+            shapes = {picture.shape for picture in pool.map(images.read, [tmp_path / "one.npy"] * 3_000)}
+    finally:
+        gc.callbacks.remove(dawdle)
+        gc.set_threshold(*often)
+        sys.setswitchinterval(patience)
+    assert shapes == {(4, 4, 3)}

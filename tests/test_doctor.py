@@ -126,6 +126,16 @@ def test_the_sheet_has_a_line_a_class_and_stays_out_of_the_data(sick, tmp_path):
         ganforge.examine(sick, sheet=sick / "sheet.png")
 
 
+def test_the_sheet_shows_what_an_augmentation_does(sick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command(["data", str(sick), "--augment", "ada"]) == 0
+    shown, plain = read(Path(f"{sick.stem}-ada.png")), tmp_path / "none.png"
+    assert shown.shape[0] == 4 * (CELL + 2) - 2  # the pictures, then a line each of three probabilities
+    ganforge.examine(sick, sheet=plain, augment="diffaug")
+    assert np.array_equal(read(plain)[:CELL], shown[:CELL])
+    assert not np.array_equal(read(plain)[CELL:], shown[CELL:])
+
+
 def test_where_the_sheet_goes_unasked(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -11,15 +11,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ganforge import catalogue, machine, parallel, parts
+from ganforge import augmentation, catalogue, machine, parallel, parts
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find
 from ganforge.checkpoint import Checkpoints, reason
-from ganforge.data.deal import Deck
+from ganforge.data.assemble import Found
+from ganforge.data.deal import Deck, to_images
 from ganforge.data.doctor import Examination
 from ganforge.data.doctor import examine as examined
 from ganforge.data.open import find_data
-from ganforge.data.sheet import contact_sheet
+from ganforge.data.sheet import contact_sheet, pictures_alike
 from ganforge.engine import Engine, Watcher, load_weights
 from ganforge.errors import DataError, ModelError, NotFiniteError, OptionError, ProcessError, RunError
 from ganforge.fitting import fits
@@ -274,11 +275,17 @@ def traverse(
 
 
 def examine(
-    data: str | Path, *, sheet: str | Path = "", data_home: str | Path | None = None, held_out: bool = False
+    data: str | Path,
+    *,
+    sheet: str | Path = "",
+    augment: Literal["none", "diffaug", "ada"] = "none",
+    data_home: str | Path | None = None,
+    held_out: bool = False,
 ) -> Examination:
     """What the doctor finds in a data set: layout, counts, sizes, classes, damage, and the models it suits.
 
-    Every picture is decoded.  `sheet` names a file for a contact sheet; `held_out` takes the test split.
+    Every picture is decoded.  `sheet` names a file for a contact sheet; with `augment` it shows what that makes of
+    some of the pictures.  `held_out` takes the test split.
 
     Raises DataError when there is no data set, and OptionError for a sheet inside it.
     """
@@ -289,7 +296,8 @@ def examine(
     examination, seen = examined(found)
     examination = replace(examination, models=fits(examination, str(data)))
     if str(sheet) and seen.looks:
-        write(Path(sheet), contact_sheet(found, [*seen.looks]))
+        rows = [*seen.looks]
+        write(Path(sheet), contact_sheet(found, rows) if augment == "none" else augmented_sheet(found, rows, augment))
         examination = replace(examination, sheet=str(sheet))
     return examination
 
@@ -335,6 +343,12 @@ def load_part(run: str) -> Trained:
 
 
 # -- the pieces -----------------------------------------------------------------------------------
+
+
+def augmented_sheet(found: Found, rows: Sequence[int], kind: Literal["diffaug", "ada"]) -> np.ndarray:
+    """A line of pictures, and under it what an augmentation makes of them: with ada more and more (p 0.2, 0.5, 0.8)."""
+    pictures = pictures_alike(found, rows)
+    return grid(to_uint8(augmentation.gallery(to_images(pictures), kind)), len(pictures))
 
 
 def questions(model: Model) -> dict[str, dict[str, str]]:

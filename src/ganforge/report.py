@@ -62,7 +62,7 @@ def some(values: Mapping[str, float]) -> str:
     return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
 
 
-def sheet_name(data: str) -> str:
+def sheet_name(data: str, augment: str = "none") -> str:
     """Where the contact sheet goes when nobody says: beside the person, never into the data.
 
     Nowhere where the person stands inside the data.
@@ -70,4 +70,4 @@ def sheet_name(data: str) -> str:
     path = Path(data).expanduser()
     stem = path.resolve().stem if path.exists() else data.replace("/", "-").replace(":", "-")
     inside = path.is_dir() and Path.cwd().resolve().is_relative_to(path.resolve())
-    return "" if inside else f"{stem}-contact-sheet.png"
+    return "" if inside else f"{stem}-{'contact-sheet' if augment == 'none' else augment}.png"

@@ -1,6 +1,6 @@
 """The verbs that tell what there is: data, list, show, env."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ganforge.cli.asking import alias, ask, first_word, home_question, note, print_plain, say
 
@@ -18,6 +18,14 @@ def data(words: list[str]) -> None:
             None,
         ),
         ("sheet", Annotated[bool, note("Draw a contact sheet.")], True),
+        (
+            "augment",
+            Annotated[
+                Literal["none", "diffaug", "ada"],
+                note("Show what this augmentation does, instead."),
+            ],
+            "none",
+        ),
         ("json", Annotated[bool, note("Print everything as JSON; a sheet only with -o.")], False),
         ("held_out", Annotated[bool, note("Examine the test or validation split.")], False),
         home_question(),
@@ -25,8 +33,10 @@ def data(words: list[str]) -> None:
     from ganforge import api
     from ganforge.report import report, sheet_name
 
-    sheet = asked.out or ("" if asked.json or not asked.sheet else sheet_name(name))
-    examination = api.examine(name, sheet=sheet, data_home=asked.data_home, held_out=asked.held_out)
+    sheet = asked.out or ("" if asked.json or not asked.sheet else sheet_name(name, asked.augment))
+    examination = api.examine(
+        name, sheet=sheet, augment=asked.augment, data_home=asked.data_home, held_out=asked.held_out
+    )
     if asked.json:
         import json
 

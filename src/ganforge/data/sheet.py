@@ -62,6 +62,12 @@ def cell(picture: np.ndarray) -> np.ndarray:
     return square
 
 
+def pictures_alike(found: Found, rows: Sequence[int], size: int = CELL) -> np.ndarray:
+    """A line of pictures (N, size, size, 3) of uint8, from all over `rows`: the middle square of each."""
+    chosen = [in_bytes(found.pictures[row].read()) for row in spread(rows, ACROSS)]
+    return np.stack([fit(recolour(picture, 3), (size, size), 3) for picture in chosen])
+
+
 def in_bytes(picture: np.ndarray) -> np.ndarray:
     """A picture of any depth as uint8; of more than four channels, the first three."""
     picture = visible(picture[None])[0]

@@ -1,12 +1,13 @@
 """Every model keeps the contract.  A new file in ganforge/models is tested by being there."""
 
 import copy
+import inspect
 from dataclasses import replace
 
 import pytest
 import torch
 
-from ganforge.batches import Facts
+from ganforge.batches import MASKS, Batch, Facts, Images, Labelled
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, headline, names
 from ganforge.checkpoint import Checkpoints
@@ -18,14 +19,17 @@ from ganforge.run import Run
 from tests.toys import deck
 
 
-def facts_of(run: Run) -> Facts:
-    return Facts(run.channels or 3, run.size[0], run.size[-1], labels=("circle", "square", "star"))
+def facts_of(run: Run, kind: type[Batch] = Images) -> Facts:
+    """What data that a model needs would decide: pairs from grey to colour, two instances a picture."""
+    columns, channels = kind.columns(), run.channels or 3
+    source, instances = run.channels or 1 if "source" in columns else 0, 2 if MASKS & {*columns} else 0
+    return Facts(channels, run.size[0], run.size[-1], ("circle", "square", "star"), (), source, instances)
 
 
 def tiny(model: Model) -> tuple[Game, Run, Facts]:
     """A model's tiny preset with its first weights; the run plays in fp32 and exactly."""
     preset = model.preset("tiny")
-    facts = facts_of(preset.run)
+    facts = facts_of(preset.run, model.game.Deal)
     torch.manual_seed(0)
     return model.game(preset.config, facts), replace(preset.run, log_every=1, save_every=0), facts
 
@@ -89,19 +93,44 @@ def test_capabilities_answer_in_range_and_repeat_under_a_seed(model):
     engine = engine_of(model)
     can = capabilities(model.game)
     assert can, "a game that can do nothing"
-    if "sample" not in can:
-        return
-    results = []
-    for rows in ((0, 5), (0, 2), (2, 3)):
-        with performing(engine.train() if not results else engine.averaged) as game:
-            game.draw = RowDraw(3, rows[0])
-            results.append(game.sample(rows[1]))
-    five, parts = results[0], torch.cat(results[1:])
-    facts = engine.game.facts
-    assert five.shape == (5, facts.channels, facts.height, facts.width)
-    assert five.abs().max() <= 1
-    torch.testing.assert_close(parts, five, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(five[0], five[1])
+    averaged = engine.train()
+    for verb, answer in {"sample": sampled, "translate": translated}.items():
+        if verb not in can:
+            continue
+        whole, *parts = (answer(averaged, start, rows) for start, rows in ((0, 5), (0, 2), (2, 3)))
+        assert whole.shape[:2] == (5, engine.game.facts.channels)
+        assert whole.abs().max() <= 1
+        torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(whole[0], whole[1])
+
+
+def sampled(game: Game, start: int, rows: int) -> torch.Tensor:
+    """Pictures `start` ... of seed 3."""
+    with performing(game):
+        game.draw = RowDraw(3, start)
+        pictures = game.sample(rows)
+    assert pictures.shape[2:] == (game.facts.height, game.facts.width)
+    return pictures
+
+
+def translated(game: Game, start: int, rows: int) -> torch.Tensor:
+    """The same rows of five pictures, translated under seed 3, with an example for everything that must be said."""
+    facts, chance, given = game.facts, torch.Generator().manual_seed(1), {}
+    sides = (facts.height, facts.width)
+    images = torch.rand(5, facts.source_channels or facts.channels, *sides, generator=chance) * 2 - 1
+    for name, parameter in inspect.signature(game.translate).parameters.items():
+        if name == "masks":
+            given[name] = torch.rand(5, facts.instances or 2, *sides, generator=chance).round()
+        elif name != "images" and parameter.default is parameter.empty:
+            given[name] = Labelled.example(5, facts).condition  # a label or attributes
+    with performing(game):
+        game.draw = RowDraw(3, start)
+        part = {name: value[start : start + rows] for name, value in given.items()}
+        pictures = game.translate(images[start : start + rows], **part)
+    height, width = pictures.shape[2:]
+    assert (height % sides[0], width % sides[1]) == (0, 0)  # super-resolution makes a multiple
+    assert height // sides[0] == width // sides[1]
+    return pictures
 
 
 def test_samples_are_generated_from_noise(model):

@@ -25,7 +25,7 @@ from ganforge.watch.doctor import Advice, Doctor, read
 from ganforge.watch.log import Log, rows
 from ganforge.watch.samples import fakes
 from tests.test_catalogue import facts_of
-from tests.toys import Config, pictures, weights
+from tests.toys import Config, deck, pictures, weights
 
 FACTS = Facts(3, 8, 8)
 RUN = Run(steps=480, batch=64, log_every=5, sample_every=80, save_every=0)
@@ -118,10 +118,9 @@ def test_it_is_silent_on_healthy_runs_and_changes_nothing(name, tmp_path):
     for doctor in (True, False):
         torch.manual_seed(0)
         run = replace(preset.run, steps=6, log_every=1, sample_every=2)
-        facts, folder = facts_of(run), tmp_path / str(doctor)
+        facts, folder = facts_of(run, model.game.Deal), tmp_path / str(doctor)
         seen_by = watchers(folder, tensorboard=False, bar=False, doctor=doctor)
-        deck = Deck(pictures(40, facts), model.game.Deal, run)
-        engine = Engine(model.game(preset.config, facts), run, deck, None, seen_by)
+        engine = Engine(model.game(preset.config, facts), run, deck(run, facts, model.game.Deal), None, seen_by)
         engine.train()
         results.append(weights(engine.game))
         assert not read(folder / "doctor.jsonl")

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from ganforge.batches import Facts, Images
+from ganforge.batches import MASKS, PIXELS, Batch, Facts, Images, Labelled, Paired
+from ganforge.capabilities import Range
 from ganforge.data.dataset import DataSet
 from ganforge.data.deal import Deck
 from ganforge.game import Clock, Game, Hold, Move
@@ -18,17 +20,27 @@ FACTS = Facts(channels=3, height=8, width=8)
 RUN = Run(steps=6, batch=8, log_every=2, sample_every=0, save_every=0)
 
 
-def pictures(n: int = 40, facts: Facts = FACTS, seed: int = 0) -> DataSet:
-    """`n` random pictures in memory."""
-    shape = (n, facts.height, facts.width, facts.channels)
-    images = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    condition = np.arange(n) % max(1, len(facts.labels))
-    return DataSet("toys", facts, {"images": images, "condition": condition}, "toys")
+def pictures(n: int = 40, facts: Facts = FACTS, seed: int = 0, kind: type[Batch] = Labelled) -> DataSet:
+    """`n` random rows of every column that `kind` needs, in memory; of a second side three fewer."""
+    chance, columns = np.random.default_rng(seed), {}
+    for name in kind.columns():
+        rows, depth = n - 3 * name.startswith("b"), facts.channels
+        if name == "source":
+            depth = facts.source_channels or depth
+        if name in MASKS:
+            columns[name] = chance.integers(0, 2, (rows, facts.height, facts.width, facts.instances), np.uint8) * 255
+        elif name in PIXELS:
+            columns[name] = chance.integers(0, 256, (rows, facts.height, facts.width, depth), np.uint8)
+        elif facts.attributes:
+            columns[name] = chance.integers(0, 2, (rows, len(facts.attributes))).astype(np.float32)
+        else:
+            columns[name] = np.arange(rows) % max(1, len(facts.labels))
+    return DataSet("toys", facts, columns, "toys")
 
 
-def deck(run: Run = RUN, facts: Facts = FACTS, kind: type = Images) -> Deck:
+def deck(run: Run = RUN, facts: Facts = FACTS, kind: type[Batch] = Images) -> Deck:
     """A deck of those pictures."""
-    return Deck(pictures(facts=facts), kind, run)
+    return Deck(pictures(facts=facts, kind=kind), kind, run)
 
 
 @dataclass(frozen=True)
@@ -97,3 +109,22 @@ def run(**changes: object) -> Run:
 def weights(game: nn.Module) -> Tensor:
     """All parameters and buffers in one row."""
     return torch.cat([t.detach().float().flatten() for t in game.state_dict().values()])
+
+
+class Translating(Game[Config, Paired]):
+    """One layer from source to target; what it adds for `strength` follows from the seed."""
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        super().__init__(config, facts)
+        self.generator = nn.Conv2d(facts.source_channels or facts.channels, facts.channels, 3, 1, 1)
+
+    def players(self) -> dict[str, Optimizer]:
+        return {"generator": SGD(self.generator.parameters(), self.config.lr)}
+
+    def play(self, deal: Iterator[Paired], now: Clock) -> Iterator[Move]:
+        pair = next(deal)
+        yield Move("generator", l1=(self.generator(pair.source) - pair.target).abs().mean())
+
+    def translate(self, images: Tensor, strength: Annotated[float, Range(0, 1)] = 0.1, reverse: bool = False) -> Tensor:
+        made = self.generator(images) + strength * self.draw.normal(len(images), 1, 1, 1)
+        return -made.tanh() if reverse else made.tanh()

@@ -25,8 +25,9 @@ def played(name: str, shares: int) -> dict[str, Tensor]:
     preset = model.preset("tiny")
     settings = replace(preset.run, accumulate=shares // parallel.world(), ema=100.0, save_every=0)
     torch.manual_seed(parallel.rank())  # only the first process's weights must count
-    game = model.game(preset.config, facts_of(settings))
-    engine = Engine(game, settings, deck(settings, facts_of(settings), model.game.Deal))
+    facts = facts_of(settings, model.game.Deal)
+    game = model.game(preset.config, facts)
+    engine = Engine(game, settings, deck(settings, facts, model.game.Deal))
     averaged = engine.train()
     whole = {**game.state_dict(), **{f"averaged.{key}": value for key, value in averaged.state_dict().items()}}
     return {key: value.contiguous().clone() for key, value in whole.items()}

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 PIXELS = frozenset({"images", "source", "target", "a", "b"})  # the fields that are pictures
+MASKS = frozenset({"a_masks", "b_masks"})
+SIDES = {"a": "a", "a_masks": "a", "b": "b", "b_masks": "b"}  # fields whose rows have nothing to do with the others'
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def _example(column: str, n: int, facts: Facts, source: torch.Generator) -> Tens
     if column in PIXELS:
         channels = facts.source_channels or facts.channels if column == "source" else facts.channels
         return torch.rand(n, channels, facts.height, facts.width, generator=source) * 2 - 1
-    if column in ("a_masks", "b_masks"):
+    if column in MASKS:
         shape = (n, facts.instances or 2, facts.height, facts.width)
         return torch.rand(shape, generator=source).round()
     if column == "condition" and facts.attributes:

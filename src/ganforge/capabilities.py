@@ -5,7 +5,8 @@ command line and the web page show.  Nothing is registered.
 
     sample(n)                   pictures from nothing; goes through noise(n) and generate(noise, ...)
     traverse(noise, steps)      {code: pictures (n, values, C, H, W) of noise with that code varied alone}
-    translate(images)           pictures to pictures
+    translate(images)           pictures (N, C_source, H, W) to (N, C, kH, kW); k is 1 but for super-resolution;
+                                a game of instances takes their masks (N, M, H, W) as well
     invert(images), edit(code)  pictures to a code that can be changed, and back
     score(images)               pictures to numbers
 """
@@ -18,7 +19,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from torch import Tensor
 
 VERBS = ("sample", "traverse", "translate", "edit", "score")
-GIVEN = frozenset({"self", "n", "images", "noise", "code", "steps"})  # arguments that the caller fills, not a person
+GIVEN = frozenset(
+    {"self", "n", "images", "masks", "noise", "code", "steps"}
+)  # arguments that the caller fills, not a person
 
 
 @dataclass(frozen=True)

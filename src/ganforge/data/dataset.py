@@ -1,11 +1,11 @@
-"""A data set: named columns of equal length, as stored, and the facts about them."""
+"""A data set: named columns as stored, and the facts about them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ganforge.batches import PIXELS, Facts
+from ganforge.batches import PIXELS, SIDES, Facts
 from ganforge.errors import DataError
 
 LAYOUTS = {  # what a person can do so that a column is there; docs/data.md shows every layout
@@ -27,8 +27,9 @@ def lacking(needed: Iterable[str], provided: Iterable[str]) -> str:
 class DataSet:
     """Columns by the names of batches.py, decoded and resized once.
 
-    Pictures are (N, H, W, C) arrays of uint8, uint16 or float32 (in [-1, 1]), usually a memory map;
-    `condition` is int64 (N,) or float32 (N, K).
+    Pictures are (N, H, W, C) arrays of uint8, uint16 or float32 (in [-1, 1]), usually a memory map; masks are
+    (N, H, W, M) of uint8, an instance where they are 128 or more; `condition` is int64 (N,) or float32 (N, K).
+    Columns of one side (`a` and `a_masks`; `b` and `b_masks`; all others) are equally long and belong together.
     """
 
     name: str
@@ -40,7 +41,12 @@ class DataSet:
     """What a person should know: files that were left out and why, conversions that were made."""
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+        """Rows of the longest side: an epoch."""
+        return max(map(len, self.columns.values()))
+
+    def rows(self, side: str) -> int:
+        """Rows of one side: "a", "b", or "" where there are no sides."""
+        return max((len(column) for name, column in self.columns.items() if SIDES.get(name, "") == side), default=0)
 
     def need(self, *columns: str) -> None:
         """Raise a DataError that names the columns which are missing and the layout that would provide them."""

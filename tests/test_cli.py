@@ -63,6 +63,12 @@ def test_a_dry_run_prints_settings_counts_and_the_round(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("word", "fast"), [("--fast", "true"), ("--exact", "false"), ("--no-fast", "false")])
+def test_speed_or_the_last_digit(word, fast, capsys):
+    assert command(["train", "dcgan", "--preset", "tiny", word, "--dry-run"]) == 0
+    assert f"fast: {fast}" in capsys.readouterr().out
+
+
 def test_training_tells_where_everything_is(trained, capsys):
     assert command(["sample", str(trained), "-n", "4", "--seed", "1", "-o", str(trained / "four.png")]) == 0
     assert "four.png" in capsys.readouterr().out

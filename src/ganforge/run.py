@@ -31,7 +31,7 @@ class Run:
     threads: int = 0
     """CPU threads.  0: as many as there are cores."""
     fast: bool = True
-    """Choose memory layout and optimiser form for speed: results may differ in the last digits from --no-fast."""
+    """Choose memory layout and optimiser form for speed: results may differ in the last digits from --exact."""
     accumulate: int = 1
     """Micro-batches a move: the same batch in less memory."""
     clip: float = 0.0

@@ -26,7 +26,8 @@ def ask(program: str, description: str, words: Sequence[str], *questions: tuple[
 
     fields = [(n, t, dataclasses.field(default=d)) for n, t, d in questions]
     form = dataclasses.make_dataclass("Options", fields, frozen=True)
-    return tyro.cli(form, prog=program, description=description, args=list(words))
+    plain = ["--no-fast" if word == "--exact" else word for word in words]  # a switch has one opposite, named no-
+    return tyro.cli(form, prog=program, description=description, args=plain)
 
 
 def home_question() -> tuple[str, Any, Any]:

@@ -23,7 +23,7 @@ SPREAD, SAMPLES, FACTS = 0.02, 2_500, Facts(channels=2, height=1, width=1)
 ANGLES, LINE = np.arange(8) * math.pi / 4, np.linspace(-0.8, 0.8, 5)
 RING = 0.8 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
 GRID = np.stack(np.meshgrid(LINE, LINE), -1).reshape(-1, 2)
-ORIGINAL = {"latent": 16, "width": 128, "units": 32, "dropout": 0.0, "optimiser": "adam", "lr": 1e-3}
+ORIGINAL = {"latent": 64, "width": 128, "units": 32, "dropout": 0.0, "optimiser": "adam", "lr": 2e-3}
 # The authors weigh the penalty by 0.1 in the plane, where slopes are steeper than between pictures.
 PENALTY = {"latent": 2, "width": 128, "networks": "perceptrons", "penalty": 0.1, "lr": 1e-3}
 

@@ -11,11 +11,6 @@ from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 
-# Row k: the weights of a 3-wide kernel through which a pixel, written twice by nearest up-sampling, reaches
-# the k-th of its four results.  (A transposed convolution reads its kernel backwards.)
-MEETS = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
-
-
 class UpConv2d(nn.Conv2d):
     """Nearest x2 up-sampling and a 3 x 3 convolution: (N, in, H, W) -> (N, out, 2H, 2W).
 
@@ -24,17 +19,24 @@ class UpConv2d(nn.Conv2d):
     convolution of stride 2 with 4 weights a result instead of 9.
     """
 
-    meets: Tensor
-
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
-        self.register_buffer("meets", torch.kron(MEETS, MEETS).T.contiguous(), persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
         if multiplies_tiles(input):  # there nine weights in wide products are faster than four in narrow ones
             return super().forward(F.interpolate(input, scale_factor=2.0))
-        summed = (self.weight.flatten(2) @ self.meets).unflatten(2, (4, 4))
-        return F.conv_transpose2d(input, summed.transpose(0, 1), self.bias, stride=2, padding=1)
+        by_input = self.weight.permute(1, 2, 3, 0)  # (in, 3, 3, out): the order in which the sums are needed
+        summed = met(met(by_input, 1), 2).permute(0, 3, 1, 2)
+        return F.conv_transpose2d(input, summed, self.bias, stride=2, padding=1)
+
+
+def met(weights: Tensor, side: int) -> Tensor:
+    """Three weights along `side` -> four: those through which a pixel, written twice, reaches each of its results.
+
+    A transposed convolution reads its kernel backwards.
+    """
+    first, second, third = weights.unbind(side)
+    return torch.stack([third, second + third, first + second, first], side)
 
 
 def multiplies_tiles(input: Tensor) -> bool:
@@ -60,8 +62,9 @@ class ThinConv2d(nn.Conv2d):
         if input.device.type != "cpu":
             return super().forward(input)
         says = self.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(9 * self.out_channels, self.in_channels)
-        said = F.linear(input.permute(0, 2, 3, 1), says)  # channels last, so that the gradient is too
-        summed = F.fold(said.flatten(1, 2).transpose(1, 2), input.shape[2:], 3, padding=1)
+        pixels = input.permute(0, 2, 3, 1).flatten(0, 2)  # channels last, so that the gradient is too
+        said = (says @ pixels.T).unflatten(1, (len(input), -1)).transpose(0, 1)  # long rows: quicker than long columns
+        summed = F.fold(said, input.shape[2:], 3, padding=1)
         return summed if self.bias is None else summed + self.bias.to(summed.dtype).view(-1, 1, 1)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 
+
 class UpConv2d(nn.Conv2d):
     """Nearest x2 up-sampling and a 3 x 3 convolution: (N, in, H, W) -> (N, out, 2H, 2W).
 

@@ -11,13 +11,16 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from torch.optim import SGD, Optimizer
 
-from ganforge.batches import Facts
+from ganforge.batches import Facts, Paired, Unpaired
+from ganforge.capabilities import Label
 from ganforge.checkpoint import Checkpoints
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine, Watcher, performing
 from ganforge.errors import RunError
-from ganforge.images import grid, to_uint8
+from ganforge.game import Clock, Game, Move
+from ganforge.images import grid, read, to_uint8
 from ganforge.models import dcgan
 from ganforge.run import Run
 from ganforge.watch import watchers
@@ -26,7 +29,7 @@ from ganforge.watch.curves import Curves, smooth
 from ganforge.watch.log import Log, losses, rows, says
 from ganforge.watch.progress import Progress, duration, figure, probability, verdict_words
 from ganforge.watch.samples import Samples
-from tests.toys import FACTS, Config, Holding, deck
+from tests.toys import FACTS, Config, Holding, Translating, deck, weights
 
 TINY = dcgan.presets["tiny"]
 RUN = replace(TINY.run, steps=6, log_every=2, sample_every=3, save_every=3, threads=1)
@@ -324,3 +327,63 @@ def test_verdicts_of_a_discriminator_are_probabilities_and_of_a_critic_scores() 
 def test_figures_and_durations_are_written_for_people() -> None:
     assert [figure(x) for x in (0, 0.03123, 1.25, 12, 1250.4)] == ["0.00", "0.0312", "1.25", "12.0", "1250"]
     assert [duration(x) for x in (0, 45, 61, 7200)] == ["0:00", "0:45", "1:01", "2:00:00"]
+
+
+# Translators ------------------------------------------------------------------------------------
+
+
+def test_a_translator_is_shown_as_source_output_target(tmp_path: Path) -> None:
+    facts = Facts(3, 8, 12, source_channels=1)
+    results = []
+    for seen_by in ([], watchers(tmp_path, bar=False)):
+        torch.manual_seed(0)
+        run = replace(RUN, batch=3, ema=100.0)
+        made = Engine(Translating(Config(), facts), run, deck(run, facts, Paired), watchers=seen_by)
+        results.append(weights(made.train()))
+    assert torch.equal(*results)
+    sheet = read(tmp_path / "samples" / "step-000000006.png")
+    assert sheet.shape == (8 * 8 + 14, 3 * 12 + 4, 3)
+    batch = made.deck.batch(0, 0, 1)
+    assert isinstance(batch, Paired)
+    assert np.array_equal(sheet[:8, :12], to_uint8(batch.source[:1])[0].repeat(3, 2))
+    with performing(made.averaged) as game:
+        game.draw = RowDraw(0)
+        output = to_uint8(game.translate(batch.source))  # pyright: ignore[reportAttributeAccessIssue]
+    assert np.array_equal(sheet[10:18, 14:26], output[1])
+    assert np.array_equal(sheet[:8, 28:], to_uint8(batch.target[:1])[0])
+    assert not (tmp_path / "samples" / "reals.png").exists()
+    with Image.open(tmp_path / "samples" / "training.gif") as film:
+        assert film.size == (3 * 144 + 8, 4 * 96 + 12)
+
+
+class Ways(Game[Config, Unpaired]):
+    """Adds or takes brightness; a label says how much; twice as large."""
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        super().__init__(config, facts)
+        self.generator = torch.nn.Conv2d(3, 3, 1)
+
+    def players(self) -> dict[str, Optimizer]:
+        return {"generator": SGD(self.generator.parameters(), 0.1)}
+
+    def play(self, deal: Iterator[Unpaired], now: Clock) -> Iterator[Move]:
+        yield Move("generator", size=self.generator(next(deal).a).square().mean())
+
+    def translate(self, images: torch.Tensor, reverse: bool = False, to: Label = None) -> torch.Tensor:
+        assert to is not None
+        step = (to.float() + 1)[:, None, None, None] / 10
+        return (images + (-step if reverse else step)).clamp(-1, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_both_ways_every_label_and_larger_pictures_are_shown(tmp_path: Path) -> None:
+    facts = Facts(3, 8, 8, labels=("a", "b"))
+    made = Engine(Ways(Config(), facts), RUN, deck(RUN, facts, Unpaired), watchers=[Samples(tmp_path)])
+    made.train()
+    sheet = read(tmp_path / "step-000000006.png")
+    assert sheet.shape == (8 * 10 - 2, 4 * 10 - 2, 3)  # source, two labels, the picture itself: it was made smaller
+    batch = made.deck.batch(0, 0, 1)
+    assert isinstance(batch, Unpaired)
+    assert np.array_equal(sheet[:8, -8:], to_uint8(batch.a[:1])[0])
+    assert np.array_equal(sheet[40:48, -8:], to_uint8(batch.b[:1])[0])
+    assert sheet[:8, 20:28].mean() > sheet[:8, 10:18].mean() > sheet[:8, :8].mean()
+    assert sheet[40:48, 20:28].mean() < sheet[40:48, 10:18].mean() < sheet[40:48, :8].mean()

@@ -1,8 +1,8 @@
-"""Pictures of the same latents as training goes on: grids, and an animation at the end.
+"""Pictures of the same latents, or of the same sources, as training goes on: grids, and an animation at the end.
 
-samples/step-000001000.png   the pictures of latents 0 ... 63 of seed 0
+samples/step-000001000.png   the pictures of latents 0 ... 63 of seed 0; or of a translator, see translations.py
 samples/reals.png            as many of the data
-samples/frames/              the first 16 of them, more often: what the animation is made of
+samples/frames/              the first of them, more often: what the animation is made of
 samples/training.gif         the animation
 """
 
@@ -16,43 +16,45 @@ from ganforge.capabilities import capabilities
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine, Watcher, performing
 from ganforge.images import grid, read, to_uint8, visible, write, write_gif
+from ganforge.watch.translations import Translations
 
 SEED = 0
-SHEET, SCENE = 64, 16  # pictures in a grid, and in a frame of the animation
+SHEET, SCENE = 8, 4  # rows of a grid, and of a frame of the animation
 FRAMES = 40
 SIDE = 96  # pixels: smaller pictures are enlarged in the animation, so that a person sees them
 SECONDS, HOLD = 6.0, 2.0  # how long the animation runs, and how long its last frame stays
 
 Show = Callable[[int, np.ndarray], None]  # told (step, grid)
+Shown = Callable[[int], tuple[np.ndarray, int]]  # rows -> pictures (n, H, W, C) of 0 ... 255, and columns
 Look = Callable[[Engine, np.ndarray], None]  # told the pictures of a grid, (n, H, W, C) of 0 ... 255
 
 
 class Samples(Watcher):
-    """Draws the grids and the animation of every game that can `sample`; others have nothing to show yet."""
+    """Draws the grids and the animation of every game that can `sample` or `translate`; others have nothing to show."""
 
     def __init__(self, folder: Path, shows: Sequence[Show] = (), looks: Sequence[Look] = ()) -> None:
         self.folder, self.frames, self.shows, self.looks = folder, folder / "frames", shows, looks
 
     def start(self, engine: Engine) -> None:
         """The data and the untrained game; a resumed run drops the frames that it will play again."""
-        self.active = engine.run.sample_every > 0 and "sample" in capabilities(type(engine.game))
+        self.shown = shown_by(engine) if engine.run.sample_every > 0 else None
         self.between = max(1, engine.run.steps // FRAMES)
         self.sheet_at = self.frame_at = -1  # the round of the last grid and of the last frame
         for path in sorted(self.frames.glob("step-*.png")):
             if step_of(path) > engine.step:
                 path.unlink(missing_ok=True)
-        if self.active and engine.step == 0:
+        if self.shown and engine.step == 0:
             self.draw_reals(engine)
             self.draw(engine, sheet=True, frame=True)
 
     def round(self, engine: Engine) -> None:
         """What is due."""
-        if self.active:
+        if self.shown:
             self.draw(engine, sheet=engine.due(engine.run.sample_every), frame=engine.due(self.between))
 
     def end(self, engine: Engine) -> None:
         """The last pictures, and the animation."""
-        if self.active:
+        if self.shown:
             self.draw(engine, sheet=self.sheet_at != engine.step, frame=self.frame_at != engine.step)
             self.animate()
 
@@ -61,25 +63,27 @@ class Samples(Watcher):
         if not (sheet or frame):
             return
         name = f"step-{engine.step:09d}.png"
-        pictures = fakes(engine, SHEET if sheet else SCENE)
+        pictures, columns = self.shown(SHEET if sheet else SCENE)
         if sheet:
             self.sheet_at = engine.step
-            whole = grid(pictures)
+            whole = grid(pictures, columns)
             write(self.folder / name, whole)
             for show in self.shows:
                 show(engine.step, whole)
-            for look in self.looks:
+            for look in self.looks if "sample" in capabilities(type(engine.game)) else ():
                 look(engine, pictures)
         if frame:
             self.frame_at = engine.step
-            write(self.frames / name, grid(pictures[:SCENE], gap=0))
+            if sheet:
+                pictures, columns = self.shown(SCENE)
+            write(self.frames / name, enlarged(pictures, columns))
 
     def draw_reals(self, engine: Engine) -> None:
         """Write the first pictures that the run will be dealt, where its data is pictures alone."""
         if "images" in engine.game.Deal.columns():
-            batches = -(-SHEET // engine.run.batch)
+            batches = -(-(SHEET**2) // engine.run.batch)
             dealt = torch.cat([engine.deck.batch(k, 0, 1).images for k in range(batches)])  # pyright: ignore
-            write(self.folder / "reals.png", grid(visible(to_uint8(dealt[:SHEET]))))
+            write(self.folder / "reals.png", grid(visible(to_uint8(dealt[: SHEET**2]))))
 
     def animate(self) -> None:
         """Make the animation of at most 40 frames, evenly spread over the training so far."""
@@ -87,10 +91,19 @@ class Samples(Watcher):
         steps = np.array([step_of(path) for path in paths])
         wanted = np.linspace(0, steps[-1], min(FRAMES, len(paths)))
         chosen = sorted({int(np.abs(steps - step).argmin()) for step in wanted})
-        frames = [enlarged(read(paths[k])) for k in chosen]
+        frames = [read(paths[k]) for k in chosen]
         seconds = min(0.5, max(0.1, SECONDS / len(frames)))
         # Equal frames in a row become one that is shown longer.
         write_gif(self.folder / "training.gif", frames + frames[-1:] * round(HOLD / seconds), seconds)
+
+
+def shown_by(engine: Engine) -> Shown | None:
+    """What makes the pictures of a grid with so many rows, and says its columns; None where a game shows nothing."""
+    can = capabilities(type(engine.game))
+    if "sample" in can:
+        return lambda rows: (fakes(engine, rows**2), rows)
+    translations = Translations(engine) if "translate" in can else None
+    return translations.tiles if translations and translations.possible else None
 
 
 def fakes(engine: Engine, n: int) -> np.ndarray:
@@ -111,10 +124,7 @@ def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step-"))
 
 
-def enlarged(frame: np.ndarray, gap: int = 4) -> np.ndarray:
-    """A frame with its pictures set apart and every pixel repeated until they are large enough."""
-    columns = round(SCENE**0.5)
-    height, width = frame.shape[0] // columns, frame.shape[1] // columns
-    times = -(-SIDE // min(height, width))
-    tiles = frame.reshape(columns, height, columns, width, -1).swapaxes(1, 2).reshape(SCENE, height, width, -1)
-    return grid(tiles.repeat(times, 1).repeat(times, 2), columns, gap)
+def enlarged(pictures: np.ndarray, columns: int, gap: int = 4) -> np.ndarray:
+    """A grid of pictures set apart, every pixel repeated until they are large enough."""
+    times = -(-SIDE // min(pictures.shape[1:3]))
+    return grid(pictures.repeat(times, 1).repeat(times, 2), columns, gap)

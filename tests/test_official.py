@@ -3,7 +3,7 @@
 import os
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ganforge import official
-from ganforge.batches import Facts, Images
+from ganforge.batches import Batch, Facts, Images, Paired
 from ganforge.draw import Draw, Recorded
 from ganforge.engine import Engine, Means
 from ganforge.errors import ModelError, WeightsError
 from ganforge.game import Move
-from ganforge.models import dcgan, wgan
+from ganforge.models import dcgan, pix2pix, wgan
 from ganforge.official import Adapter
 from ganforge.run import Run
 from tests import goldens
@@ -100,20 +100,24 @@ def flat(answer: Any) -> list[Tensor]:
 class Cards:
     """Deals recorded batches."""
 
-    def __init__(self, batches: Tensor) -> None:
+    def __init__(self, batches: Sequence[Batch]) -> None:
         self.batches, self.count = batches, len(batches)
 
-    def batch(self, number: int, share: int, shares: int) -> Images:
-        return Images(self.batches[number])
+    def batch(self, number: int, share: int, shares: int) -> Batch:
+        return self.batches[number]
+
+
+def dealt(batches: Tensor) -> list[Batch]:
+    return [Images(images) for images in batches]
 
 
 class Witness(Engine):
     """The engine with recorded draws; notes every move's terms and the length of its gradient."""
 
-    def __init__(self, game: Any, batches: Tensor, noise: list[list[Tensor]]) -> None:
-        run = Run(steps=len(noise), batch=len(batches[0]), fast=False)
+    def __init__(self, game: Any, batches: Sequence[Batch], noise: Sequence[Sequence[Tensor]] = ()) -> None:
+        run = Run(steps=len(noise or batches), batch=len(batches[0]), fast=False)
         super().__init__(game, run, Cards(batches))
-        self.noise, self.lengths = noise, dict[str, Tensor]()
+        self.noise, self.lengths = noise or [[]] * len(batches), dict[str, Tensor]()
         self.means = self.seen = Seen(self.device)
 
     def draws(self, step: int, share: int) -> Draw:
@@ -160,7 +164,7 @@ def test_train_dcgan():
     game.discriminator.load_state_dict(ours("dcgan", "Discriminator", table.weights["D"], globals=sizes))
     said: list[Tensor] = []
     game.discriminator.register_forward_hook(lambda _net, _in, logits: said.append(logits.detach().sigmoid().mean()))
-    engine = Witness(game, table.inputs["x"], [[z] for z in table.inputs["z"]])
+    engine = Witness(game, dealt(table.inputs["x"]), [[z] for z in table.inputs["z"]])
     engine.train()
 
     measured = {f"step0.gradnorm.{p[0].upper()}": length for p, length in engine.lengths.items()}
@@ -189,7 +193,7 @@ def test_train_wgan(optimiser: Any):
     game.generator.load_state_dict(ours("wgan", "DCGAN_G", table.weights["G"], **sizes, ngf=8))
     game.critic.load_state_dict(ours("wgan", "DCGAN_D", table.weights["D"], **sizes, ndf=8))
     z, last = table.inputs["zD"], table.inputs["zG"]
-    engine = Witness(game, table.inputs["x"], [[*z[:3], last[0]], [*z[3:], last[1]]])
+    engine = Witness(game, dealt(table.inputs["x"]), [[*z[:3], last[0]], [*z[3:], last[1]]])
     engine.train()
 
     measured = {"gradnorm.D": engine.lengths["critic"], "gradnorm.G": engine.lengths["generator"]}
@@ -199,6 +203,32 @@ def test_train_wgan(optimiser: Any):
     measured |= {f"gen{i}.G": terms["fool"] for i, terms in enumerate(engine.seen.of("generator"))}
     measured["maxabsD"] = torch.stack([p.detach().abs().max() for p in game.critic.parameters()]).max()
     compare(measured, table, f"{optimiser}.")
+
+
+@goldens.needed
+@pytest.mark.parametrize(("setting", "gan", "weight"), [("default", "vanilla", 100.0), ("lsgan_l1_10", "lsgan", 10.0)])
+def test_train_pix2pix(setting: str, gan: Any, weight: float):
+    table = goldens.table("pix2pix", "TRAIN_pix2pix")
+    config = pix2pix.Config(gan=gan, weight=weight, dropout=False, width=2, judge_width=4)
+    game = pix2pix.Pix2Pix(config, Facts(3, 128, 128))
+    game.generator.load_state_dict(
+        ours("pix2pix", "UnetGenerator", table.weights["G"], input_nc=3, output_nc=3, num_downs=7, ngf=2)
+    )
+    game.discriminator.load_state_dict(
+        ours("pix2pix", "NLayerDiscriminator", table.weights["D"], input_nc=6, ndf=4, n_layers=3)
+    )
+    fakes = []
+    game.generator.register_forward_hook(lambda _net, _in, fake: fakes.append(fake.detach()))
+    pairs = [Paired(a, b) for a, b in zip(table.inputs["A"], table.inputs["B"], strict=True)]
+    engine = Witness(game, pairs)
+    engine.train()
+
+    measured = {f"step0.gradnorm.{p[0].upper()}": length for p, length in engine.lengths.items()}
+    for step, (d, g) in enumerate(zip(engine.seen.of("discriminator"), engine.seen.of("generator"), strict=True)):
+        measured |= {f"step{step}.G_GAN": g["fool"], f"step{step}.G_L1": g["l1"], f"step{step}.G": g["fool"] + g["l1"]}
+        measured |= {f"step{step}.D_fake": 2 * d["fake"], f"step{step}.D_real": 2 * d["real"]}
+        measured[f"step{step}.D"] = d["fake"] + d["real"]
+    compare(measured | {"after3.fake_B": fakes[2][0, :, ::16, ::16]}, table, f"{setting}.")
 
 
 # -- without recorded numbers -----------------------------------------------------------------

@@ -5,11 +5,16 @@ and initial weights are those of the torch layer it stands for, so that state di
 are in the order of Keras, whose channels come last.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
+from ganforge.nn.augment import Chance
+
+Padding = Literal["reflect", "replicate", "zeros"]
 
 
 class UpConv2d(nn.Conv2d):
@@ -131,3 +136,20 @@ class Dropout(nn.Dropout):
         bytes_kept = draws.view(torch.uint8).ge_(round(self.p * 256))
         kept.copy_(bytes_kept.as_strided(kept.shape, kept.stride())).mul_(1 / (1 - self.p))
         return input * kept
+
+
+class LiveDropout(Dropout):
+    """Dropout that is a generator's noise: it drops in evaluation mode too, wherever it is handed a `chance`."""
+
+    def forward(self, input: Tensor, chance: Chance | None = None) -> Tensor:
+        if self.training or chance is None or not self.p:
+            return super().forward(input)
+        kept = chance.uniform(*input.shape).to(input.device) >= self.p
+        return input * kept.to(input.dtype) / (1 - self.p)
+
+
+class PaddedConv2d(nn.Conv2d):
+    """A convolution of an odd kernel that keeps the sides, past the border mirrored, repeated or zero."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True, padding: Padding = "reflect") -> None:
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias, padding_mode=padding)

@@ -1,4 +1,6 @@
-"""Adversarial objectives on logits, each one line of its paper."""
+"""Adversarial objectives, each one line of its paper."""
+
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,3 +14,15 @@ def real_loss(logits: Tensor) -> Tensor:
 def fake_loss(logits: Tensor) -> Tensor:
     """-log(1 - D(x)), the mean over logits of any shape: how surprised the judge is that this is fake."""
     return F.softplus(logits).mean()
+
+
+Objective = Literal["vanilla", "lsgan", "wgangp"]
+
+
+def gan_loss(scores: Tensor, real: bool, objective: Objective) -> Tensor:
+    """How far scores of any shape are from saying `real` or fake: cross entropy, least squares, or Wasserstein's."""
+    if objective == "vanilla":
+        return real_loss(scores) if real else fake_loss(scores)
+    if objective == "lsgan":
+        return (scores - float(real)).square().mean()
+    return -scores.mean() if real else scores.mean()

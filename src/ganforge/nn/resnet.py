@@ -1,0 +1,96 @@
+"""The generator of CycleGAN: down twice, residual blocks, up twice (Johnson et al. 2016; Zhu et al. 2017, section 4).
+
+Its two halves are networks of their own for those who put several of one together.
+"""
+
+from torch import Tensor, nn
+
+from ganforge.nn.augment import Chance
+from ganforge.nn.initialise import initial_weights
+from ganforge.nn.layers import LiveDropout, PaddedConv2d, Padding
+from ganforge.nn.norms import Norm, biased, norm_of
+
+
+class ResidualBlock(nn.Module):
+    """x (N, C, H, W) -> x + F(x), nothing after the sum."""
+
+    def __init__(self, channels: int, norm: Norm, padding: Padding, dropout: bool, live: bool) -> None:
+        super().__init__()
+        bias = biased(norm)
+        self.conv1 = PaddedConv2d(channels, channels, 3, bias=bias, padding=padding)
+        self.norm1 = norm_of(norm, channels, live)
+        self.drop = LiveDropout(0.5 if dropout else 0.0)
+        self.conv2 = PaddedConv2d(channels, channels, 3, bias=bias, padding=padding)
+        self.norm2 = norm_of(norm, channels, live)
+
+    def forward(self, input: Tensor, chance: Chance | None = None) -> Tensor:
+        inner = self.drop(self.norm1(self.conv1(input)).relu(), chance)
+        return input + self.norm2(self.conv2(inner))
+
+
+class ResNetEncoder(nn.Module):
+    """images (N, inputs, 4h, 4w) -> features (N, 4 * width, h, w)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        width: int = 64,
+        blocks: int = 9,
+        norm: Norm = "instance",
+        dropout: bool = False,
+        padding: Padding = "reflect",
+        live: bool = False,
+    ) -> None:
+        super().__init__()
+        bias = biased(norm)
+        self.enter = nn.Sequential(
+            PaddedConv2d(inputs, width, 7, bias=bias), norm_of(norm, width, live), nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, 2, 1, bias=bias), norm_of(norm, 2 * width, live), nn.ReLU(),
+            nn.Conv2d(2 * width, 4 * width, 3, 2, 1, bias=bias), norm_of(norm, 4 * width, live), nn.ReLU(),
+        )  # fmt: skip
+        self.blocks = nn.ModuleList(ResidualBlock(4 * width, norm, padding, dropout, live) for _ in range(blocks))
+        self.apply(initial_weights())
+
+    def forward(self, input: Tensor, chance: Chance | None = None) -> Tensor:
+        x = self.enter(input)
+        for block in self.blocks:
+            x = block(x, chance)
+        return x
+
+
+class ResNetDecoder(nn.Sequential):
+    """features (N, features, h, w) -> images (N, outputs, 4h, 4w) in [-1, 1]."""
+
+    def __init__(self, features: int, outputs: int, norm: Norm = "instance", live: bool = False) -> None:
+        bias, half, quarter = biased(norm), features // 2, features // 4
+        super().__init__(
+            nn.ConvTranspose2d(features, half, 3, 2, 1, 1, bias=bias), norm_of(norm, half, live), nn.ReLU(),
+            nn.ConvTranspose2d(half, quarter, 3, 2, 1, 1, bias=bias), norm_of(norm, quarter, live), nn.ReLU(),
+            PaddedConv2d(quarter, outputs, 7), nn.Tanh(),
+        )  # fmt: skip
+        self.apply(initial_weights())
+
+
+class ResNetGenerator(nn.Module):
+    """images (N, inputs, H, W) -> images (N, outputs, H, W) in [-1, 1]; both sides multiples of 4.
+
+    `live` and `chance` mean what they mean to the U-Net (nn/unet.py).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int = 64,
+        blocks: int = 9,
+        norm: Norm = "instance",
+        dropout: bool = False,
+        padding: Padding = "reflect",
+        live: bool = False,
+    ) -> None:
+        super().__init__()
+        self.encoder = ResNetEncoder(inputs, width, blocks, norm, dropout, padding, live)
+        self.decoder = ResNetDecoder(4 * width, outputs, norm, live)
+
+    def forward(self, input: Tensor, chance: Chance | None = None) -> Tensor:
+        return self.decoder(self.encoder(input, chance))

@@ -1,0 +1,101 @@
+"""The U-Net of pix2pix, and the encoder-decoder that it becomes without its skips (Isola et al. 2017, section 3.2).
+
+image -> down -> down -> ... -> down        every down halves the sides, every up doubles them;
+           |       |              |         a skip hands each down's result to its mirror image
+image <-  up  <-  up  <- ... <-  up
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganforge.errors import ModelError
+from ganforge.nn.augment import Chance
+from ganforge.nn.initialise import initial_weights
+from ganforge.nn.layers import LiveDropout
+from ganforge.nn.norms import Norm, biased, norm_of
+
+
+class Down(nn.Module):
+    """(N, in, H, W) -> (N, out, H/2, W/2), before its activation."""
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm, bias: bool, live: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias)
+        self.norm = norm_of(norm, outputs, live)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.norm(self.conv(input))
+
+
+class Up(nn.Module):
+    """(N, in, H, W), already activated -> (N, out, 2H, 2W)."""
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm, bias: bool, live: bool, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
+        self.norm = norm_of(norm, outputs, live)
+        self.drop = LiveDropout(dropout)
+
+    def forward(self, input: Tensor, chance: Chance | None) -> Tensor:
+        return self.drop(self.norm(self.conv(input)), chance)
+
+
+class UNet(nn.Module):
+    """source (N, inputs, H, W) -> images (N, outputs, H, W) in [-1, 1]; both sides multiples of 2 ** depth.
+
+    Widths double from `width` to eight times that.  The innermost `down` has no norm, for at one pixel it would
+    leave nothing.  Of the `up`s next to the innermost one `dropouts` drop half of their features: the paper's only
+    noise.  With `live` every picture is normalised by its own statistics in evaluation mode, too, and features are
+    dropped there when `chance` is given.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int = 64,
+        depth: int = 8,
+        norm: Norm = "batch",
+        dropouts: int = 3,
+        skips: bool = True,
+        live: bool = True,
+    ) -> None:
+        super().__init__()
+        self.skips = skips
+        widths = [width * min(2**i, 8) for i in range(depth)]
+        bias, last = biased(norm), depth - 1
+        self.downs, self.ups = nn.ModuleList(), nn.ModuleList()  # both from the outermost to the innermost
+        for i, (a, b) in enumerate(zip([inputs, *widths], widths, strict=False)):
+            self.downs.append(Down(a, b, norm if 0 < i < last else "none", bias, live))
+            doubled = 2 * b if skips and i < last else b
+            drop = 0.5 if last - dropouts <= i < last else 0.0
+            self.ups.append(Up(doubled, a if i else outputs, norm if i else "none", bias or not i, live, drop))
+        self.apply(initial_weights())
+
+    def forward(self, input: Tensor, chance: Chance | None = None) -> Tensor:
+        kept = [self.downs[0](input)]
+        for down in list(self.downs)[1:]:
+            kept.append(down(F.leaky_relu(kept[-1], 0.2)))
+        x = self.ups[-1](kept.pop().relu(), chance)
+        for up in list(self.ups)[-2::-1]:
+            skip = kept.pop()
+            x = up((torch.cat([skip, x], 1) if self.skips else x).relu(), chance)
+        return x.tanh()
+
+
+def depth_of(height: int, width: int, most: int = 8) -> int:
+    """How often both sides can be halved, up to `most`.
+
+    Raises ModelError, naming the nearest sides, where that is less than three times.
+    """
+    depth = 0
+    while depth < most and not (height % 2 ** (depth + 1) or width % 2 ** (depth + 1)):
+        depth += 1
+    if depth < 3:
+        near = [f"{8 * max(1, round(side / 8))}" for side in (height, width)]
+        raise ModelError(
+            f"A U-Net cannot halve {height} x {width} three times: both sides must be multiples of 8, "
+            f"better of 32 or 64. Near is --size {' '.join(dict.fromkeys(near) if height == width else near)}."
+        )
+    return depth

@@ -1,0 +1,74 @@
+"""Pictures as vectors: what every extractor is, and reading a stream of pictures with one.
+
+An extractor takes pictures (N, C, H, W) in [-1, 1] of any size and returns a `Reading`.  Memory: one batch of
+pictures, and 4 bytes for each number of the features (50,000 pictures of 2,048: 0.4 GB).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ganforge.errors import DataError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an extractor sees in some pictures."""
+
+    features: Tensor
+    """float32 (N, D)."""
+    logits: Tensor | None = None
+    """float32 (N, K), where the extractor tells classes apart."""
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+class Extractor(Protocol):
+    """Anything that turns pictures into vectors."""
+
+    name: str
+    """As it is written after --features."""
+    key: str
+    """Changes whenever its readings do: its weights, its preprocessing."""
+    about: str
+    """One line for the report: which network, which weights, which preprocessing."""
+
+    def __call__(self, images: Tensor) -> Reading:
+        """The reading of pictures (N, C, H, W) in [-1, 1]."""
+        ...
+
+
+def reading(extractor: Extractor, batches: Iterable[Tensor]) -> Reading:
+    """One reading of a stream of pictures.  Raises DataError when it is empty, or pictures are not finite."""
+    features, logits = [], []
+    done = 0
+    for images in batches:
+        if not images.isfinite().all():
+            raise DataError(f"Pictures {done} ... {done + len(images) - 1} hold numbers that are not finite.")
+        with torch.inference_mode():
+            seen = extractor(images)
+        features.append(seen.features.float().cpu())
+        logits += [seen.logits.float().cpu()] if seen.logits is not None else []
+        done += len(images)
+    if not features:
+        raise DataError("There are no pictures to look at.")
+    return Reading(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
+
+
+class Pixels:
+    """The pixels themselves, brought to at most `side` pixels: no network, so no opinion about what matters."""
+
+    name = "pixels"
+
+    def __init__(self, side: int = 16) -> None:
+        self.side = side
+        self.key, self.about = f"pixels-{side}", f"pixels, averaged to at most {side} x {side}"
+
+    def __call__(self, images: Tensor) -> Reading:
+        """Averaged pixels as (N, C * h * w)."""
+        size = (min(self.side, images.shape[2]), min(self.side, images.shape[3]))
+        return Reading(torch.nn.functional.adaptive_avg_pool2d(images.float(), size).flatten(1))

@@ -94,7 +94,7 @@ def warnings(fake: Gaussian, real: Gaussian) -> tuple[str, ...]:
     if n <= width:
         said.append(
             f"{n} pictures are no more than the {width} numbers of a feature: this Frechet distance says more about "
-            f"how few they are than about the generator. Take {TRUSTED * width} or more, or read KID, which has no bias."
+            f"how few they are than about the generator. Take {TRUSTED * width}, or read KID, which has no bias."
         )
     elif n < TRUSTED * width:
         said.append(

@@ -1,0 +1,125 @@
+"""LPIPS, the perceptual distance of Zhang et al. 2018, https://arxiv.org/abs/1801.03924, and what it looks through.
+
+Layers are numbered as torchvision numbers them, so that published weights load by number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.errors import DataError, WeightsError
+
+Kind = Literal["alex", "vgg"]
+WIDTHS: dict[str, tuple[int, ...]] = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
+"""Channels of the five layers that each network is looked at behind."""
+
+
+class Layers(nn.Module):
+    """A convolutional network, and what it sees behind some of its layers."""
+
+    def __init__(self, layers: Sequence[nn.Module], behind: Sequence[int]) -> None:
+        super().__init__()
+        self.layers, self.behind = nn.Sequential(*layers), frozenset(behind)
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Pictures as the network was trained on them -> a map (N, K, h, w) behind each of the layers `behind`."""
+        seen = []
+        for number, layer in enumerate(self.layers):
+            pictures = layer(pictures)
+            if number in self.behind:
+                seen.append(pictures)
+        return seen
+
+
+def alexnet() -> Layers:
+    """AlexNet in the form of "One weird trick" (Krizhevsky 2014), seen behind its five ReLUs."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+    layers += [nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+    layers += [nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()]
+    layers += [nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()]
+    return Layers(layers, (1, 4, 7, 9, 11))
+
+
+def vgg16() -> Layers:
+    """VGG-16 (Simonyan and Zisserman 2015), seen behind the last ReLU of each of its five blocks."""
+    layers: list[nn.Module] = []
+    behind, before = [], 3
+    for width, convolutions in zip(WIDTHS["vgg"], (2, 2, 3, 3, 3), strict=True):
+        layers += [nn.MaxPool2d(2)] if layers else []
+        for _ in range(convolutions):
+            layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
+            before = width
+        behind.append(len(layers) - 1)
+    return Layers(layers, behind)
+
+
+class LPIPS(nn.Module):
+    """Distance of pictures through a network: unit vectors of its channels, squared differences, weighted (equation 1).
+
+    The networks begin with random weights: `load` gives them the published ones.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, kind: Kind = "alex") -> None:
+        super().__init__()
+        self.kind, self.network = kind, alexnet() if kind == "alex" else vgg16()
+        self.weights = nn.ParameterList(torch.ones(1, width, 1, 1) for width in WIDTHS[kind])
+        # ImageNet's mean and deviation, for pictures in [-1, 1].
+        self.register_buffer("mean", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(N, 3 or 1, H, W) in [-1, 1], twice -> (N,): 0 for equal pictures, larger the less alike they look.
+
+        Raises DataError for other channels, and for pictures that the network's pooling leaves nothing of.
+        """
+        if a.shape[1] not in (1, 3) or min(a.shape[2:]) < 32:
+            raise DataError(
+                f"LPIPS looks at grey or colour pictures of 32 pixels a side or more, not at {tuple(a.shape[1:])}."
+            )
+        n = len(a)
+        pictures = torch.cat([a, b]).expand(-1, 3, -1, -1)
+        seen = self.network((pictures - self.mean) / self.std)
+        return distance([maps[:n] for maps in seen], [maps[n:] for maps in seen], [*self.weights])
+
+    def load(self, network: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> "LPIPS":
+        """Take torchvision's state dict of the network, and the `lin` layers that the authors published (version 0.1).
+
+        Raises WeightsError where a key is missing or has another shape.
+        """
+        own = {key: f"features.{key.removeprefix('layers.')}" for key in self.network.state_dict()}
+        fill(self.network, own, network, f"torchvision's {'AlexNet' if self.kind == 'alex' else 'VGG-16'}")
+        fill(self.weights, {str(k): f"lin{k}.model.1.weight" for k in range(5)}, weights, f"LPIPS 0.1 for {self.kind}")
+        return self
+
+
+def fill(module: nn.Module, keys: Mapping[str, str], given: Mapping[str, Tensor], what: str) -> None:
+    """Fill `module` with `given`, whose keys are {ours: theirs}.  Raises WeightsError for what does not fit."""
+    own = module.state_dict()
+    for ours, theirs in keys.items():
+        if theirs not in given:
+            raise WeightsError(f"These are not the weights of {what}: {theirs} is missing.")
+        if given[theirs].shape != own[ours].shape:
+            raise WeightsError(
+                f"These are not the weights of {what}: {theirs} is {tuple(given[theirs].shape)}, "
+                f"not {tuple(own[ours].shape)}."
+            )
+    module.load_state_dict({ours: given[theirs] for ours, theirs in keys.items()})
+
+
+def distance(a: Sequence[Tensor], b: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """(N,) from maps (N, K, h, w) of two sets of pictures: equation 1, summed over the layers."""
+    total = torch.zeros(len(a[0]), device=a[0].device)
+    for x, y, weight in zip(a, b, weights, strict=True):
+        total = total + ((unit(x) - unit(y)).square() * weight).sum(1).mean((1, 2))
+    return total
+
+
+def unit(maps: Tensor) -> Tensor:
+    """Every place's channels as a vector of length 1."""
+    return maps / (maps.square().sum(1, keepdim=True).sqrt() + 1e-10)

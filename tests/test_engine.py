@@ -272,7 +272,7 @@ def test_the_log_holds_means_and_detached_terms():
 def test_stopping_ends_after_the_round_with_a_checkpoint(tmp_path: Path):
     class Stopping(Watcher):
         def round(self, engine):
-            engine.stopping = engine.step == 3
+            engine.stopping = "It is enough." if engine.step == 3 else ""
 
     checkpoints = Checkpoints(tmp_path)
     engine = Engine(toy(), run(), deck(), checkpoints, [Stopping()])

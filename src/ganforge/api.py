@@ -138,7 +138,7 @@ def carry_out(
 ) -> Trained:
     """Play a plan in its folder, from the checkpoint `which` on where there is one."""
     machine.use_threads(thought.run.threads)
-    checkpoints = folder.checkpoints(thought.run.keep)
+    checkpoints, go_on = folder.checkpoints(thought.run.keep), f"Go on with: ganforge resume {folder.path}"
     folder.hold() if parallel.rank() == 0 else None
     try:
         deck = Deck(thought.data, thought.model.game.Deal, thought.run)
@@ -147,7 +147,7 @@ def carry_out(
             step, state = checkpoints.load(which)
             engine.restore(state)
             say(f"Going on from step {step} of {thought.run.steps}.")
-        with stopping_politely(engine, say):
+        with stopping_politely(engine, go_on, say):
             game = played(engine, checkpoints)
     except ProcessError as error:
         whole = checkpoints.steps()
@@ -156,7 +156,7 @@ def carry_out(
     finally:
         folder.release()
     if engine.step < thought.run.steps:
-        say(f"Stopped at step {engine.step} of {thought.run.steps}. Go on with: ganforge resume {folder.path}")
+        say(f"Stopped at step {engine.step} of {thought.run.steps}. {engine.stopping or go_on}")
     return Trained(game, folder.path, thought.model.name, engine.step, device)
 
 
@@ -393,8 +393,8 @@ def address(run: str | Path) -> tuple[Path, str]:
 
 
 @contextmanager
-def stopping_politely(engine: Engine, say: Say) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a stop after the round; a second Ctrl-C stops at once."""
+def stopping_politely(engine: Engine, go_on: str, say: Say) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a stop after the round, that says `go_on`; a second Ctrl-C stops at once."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
         yield
         return
@@ -402,7 +402,7 @@ def stopping_politely(engine: Engine, say: Say) -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
         if engine.stopping and number == signal.SIGINT:
             raise KeyboardInterrupt
-        engine.stopping = True
+        engine.stopping = go_on
         say("Stopping after this round, with a checkpoint.")
 
     former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -43,7 +43,7 @@ class Deck(Protocol):
 
 
 class Watcher:
-    """Somebody who looks on.  Watchers change nothing: a run with them equals one without, bit for bit."""
+    """Somebody who looks on.  Watchers change nothing but the end: a run with them equals one without, bit for bit."""
 
     def start(self, engine: "Engine") -> None:
         """Before the first round."""
@@ -90,7 +90,7 @@ class Engine:
         self.averaged = averaged_twin(game) if self.half_life else game
         self.step = self.dealt = 0
         self.saved_at = -1
-        self.stopping = False
+        self.stopping = ""  # why the run shall end after this round, and how to go on; a watcher may ask for it
         self.means = Means(self.device)
         self.augmentation = Augmentation(game, run, self.device)
         parallel.share_from_first([*game.parameters(), *game.buffers()])
@@ -101,13 +101,13 @@ class Engine:
         """Play to the end of the run, or until somebody asks to stop; returns the averaged game."""
         self.tell("start")
         self.since = time.perf_counter()
-        while self.step < self.run.steps and not parallel.agree(self.stopping):
+        while self.step < self.run.steps and not parallel.agree(bool(self.stopping)):
             self.play_round()
             self.average()
             self.tell("round")
             if self.due(self.run.log_every):
                 self.log()
-            if self.due(self.run.save_every):
+            if self.due(self.run.save_every) or self.due(self.run.every):
                 self.save()
         if self.means.any():
             self.log()

@@ -50,6 +50,14 @@ class Run:
     """Rounds between two checkpoints.  0: only at the end."""
     keep: int = 3
     """Newest checkpoints to keep; the best one always stays."""
+    select: str = ""
+    """Measure by which the best checkpoint is kept, as RUN@best: fid, kid ...; l1, psnr ... for translators."""
+    every: int = 0
+    """Rounds between two measurements, each with a checkpoint.  0: at every checkpoint."""
+    patience: int = 0
+    """Measurements in a row without improvement after which the run stops.  0: it plays to its end."""
+    judged: int = 2_000
+    """Pictures that a measurement draws, always of the same seed."""
 
 
 @dataclass(frozen=True)

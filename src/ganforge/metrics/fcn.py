@@ -84,5 +84,10 @@ def score(counts: Tensor) -> FCNScore:
     never = torch.full_like(true, torch.nan)
     accuracies = torch.where(true > 0, right / true, never)
     ious = torch.where(true > 0, right / (true + read - right), never)
-    means = (right.sum() / true.sum(), accuracies.nanmean(), ious.nanmean())
-    return FCNScore(*map(float, means), tuple(accuracies.tolist()), tuple(ious.tolist()))
+    return FCNScore(
+        pixel_accuracy=float(right.sum() / true.sum()),
+        class_accuracy=float(accuracies.nanmean()),
+        class_iou=float(ious.nanmean()),
+        accuracies=tuple(accuracies.tolist()),
+        ious=tuple(ious.tolist()),
+    )

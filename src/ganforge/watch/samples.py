@@ -60,10 +60,11 @@ class Samples(Watcher):
 
     def draw(self, engine: Engine, sheet: bool, frame: bool) -> None:
         """Write a grid, a frame of the animation, or both."""
-        if not (sheet or frame):
+        shown = self.shown
+        if not shown or not (sheet or frame):
             return
         name = f"step-{engine.step:09d}.png"
-        pictures, columns = self.shown(SHEET if sheet else SCENE)
+        pictures, columns = shown(SHEET if sheet else SCENE)
         if sheet:
             self.sheet_at = engine.step
             whole = grid(pictures, columns)
@@ -75,7 +76,7 @@ class Samples(Watcher):
         if frame:
             self.frame_at = engine.step
             if sheet:
-                pictures, columns = self.shown(SCENE)
+                pictures, columns = shown(SCENE)
             write(self.frames / name, enlarged(pictures, columns))
 
     def draw_reals(self, engine: Engine) -> None:

@@ -106,13 +106,13 @@ def test_models_are_matched_by_columns_and_sizes(tmp_path):
 
 
 def test_folders_that_are_no_classes_are_pointed_out(tmp_path):
-    for side in ("trainA", "trainB", "testA"):
+    for side in ("images", "labels"):
         for k in range(2):
             picture(tmp_path / side / f"{k}.png", (8, 8))
     notes = ganforge.examine(tmp_path).notes
     assert notes[-1] == (
-        f"The folders look like the two sides of an unpaired set, taken as classes here; "
-        f"to learn one alone: --data {tmp_path}/trainA."
+        f"The folders look like photographs and their label maps, taken as classes here; "
+        f"to learn one alone: --data {tmp_path}/images."
     )
 
 

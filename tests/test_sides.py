@@ -54,8 +54,9 @@ def test_unpaired_sides_have_orders_windows_and_lengths_of_their_own():
 
 def test_masks_go_with_their_pictures():
     masks = marked(a=(10, 2), a_masks=(10, 2), b=(7, 2), b_masks=(7, 3))
+    masks = replace(masks, facts=replace(masks.facts, instances=3))
     batch = Deck(masks, Instances, JITTER).batch(0)
-    assert batch.a_masks.shape == (6, 2, 8, 8)
+    assert batch.a_masks.shape == (6, 3, 8, 8)
     assert batch.b_masks.shape == (6, 3, 8, 8)
     for pictures, seen in ((batch.a, batch.a_masks), (batch.b, batch.b_masks)):
         assert torch.equal(seen[:, 0], (pictures[:, 0] * 127.5 + 127.5 > 127.75).float())

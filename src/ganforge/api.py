@@ -27,7 +27,7 @@ from ganforge.fitting import fits
 from ganforge.folder import Card, RunFolder, facts_of, run_of, sha256
 from ganforge.game import Game
 from ganforge.images import Depth, grid, lossless, replacing, stored, to_uint8, visible, write, write_gif
-from ganforge.plan import Plan, Say, built, length, opened_data, parameters, plan, silent
+from ganforge.plan import Plan, Say, built, length, opened_data, parameters, plan, reading_of, silent
 from ganforge.settings import plain, rebuilt
 from ganforge.trained import Trained
 from ganforge.watch import doctor as clinic
@@ -37,7 +37,7 @@ from ganforge.watch.doctor import Doctor
 
 def train(
     model: str,
-    data: str | Path = "shapes",
+    data: str | Path = "",
     preset: str = "small",
     *,
     outdir: str | Path = "runs",
@@ -116,7 +116,7 @@ def rethought(
     config = rebuilt(model_of(card).game.Config, card.config)
     asked = str(data) if data is not None else card.data["asked"]
     wanted = replace(former, **length_given, **({"device": device} if device else {}))
-    opened = opened_data(asked, wanted, data_home)
+    opened = opened_data(asked, wanted, data_home, model_of(card).game.Deal.columns(), reading_of(card))
     if data is None and opened.fingerprint != card.data["fingerprint"]:
         raise DataError(
             f"The data {asked} is not what it was when the run began ({card.data['images']} images then, {len(opened)} "
@@ -130,7 +130,7 @@ def rethought(
         raise DataError(f"The run was made for {facts_of(card)}, but {asked} gives {opened.facts}.")
     loaded = parts.kept(config, folder.path, load_part)
     game = built(model_of(card), config, opened.facts, wanted.seed, loaded)
-    return Plan(model_of(card), card.preset, config, wanted, asked, opened, game, loaded)
+    return Plan(model_of(card), card.preset, config, wanted, asked, reading_of(card), opened, game, loaded)
 
 
 def carry_out(

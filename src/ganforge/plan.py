@@ -1,7 +1,7 @@
 """A run thought through before its first round: data opened, settings resolved, networks built."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,9 @@ from ganforge import machine, parts
 from ganforge.batches import Facts
 from ganforge.catalogue import Model, find
 from ganforge.data.dataset import DataSet
+from ganforge.data.domains import embedded
 from ganforge.data.open import open_data
+from ganforge.data.reading import Reading
 from ganforge.draw import RoundDraw
 from ganforge.errors import OptionError
 from ganforge.folder import Card, sha256, versions
@@ -38,6 +40,7 @@ class Plan:
     run: Run
     asked: str
     """The data that was asked for."""
+    reading: Reading
     data: DataSet
     game: Game[Any, Any]
     parts: Mapping[str, Trained]
@@ -51,7 +54,12 @@ class Plan:
             config=plain(self.config),
             run=plain(self.run),
             facts=plain(self.data.facts),
-            data={"asked": self.asked, "images": len(self.data), "fingerprint": self.data.fingerprint},
+            data={
+                "asked": self.asked,
+                "images": len(self.data),
+                "fingerprint": self.data.fingerprint,
+                "reading": plain(self.reading),
+            },
             parts={name: str(part.path) for name, part in self.parts.items()},
             source=sha256(own) if own.suffix == ".py" else "",
             versions=versions(),
@@ -60,10 +68,12 @@ class Plan:
 
 def plan(
     model: str,
-    data: str | Path = "shapes",
+    data: str | Path = "",
     preset: str = "small",
     *,
     config: Mapping[str, Any] | Any = None,
+    direction: str = "AtoB",
+    make: str = "none",
     epochs: float | None = None,
     kimg: float | None = None,
     data_home: str | Path | None = None,
@@ -71,23 +81,29 @@ def plan(
     say: Say = silent,
     **run: Any,
 ) -> Plan:
-    """Resolve everything a run needs.  Raises a GANForgeError with one sentence for whatever does not fit."""
+    """Resolve everything a run needs; without `data`, it is what the program draws for such a model.
+
+    Raises a GANForgeError with one sentence for whatever does not fit.
+    """
     found = find(model)
+    needed = found.game.Deal.columns()
+    asked = str(data) or embedded(needed)
+    reading = rebuilt(Reading, {"direction": direction, "make": make})
     chosen = found.preset(preset)
     settings = chosen.config if config is None else config
     if isinstance(config, Mapping):
         settings = rebuilt(found.game.Config, {**plain(chosen.config), **config})
     wanted = checked(rebuilt(Run, {**plain(chosen.run), **run}))
-    opened = opened_data(str(data), wanted, data_home)
+    opened = opened_data(asked, wanted, data_home, needed, reading)
+    opened.need(*needed)
     for note in opened.notes:
         say(note)
     steps = length(wanted, "steps" in run, epochs, kimg, len(opened))
     # What the machine decides is written down, so that a resume has the same: threads change the last digits of sums.
     wanted = replace(wanted, steps=steps, threads=wanted.threads or torch.get_num_threads(), precision=precise(wanted))
-    opened.need(*found.game.Deal.columns())
     loaded = parts.resolve(settings, load)
     game = built(found, settings, opened.facts, wanted.seed, loaded)
-    return Plan(found, preset, settings, wanted, str(data), opened, game, loaded)
+    return Plan(found, preset, settings, wanted, asked, reading, opened, game, loaded)
 
 
 def checked(run: Run) -> Run:
@@ -117,12 +133,16 @@ def precise(run: Run) -> Literal["fp32", "bf16"]:
     return run.precision
 
 
-def opened_data(asked: str, run: Run, home: str | Path | None) -> DataSet:
-    """The data set at the size that the run asks for."""
-    size = (run.size[0], run.size[-1]) if run.size else None
-    return open_data(
-        asked, size=size, channels=run.channels, crop=run.crop, home=Path(home) if home is not None else None
-    )
+def opened_data(asked: str, run: Run, home: str | Path | None, needed: Collection[str], reading: Reading) -> DataSet:
+    """The data set at the size that the run asks for, with the columns that its model needs."""
+    size, place = (run.size[0], run.size[-1]) if run.size else None, Path(home) if home is not None else None
+    form = {"channels": run.channels, "crop": run.crop, "needed": needed, "reading": reading}
+    return open_data(asked, size=size, home=place, **form)
+
+
+def reading_of(card: Card) -> Reading:
+    """How the data of a run is read."""
+    return rebuilt(Reading, card.data.get("reading", {}))
 
 
 def built(model: Model, config: Any, facts: Facts, seed: int, loaded: Mapping[str, Trained]) -> Game[Any, Any]:
@@ -159,7 +179,12 @@ def describe(thought: Plan) -> dict[str, Any]:
         "preset": thought.preset,
         "config": plain(thought.config),
         "run": plain(thought.run),
-        "data": {"asked": thought.asked, "images": len(thought.data), "columns": list(thought.data.columns)},
+        "data": {
+            "asked": thought.asked,
+            "images": len(thought.data),
+            "columns": list(thought.data.columns),
+            "reading": plain(thought.reading),
+        },
         "facts": plain(thought.data.facts),
         "parameters": parameters(thought.game),
         "round": trace(thought.game),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ganforge.cli.asking import DATA_HELP, alias, ask, bare, first_word, home_question, note, print_plain, say, told
+from ganforge.data.reading import Reading
 from ganforge.run import Run
 
 
@@ -11,6 +12,7 @@ def train(words: list[str]) -> None:
     """Train a model on your images or on the embedded ones."""
     name, rest = first_word(words, "ganforge train MODEL", "the model's name (`ganforge list`) or a file, ./mine.py")
     from ganforge import api
+    from ganforge.data.domains import embedded
     from ganforge.plan import describe
     from ganforge.settings import plain
 
@@ -20,7 +22,8 @@ def train(words: list[str]) -> None:
         f"ganforge train {name}",
         model.about,
         rest,
-        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], "shapes"),
+        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], embedded(model.game.Deal.columns())),
+        ("reading", bare(Reading), Reading()),
         (
             "preset",
             Annotated[Literal[tuple(model.presets)], note("Named settings; what you give beside it wins.")],
@@ -47,6 +50,7 @@ def train(words: list[str]) -> None:
     if told(rest, "--steps") is not None:
         given["steps"] = asked.run.steps
     options = {"config": asked.config, "epochs": asked.epochs, "kimg": asked.kimg, "data_home": asked.data_home}
+    options |= plain(asked.reading)
     if asked.dry_run:
         thought = api.plan(name, asked.data, asked.preset, load=api.load_part, say=say, **options, **given)
         print_plain(describe(thought))

@@ -38,6 +38,12 @@ class Found:
     """{split: its pictures}, the one that was taken included."""
     trouble: DataError | None = None
     """What is wrong with the labels, where they cannot be used."""
+    sides: tuple["Found", ...] = ()
+    """Side a and side b, where there are two; `pictures` are those of both."""
+    keys: tuple[str, ...] = ()
+    """Of a side: the name that each picture shares with its partner on the other."""
+    masks: tuple[tuple[Picture, ...], ...] = ()
+    """Of a side: the masks of each picture, where there are any."""
 
 
 def assemble(found: Found, wanted: Wanted) -> DataSet:

@@ -14,13 +14,23 @@ LAYOUTS = {  # what a person can do so that a column is there; docs/data.md show
         "one folder a class (path/cat/1.png, path/dog/2.png), or a list beside the pictures: "
         "metadata.jsonl, metadata.csv, dataset.json or list_attr_celeba.txt"
     ),
+    "source": (
+        "two folders with the same names (path/A/1.png, path/B/1.png), pictures of two squares side by side, or plain "
+        "pictures with --make edges, grey, lowres, blur or mask"
+    ),
+    "target": "the same",
+    "a": "two folders (path/trainA/1.png, path/trainB/7.png)",
+    "b": "the same",
+    "a_masks": "masks beside the two folders (path/trainA_masks/1_0.png, 1_1.png ..., an instance each)",
+    "b_masks": "the same",
 }
 
 
 def lacking(needed: Iterable[str], provided: Iterable[str]) -> str:
     """The columns that are missing, and the layouts that would provide them; empty where none is."""
     missing = [column for column in needed if column not in set(provided)]
-    return "; ".join(f"{column}: {LAYOUTS.get(column, 'see docs/data.md')}" for column in missing)
+    said = {column: LAYOUTS.get(column, "see docs/data.md") for column in missing}
+    return "; ".join(f"{column}: {way}" for column, way in said.items() if way != "the same" or len(said) == 1)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.batches import MASKS, PIXELS, SIDES, Batch
@@ -53,7 +54,7 @@ class Deck:
         if name not in PIXELS | MASKS:
             return torch.from_numpy(stored)
         seen = self.mirror(self.cut(stored, places, side), places, side)
-        return to_images(seen) if name in PIXELS else to_masks(seen)
+        return to_images(seen) if name in PIXELS else to_masks(seen, self.data.facts.instances)
 
     def cut(self, pictures: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
         """A window out of pictures that are stored larger than the game sees them: random, or the middle."""
@@ -92,6 +93,7 @@ def to_images(pictures: np.ndarray) -> Tensor:
     return tensor.float() / 127.5 - 1 if tensor.dtype == torch.uint8 else tensor.float()
 
 
-def to_masks(stored: np.ndarray) -> Tensor:
-    """Stored masks (N, H, W, M) as float32 (N, M, H, W) in {0, 1}."""
-    return torch.from_numpy(np.ascontiguousarray(stored >= 128)).permute(0, 3, 1, 2).float()
+def to_masks(stored: np.ndarray, most: int) -> Tensor:
+    """Stored masks (N, H, W, M) as float32 (N, most, H, W) in {0, 1}, filled up with empty ones."""
+    masks = torch.from_numpy(np.ascontiguousarray(stored >= 128)).permute(0, 3, 1, 2).float()
+    return F.pad(masks, (0, 0, 0, 0, 0, most - masks.shape[1]))

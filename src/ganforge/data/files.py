@@ -9,10 +9,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from ganforge import images
+from ganforge.data.decode import Picture
 from ganforge.errors import DataError
-from ganforge.images import EXTENSIONS
 
-ENDINGS = tuple(f".{extension}" for extension in EXTENSIONS)
+ENDINGS = tuple(f".{extension}" for extension in images.EXTENSIONS)
 SMALL = 2**25  # bytes of files that are known by their content; larger sets by sizes and times
 LARGEST = 2**28  # bytes of one file in a zip: more is a bomb
 
@@ -31,6 +32,12 @@ class Files:
     def pictures(self) -> tuple[str, ...]:
         """Names of the files that should be pictures, in order."""
         return tuple(sorted(name for name in self.marks if name.lower().endswith(ENDINGS)))
+
+    def picture(self, name: str) -> Picture:
+        """One of them."""
+        return Picture(
+            name, lambda: images.look(self.open(name), name=name), lambda: images.read(self.open(name), name=name)
+        )
 
 
 def in_folder(path: Path) -> Files:

@@ -4,6 +4,7 @@ flat or nested          photos/**/*.png
 one folder a class      photos/cat/1.png, photos/dog/2.png
 splits                  photos/train/..., photos/val/..., photos/test/...   any of the above in each
 a list beside them      dataset.json, metadata.jsonl, list_attr_celeba.txt ...: see lists.py
+two sides               A/ B/, trainA/ trainB/ ..., with masks: see sides.py
 any of these in a zip or a tar
 shards of samples       photos-000000.tar ...: see shards.py
 arrays                  photos.npy, photos.npz: see arrays.py
@@ -19,19 +20,14 @@ from ganforge import images
 from ganforge.data.arrays import in_array
 from ganforge.data.assemble import Found, Labels, assemble
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Picture, Wanted, one_image
+from ganforge.data.decode import Wanted, one_image
 from ganforge.data.files import Files, in_folder, in_zip
 from ganforge.data.lists import READERS, beside, listed
 from ganforge.data.shards import in_shards, in_tar
+from ganforge.data.sides import HELD_OUT, TRAIN, two_sides
 from ganforge.errors import DataError
 
-TRAIN = ("train", "training")
-HELD_OUT = ("test", "testing", "val", "valid", "validation")  # the first that is there
-SIDES = (  # folders that are no classes, and what they are
-    ({"trainA", "trainB"}, "the two sides of an unpaired set"),
-    ({"A", "B"}, "the two sides of a paired set"),
-    ({"images", "labels"}, "photographs and their label maps"),
-)
+SIDES = (({"images", "labels"}, "photographs and their label maps"),)  # folders that are no classes, and what they are
 
 
 def open_folder(
@@ -87,6 +83,8 @@ def laid_out(files: Files, held_out: bool) -> Found:
         hint = f" {table} may hold them inside a table: try --data hub:{where}." if table else ""
         raise DataError(f"{where} holds no image files: files ending in {looked_for} are looked for.{hint}")
     root, splits = _splits(files)
+    if sided := two_sides(files, root, held_out):
+        return sided
     chosen = _chosen(splits, held_out)
     if held_out and chosen is None:
         raise DataError(f"{where} has no test split: no folder in it is called {' or '.join(HELD_OUT)}.")
@@ -153,15 +151,9 @@ def _told(files: Files, root: str, names: Sequence[str]) -> Found:
         labels, layout = by_folder, f"{layout}, one folder a class".lstrip(", ")
     nested = any("/" in name.removeprefix(root) for name in taken)
     layout = layout or ("pictures in nested folders" if nested else "a flat folder of pictures")
-    pictures = [_picture(files, name) for name in taken]
+    pictures = [files.picture(name) for name in taken]
     source = [(name, files.marks[name]) for name in taken]
     return Found(str(files.where), layout, source, pictures, labels or Labels(), notes, trouble=trouble)
-
-
-def _picture(files: Files, name: str) -> Picture:
-    return Picture(
-        name, lambda: images.look(files.open(name), name=name), lambda: images.read(files.open(name), name=name)
-    )
 
 
 def _classes(names: Sequence[str]) -> Labels:

@@ -1,16 +1,24 @@
 """From what a person writes after --data to a data set: a named one, or a path."""
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from ganforge.batches import MASKS, PIXELS
 from ganforge.data.assemble import Found, Labels, assemble
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import Picture, Wanted
+from ganforge.data.domains import DOMAINS, open_domains
 from ganforge.data.folders import find
 from ganforge.data.home import data_home
-from ganforge.errors import DataError
+from ganforge.data.made import made_pairs
+from ganforge.data.pairs import assemble_sides
+from ganforge.data.reading import AS_IT_IS, Reading
+from ganforge.errors import DataError, OptionError
 from ganforge.images import look_at
 
 HUB = "hub:"
@@ -37,18 +45,46 @@ def open_data(
     seed: int = 0,
     home: Path | None = None,
     held_out: bool = False,
+    needed: Collection[str] = ("images",),
+    reading: Reading = AS_IT_IS,
 ) -> DataSet:
     """The data set called `spec`: a name of NAMED, a name under the data home, a path, or hub:owner/name.
 
     `size` is height and width, None: as the data has it; `channels` 0 likewise; `crop` stores a margin
-    for random windows; `seed` draws the embedded world; `held_out` asks for what training never sees.
+    for random windows; `seed` draws the embedded world; `held_out` asks for what training never sees;
+    `needed` are the columns that a model asks for, by which two sides are read as pairs or as domains.
 
     Raises:
-        DataError: there is no such data set, or it cannot be read.
+        DataError: there is no such data set, it cannot be read, or has other columns.
+        OptionError: the reading is not for a model with these columns.
     """
+    sided = not {"source", "a"}.isdisjoint(needed)
+    made = reading.make != "none"
+    if made and "source" not in needed:
+        raise OptionError(f"--make {reading.make} makes pairs, and this model needs {' and '.join(needed)}.")
+    if reading.direction == "BtoA" and not sided:
+        raise OptionError("--direction is for two sides, and this model learns from one.")
     if spec in NAMED:
-        return NAMED[spec](Asked(size, channels, crop, seed, home, held_out))
-    return assemble(find_data(spec, home=home, held_out=held_out), Wanted(size, channels, crop))
+        data = NAMED[spec](Asked(size, channels, crop, seed, home, held_out))
+    else:
+        found, wanted = find_data(spec, home=home, held_out=held_out), Wanted(size, channels, crop)
+        if made and found.sides:
+            one = found.sides[0].where
+            raise DataError(f"{spec} has two sides already; --make is for plain pictures, as in --data {one}.")
+        data = assemble_sides(found, wanted, needed) if sided and not made else assemble(found, wanted)
+    if made:
+        data = made_pairs(data, reading.make, seed)
+    return turned(data) if reading.direction == "BtoA" else data
+
+
+def turned(data: DataSet) -> DataSet:
+    """The same data the other way round: what was the source is the target, what was a is b."""
+    other = {"source": "target", "target": "source", "a": "b", "b": "a", "a_masks": "b_masks", "b_masks": "a_masks"}
+    columns = {other.get(name, name): column for name, column in data.columns.items()}
+    facts = data.facts
+    if facts.source_channels:
+        facts = replace(facts, channels=facts.source_channels, source_channels=facts.channels)
+    return replace(data, columns=columns, facts=facts, fingerprint=f"{data.fingerprint} turned")
 
 
 def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) -> Found:
@@ -77,13 +113,32 @@ def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) ->
 
 def _drawn(data: DataSet) -> Found:
     """A named set as though its pictures lay in files."""
+    columns = {name: _pictures(name, data.columns[name]) for name in data.columns if name in PIXELS | MASKS}
+    sides = [name for name in columns if name in PIXELS]
+    labels, keys = Labels(data.columns.get("condition"), data.facts.labels, data.facts.attributes), ()
+    if len(sides) == 1:
+        return Found(data.name, "a named set", data.fingerprint, columns[sides[0]], labels, data.notes)
+    if "source" in columns:
+        keys = tuple(str(k) for k in range(len(data)))
+    masks = {name: tuple((mask,) for mask in columns.get(f"{name}_masks", ())) for name in sides}
+    found = tuple(
+        Found(f"{data.name}: {name}", "one side", (data.fingerprint, name), columns[name], keys=keys, masks=masks[name])
+        for name in sides
+    )
+    every = [picture for side in found for picture in side.pictures]
+    layout = "a named set of pairs" if keys else "a named set of two domains" + " with masks" * ("a_masks" in columns)
+    return Found(data.name, layout, data.fingerprint, every, Labels(), data.notes, sides=found)
 
+
+def _pictures(name: str, column: np.ndarray) -> list[Picture]:
     def picture(k: int) -> Picture:
-        return Picture(f"picture {k}", lambda: look_at(data.columns["images"][k]), lambda: data.columns["images"][k])
+        return Picture(
+            f"{name} {k}" if name != "images" else f"picture {k}",
+            lambda: look_at(column[k]),
+            partial(column.__getitem__, k),
+        )
 
-    labels = Labels(data.columns.get("condition"), data.facts.labels, data.facts.attributes)
-    pictures = [picture(k) for k in range(len(data))]
-    return Found(data.name, "a named set", data.fingerprint, pictures, labels, data.notes)
+    return [picture(k) for k in range(len(column))]
 
 
 def _shapes(variant: str) -> Callable[[Asked], DataSet]:
@@ -92,6 +147,14 @@ def _shapes(variant: str) -> Callable[[Asked], DataSet]:
 
         size, channels = asked.size or (32, 32), asked.channels or 3
         return open_shapes(variant, size=size, channels=channels, seed=asked.seed, held_out=asked.held_out)
+
+    return opener
+
+
+def _domains(variant: str) -> Callable[[Asked], DataSet]:
+    def opener(asked: Asked) -> DataSet:
+        size, channels, seed = asked.size or (32, 32), asked.channels, asked.seed
+        return open_domains(variant, size=size, channels=channels, crop=asked.crop, seed=seed, held_out=asked.held_out)
 
     return opener
 
@@ -107,5 +170,6 @@ NAMED: dict[str, Callable[[Asked], DataSet]] = {
     "shapes-scenes": _shapes("shapes-scenes"),
     "shapes-digits": _shapes("shapes-digits"),
     "shapes-defects": _shapes("shapes-defects"),
+    **{name: _domains(name) for name in DOMAINS},
     "fashion-mnist": _fashion_mnist,
 }

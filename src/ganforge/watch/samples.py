@@ -60,11 +60,10 @@ class Samples(Watcher):
 
     def draw(self, engine: Engine, sheet: bool, frame: bool) -> None:
         """Write a grid, a frame of the animation, or both."""
-        shown = self.shown
-        if not shown or not (sheet or frame):
+        if self.shown is None or not (sheet or frame):
             return
         name = f"step-{engine.step:09d}.png"
-        pictures, columns = shown(SHEET if sheet else SCENE)
+        pictures, columns = self.shown(SHEET if sheet else SCENE)
         if sheet:
             self.sheet_at = engine.step
             whole = grid(pictures, columns)
@@ -76,7 +75,7 @@ class Samples(Watcher):
         if frame:
             self.frame_at = engine.step
             if sheet:
-                pictures, columns = shown(SCENE)
+                pictures, columns = self.shown(SCENE)
             write(self.frames / name, enlarged(pictures, columns))
 
     def draw_reals(self, engine: Engine) -> None:

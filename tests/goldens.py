@@ -117,7 +117,8 @@ def goldens(system: str) -> list[Golden]:
 def table(system: str, name: str) -> Table:
     """The table NAME of `system`."""
     path = next(p for folder in FOLDERS if (p := SHARED / "golden" / folder / system / f"{name}.json").exists())
-    io, weights = load_file(path.with_suffix(".safetensors")), load_file(path.with_suffix(".weights.safetensors"))
+    io, stored = load_file(path.with_suffix(".safetensors")), path.with_suffix(".weights.safetensors")
+    weights = load_file(stored) if stored.exists() else {}
     networks = {key.split(".")[0] for key in weights}
     tolerance = json.loads(path.read_text(encoding="utf-8"))["recommended_tolerance"]
     own = {network: pick(weights, f"{network}.") for network in networks}

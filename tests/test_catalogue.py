@@ -12,7 +12,7 @@ from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, headline, names
 from ganforge.checkpoint import Checkpoints
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, performing
+from ganforge.engine import Engine, Watcher, performing
 from ganforge.errors import ModelError
 from ganforge.game import Game, parameters_of
 from ganforge.run import Run
@@ -69,11 +69,23 @@ def test_a_round_moves_every_player_and_nobody_else(model):
     assert all(torch.isfinite(t).all() for t in after.values())
 
 
+class Stop(Watcher):
+    """Asks a run to stop after so many rounds; its length, which rates may follow, stays as it is."""
+
+    def __init__(self, rounds: int) -> None:
+        self.rounds = rounds
+
+    def round(self, engine: Engine) -> None:
+        engine.stopping = engine.step == self.rounds
+
+
 def test_stopping_and_resuming_equals_not_stopping(model, tmp_path):
     whole = engine_of(model)
     whole.train()
     half = whole.run.steps // 2
-    engine_of(model, Checkpoints(tmp_path), steps=half).train()
+    stopped = engine_of(model, Checkpoints(tmp_path))
+    stopped.watchers = [Stop(half)]
+    stopped.train()
     second = engine_of(model)
     _, state = Checkpoints(tmp_path).load()
     second.restore(state)

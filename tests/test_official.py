@@ -3,7 +3,7 @@
 import os
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ganforge import official
-from ganforge.batches import Batch, Facts, Images, Paired
-from ganforge.draw import Draw, Recorded
-from ganforge.engine import Engine, Means
+from ganforge.batches import Facts
 from ganforge.errors import ModelError, WeightsError
-from ganforge.game import Move
-from ganforge.models import dcgan, pix2pix, wgan
+from ganforge.models import dcgan, wgan
 from ganforge.official import Adapter
-from ganforge.run import Run
 from tests import goldens
 from tests.goldens import Golden
+from tests.witness import Witness, compare, dealt, ours
 
 BY_HAND: dict[str, str] = {}  # goldens that one forward does not meet, each with its reason
 GOLDENS = [g for system in official.systems() for g in goldens.goldens(system) if g.name not in BY_HAND]
@@ -97,64 +94,6 @@ def flat(answer: Any) -> list[Tensor]:
 # -- the recorded training --------------------------------------------------------------------
 
 
-class Cards:
-    """Deals recorded batches."""
-
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self.batches, self.count = batches, len(batches)
-
-    def batch(self, number: int, share: int, shares: int) -> Batch:
-        return self.batches[number]
-
-
-def dealt(batches: Tensor) -> list[Batch]:
-    return [Images(images) for images in batches]
-
-
-class Witness(Engine):
-    """The engine with recorded draws; notes every move's terms and the length of its gradient."""
-
-    def __init__(self, game: Any, batches: Sequence[Batch], noise: Sequence[Sequence[Tensor]] = ()) -> None:
-        run = Run(steps=len(noise or batches), batch=len(batches[0]), fast=False)
-        super().__init__(game, run, Cards(batches))
-        self.noise, self.lengths = noise or [[]] * len(batches), dict[str, Tensor]()
-        self.means = self.seen = Seen(self.device)
-
-    def draws(self, step: int, share: int) -> Draw:
-        return Recorded(*(z.flatten(1) for z in self.noise[step]))
-
-    def move(self, player: str) -> None:
-        gradients = [p.grad for p in self.parameters[player] if p.grad is not None]
-        self.lengths.setdefault(player, nn.utils.get_total_norm(gradients))  # the tables hold the first move's
-        super().move(player)
-
-
-class Seen(Means):
-    """Keeps the terms of every move."""
-
-    def __init__(self, device: torch.device) -> None:
-        super().__init__(device)
-        self.rows: list[tuple[str, dict[str, Tensor]]] = []
-
-    def add(self, step: int, move: Move, terms: Tensor) -> None:
-        self.rows.append((move.player, dict(zip(move.terms, terms, strict=True))))
-        super().add(step, move, terms)
-
-    def of(self, player: str) -> list[dict[str, Tensor]]:
-        return [terms for name, terms in self.rows if name == player]
-
-
-def compare(measured: dict[str, Tensor], table: goldens.Table, start: str = "") -> None:
-    expected = {key: value.squeeze() for key, value in goldens.pick(table.values, start).items()}
-    assert measured.keys() == expected.keys()
-    for key, value in expected.items():
-        torch.testing.assert_close(measured[key], value, **table.tolerance, msg=lambda said, key=key: f"{key}: {said}")
-
-
-def ours(system: str, class_name: str, weights: Mapping[str, Tensor], **arguments: Any) -> dict[str, Tensor]:
-    return official.load(official.network(system, class_name, **arguments), weights).network.state_dict()
-
-
 @goldens.needed
 def test_train_dcgan():
     table = goldens.table("dcgan", "TRAIN_dcgan")
@@ -164,7 +103,7 @@ def test_train_dcgan():
     game.discriminator.load_state_dict(ours("dcgan", "Discriminator", table.weights["D"], globals=sizes))
     said: list[Tensor] = []
     game.discriminator.register_forward_hook(lambda _net, _in, logits: said.append(logits.detach().sigmoid().mean()))
-    engine = Witness(game, dealt(table.inputs["x"]), [[z] for z in table.inputs["z"]])
+    engine = Witness(game, dealt(table.inputs["x"]), [[z] for z in table.inputs["z"].flatten(2)])
     engine.train()
 
     measured = {f"step0.gradnorm.{p[0].upper()}": length for p, length in engine.lengths.items()}
@@ -192,7 +131,7 @@ def test_train_wgan(optimiser: Any):
     sizes = {"isize": 32, "nz": 12, "nc": 3, "ngpu": 1}
     game.generator.load_state_dict(ours("wgan", "DCGAN_G", table.weights["G"], **sizes, ngf=8))
     game.critic.load_state_dict(ours("wgan", "DCGAN_D", table.weights["D"], **sizes, ndf=8))
-    z, last = table.inputs["zD"], table.inputs["zG"]
+    z, last = table.inputs["zD"].flatten(2), table.inputs["zG"].flatten(2)
     engine = Witness(game, dealt(table.inputs["x"]), [[*z[:3], last[0]], [*z[3:], last[1]]])
     engine.train()
 
@@ -203,32 +142,6 @@ def test_train_wgan(optimiser: Any):
     measured |= {f"gen{i}.G": terms["fool"] for i, terms in enumerate(engine.seen.of("generator"))}
     measured["maxabsD"] = torch.stack([p.detach().abs().max() for p in game.critic.parameters()]).max()
     compare(measured, table, f"{optimiser}.")
-
-
-@goldens.needed
-@pytest.mark.parametrize(("setting", "gan", "weight"), [("default", "vanilla", 100.0), ("lsgan_l1_10", "lsgan", 10.0)])
-def test_train_pix2pix(setting: str, gan: Any, weight: float):
-    table = goldens.table("pix2pix", "TRAIN_pix2pix")
-    config = pix2pix.Config(gan=gan, weight=weight, dropout=False, width=2, judge_width=4)
-    game = pix2pix.Pix2Pix(config, Facts(3, 128, 128))
-    game.generator.load_state_dict(
-        ours("pix2pix", "UnetGenerator", table.weights["G"], input_nc=3, output_nc=3, num_downs=7, ngf=2)
-    )
-    game.discriminator.load_state_dict(
-        ours("pix2pix", "NLayerDiscriminator", table.weights["D"], input_nc=6, ndf=4, n_layers=3)
-    )
-    fakes = []
-    game.generator.register_forward_hook(lambda _net, _in, fake: fakes.append(fake.detach()))
-    pairs = [Paired(a, b) for a, b in zip(table.inputs["A"], table.inputs["B"], strict=True)]
-    engine = Witness(game, pairs)
-    engine.train()
-
-    measured = {f"step0.gradnorm.{p[0].upper()}": length for p, length in engine.lengths.items()}
-    for step, (d, g) in enumerate(zip(engine.seen.of("discriminator"), engine.seen.of("generator"), strict=True)):
-        measured |= {f"step{step}.G_GAN": g["fool"], f"step{step}.G_L1": g["l1"], f"step{step}.G": g["fool"] + g["l1"]}
-        measured |= {f"step{step}.D_fake": 2 * d["fake"], f"step{step}.D_real": 2 * d["real"]}
-        measured[f"step{step}.D"] = d["fake"] + d["real"]
-    compare(measured | {"after3.fake_B": fakes[2][0, :, ::16, ::16]}, table, f"{setting}.")
 
 
 # -- without recorded numbers -----------------------------------------------------------------

@@ -40,8 +40,8 @@ def classes(system: str) -> list[type[Adapter]]:
     if system not in systems():
         raise ModelError(f"There is no official system {system!r}; there are {', '.join(systems())}.")
     module: ModuleType = importlib.import_module(f"ganforge.official.{system}")
-    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
-    return [c for c in own if issubclass(c, Adapter) and not c.__name__.startswith("_")]
+    named = [c for name, c in vars(module).items() if inspect.isclass(c) and not name.startswith("_")]
+    return [c for c in named if issubclass(c, Adapter) and c is not Adapter]
 
 
 def network(system: str, class_name: str, *args: Any, file: str | None = None, **kwargs: Any) -> Adapter:

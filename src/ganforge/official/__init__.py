@@ -11,7 +11,7 @@ import importlib
 import inspect
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ganforge.errors import ModelError, WeightsError
 from ganforge.official._adapter import Adapter
 
-__all__ = ["Adapter", "classes", "load", "network", "read", "systems"]
+__all__ = ["Adapter", "State", "classes", "load", "network", "read", "systems"]
 
 M = TypeVar("M", bound=nn.Module)
 State = Mapping[str, Tensor]
@@ -48,24 +48,35 @@ def network(system: str, class_name: str, *args: Any, file: str | None = None, *
     """The network that `system` calls `class_name(*args, **kwargs)`: its interface and its keys around our network.
 
     `file` is the path of the class in the official repository: needed only where two of its files have a class
-    of that name.  Raises ModelError, naming what there is, for an unknown system, class, file or argument.
+    of that name and of such arguments.  Raises ModelError, naming what there is, for an unknown system, class, file
+    or argument.
     """
-    kind = _chosen(system, class_name, file)
-    try:
-        inspect.signature(kind).bind(*args, **kwargs)
-    except TypeError as error:
+    kind = _chosen(system, class_name, file, lambda c: _takes(c, args, kwargs) is None)
+    if error := _takes(kind, args, kwargs):
         raise ModelError(
             f"{system}'s {class_name}{inspect.signature(kind)} was given other arguments: {error}."
         ) from error
     return kind(*args, **kwargs)
 
 
-def _chosen(system: str, class_name: str, file: str | None) -> type[Adapter]:
+def _takes(kind: type[Adapter], args: Any, kwargs: Any) -> TypeError | None:
+    """What is wrong with these arguments for a class; None if nothing."""
+    try:
+        inspect.signature(kind).bind(*args, **kwargs)
+    except TypeError as error:
+        return error
+    return None
+
+
+def _chosen(system: str, class_name: str, file: str | None, suits: Callable[[type[Adapter]], bool]) -> type[Adapter]:
+    """The class of that name, in that file; where several files have one, that which the arguments suit."""
     named = [c for c in classes(system) if class_name in (c.called or (c.__name__,))]
     if not named:
         there = dict.fromkeys(name for c in classes(system) for name in c.called or (c.__name__,))
         raise ModelError(f"{system} has no class {class_name!r}; it has {', '.join(there)}.")
     fit = [c for c in named if file is None or not c.file or c.file == file]
+    if len(fit) > 1 and sum(map(suits, fit)) == 1:
+        fit = [c for c in fit if suits(c)]
     if len(fit) != 1:
         there = ", ".join(f"file={c.file!r}" for c in named)
         raise ModelError(f"{system} has a {class_name} in {len(named)} files: choose {there}.")
@@ -81,6 +92,8 @@ def load(network: M, state_dict: State) -> M:
     """
     if state_dict and all(key.startswith("module.") for key in state_dict):
         state_dict = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    if isinstance(network, Adapter):
+        network.expect(state_dict)
     own = network.state_dict()
     counters = {key for key in own if key.endswith(".num_batches_tracked")}
     needed = set(own) - (set() if counters & set(state_dict) else counters)

@@ -17,6 +17,10 @@ class Adapter(nn.Module):
     """Official names of the class, where they are not its own name alone."""
     file: ClassVar[str] = ""
     """The official file, where two of them have a class of that name."""
+    unspoken: ClassVar[tuple[str, ...]] = ()
+    """Ends of our keys that theirs do not have: such tensors keep their values, and are not in `state_dict()`."""
+    fills: ClassVar[tuple[str, str]] = ("", "")
+    """Our model, and the network of its game, that weights of this class become when they are imported."""
     network: nn.Module
     """Ours."""
 
@@ -37,6 +41,22 @@ class Adapter(nn.Module):
             if key == ours or key.startswith(f"{ours}.")
         }
 
+    @classmethod
+    def arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The constructor's arguments, read off the keys and shapes of a state dict of this class.
+
+        Raises KeyError, naming the first key that is missing, for the state dict of another.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(settings of the Config, facts) of the game whose network `fills` is this class of these arguments."""
+        raise NotImplementedError
+
+    def expect(self, state: Mapping[str, Tensor]) -> None:
+        """Take those sizes from the weights to come that the official class learns from its first input."""
+
     def to_ours(self, key: str, tensor: Tensor) -> Tensor:
         """What our network holds where the official one holds `tensor` under `key`."""
         return tensor
@@ -53,6 +73,8 @@ def _speak(adapter: nn.Module, state: dict[str, Any], prefix: str, _metadata: ob
         prefix + theirs: adapter.to_theirs(theirs, state.pop(f"{prefix}network.{ours}"))
         for theirs, ours in adapter.keys().items()
     }
+    for key in [key for key in state if key.startswith(f"{prefix}network.") and key.endswith(adapter.unspoken)]:
+        del state[key]
     state.update(renamed)
 
 
@@ -62,3 +84,6 @@ def _listen(adapter: nn.Module, state: dict[str, Any], prefix: str, *_: object) 
     for theirs, ours in adapter.keys().items():
         if prefix + theirs in state:
             state[f"{prefix}network.{ours}"] = adapter.to_ours(theirs, state.pop(prefix + theirs))
+    for key, kept in adapter.network.state_dict().items():
+        if key.endswith(adapter.unspoken):
+            state[f"{prefix}network.{key}"] = kept

@@ -1,0 +1,250 @@
+"""srgan: a small picture enlarged until a judge takes it for a large one.
+
+Ledig, Theis, Huszar, Caballero, Cunningham, Acosta, Aitken, Tejani, Totz, Wang, Shi, 2017.
+https://arxiv.org/abs/1609.04802
+
+    min_G  l_content(G(low), high) - 1e-3 log D(G(low))    (equations 3 and 6)
+
+The low-resolution picture is made here, by bicubic reduction of the high-resolution one, so any pictures do.  First
+G learns alone to be right on average: the squared error, whose answer to doubt is blur (SRResNet, section 3.2).  Then
+the judge comes in, and the content is compared as VGG-19 sees it: texture may be any that fits.
+
+The preset `esrgan` is that of Wang et al. 2018 (https://arxiv.org/abs/1809.00219): dense blocks without batch norms,
+and a judge that says which of two is more real.
+
+Departures: 1. networks that enlarge give [0, 1]; 2. `small` has no batch norms and no VGG: it adds to a bilinear
+enlargement and compares pixels in both stages, as SRGAN-MSE does; 3. `esrgan` never restarts its rate.
+
+Train it small: `ganforge train srgan --data path/to/photos`, then `ganforge translate RUN small.png large.png`.
+Trained for some minutes on the 91 pictures that are customary, SRResNet is above bicubic enlargement in PSNR on Set5.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from ganforge.batches import Facts, Images
+from ganforge.errors import ModelError, WeightsError
+from ganforge.game import Clock, Game, Move
+from ganforge.nn.enlarging import MSRResNet, RRDBNet, VGGStyleJudge, steps
+from ganforge.nn.losses import fake_loss, real_loss
+from ganforge.nn.rescale import bicubic
+from ganforge.nn.vgg import VGG, pretrained
+from ganforge.run import Preset, Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sections 2 and 3.2."""
+
+    scale: Literal[2, 3, 4, 8] = 4
+    """How many times as large."""
+    generator: Literal["srresnet", "msrresnet", "rrdb"] = "srresnet"
+    """The paper's; the same without batch norms on a bilinear enlargement; ESRGAN's."""
+    width: int = 64
+    """Channels of the generator's maps."""
+    blocks: int = 16
+    """Residual blocks (section 3.2): 23 in ESRGAN."""
+    growth: int = 32
+    """Channels that a layer of rrdb adds (ESRGAN)."""
+    bounded: bool = False
+    """srresnet ends in (tanh + 1) / 2 and has biases before its norms, as a well-known port."""
+    judge: Literal["srgan", "esrgan"] = "srgan"
+    """Figure 4, or ESRGAN's discriminator."""
+    judge_width: int = 64
+    """Channels of the discriminator's first layer; it has eight times as many in the end (figure 4)."""
+    relativistic: bool = False
+    """D compares: how much more real than the mean of the others (ESRGAN, section 3.2)."""
+    pretraining: int = 1_000_000
+    """Rounds of SRResNet: G alone, by pixels alone.  As many as the run has: no GAN at all."""
+    content: Literal["vgg", "pixel"] = "vgg"
+    """What G compares in the second stage (section 2.2.1)."""
+    vgg: str = ""
+    """torchvision's file of VGG-19's weights, vgg19-dcbb9e9d.pth; asked for by training, not by translating."""
+    vgg_layer: Literal["relu2_2", "relu5_4", "conv5_4"] = "relu5_4"
+    """VGG22 or VGG54; conv5_4 is before the activation, as ESRGAN has it."""
+    vgg_weight: float = 0.006
+    """Of the content that VGG sees (section 3.2: features are divided by 12.75)."""
+    pixel_weight: float = 0.0
+    """Of the pixels beside VGG in the second stage (ESRGAN, equation 3)."""
+    fool_weight: float = 1e-3
+    """Of the adversarial loss (equation 3)."""
+    error: Literal["squared", "absolute"] = "squared"
+    """How pixels and features are compared (equations 4 and 5); absolute in ESRGAN."""
+    lr: float = 1e-4
+    """Adam's learning rate."""
+    beta1: float = 0.9
+    """Adam's first momentum."""
+    drops: tuple[int, ...] = (1_100_000,)
+    """Rounds at which the learning rate becomes `drop` times what it was."""
+    drop: float = 0.1
+    """The factor: 1e-4, then 1e-5."""
+
+
+class Residual(nn.Sequential):
+    """Two convolutions with norms, and the way round them (figure 4)."""
+
+    def __init__(self, width: int, bias: bool) -> None:
+        one, two = (nn.Conv2d(width, width, 3, 1, 1, bias=bias) for _ in range(2))
+        super().__init__(one, nn.BatchNorm2d(width), nn.PReLU(), two, nn.BatchNorm2d(width))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) + input
+
+
+class SRResNet(nn.Module):
+    """Pictures (N, C, H, W) in [0, 1] -> (N, C, scale * H, scale * W), without limits unless `bounded` (figure 4)."""
+
+    def __init__(
+        self, channels: int, scale: int, width: int, blocks: int, bounded: bool = False, out_channels: int = 0
+    ) -> None:
+        super().__init__()
+        self.bounded = bounded
+        self.first = nn.Sequential(nn.Conv2d(channels, width, 9, 1, 4), nn.PReLU())
+        self.trunk = nn.Sequential(*(Residual(width, bounded) for _ in range(blocks)))
+        self.merge = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=bounded), nn.BatchNorm2d(width))
+        shuffles = ((nn.Conv2d(width, width * s * s, 3, 1, 1), nn.PixelShuffle(s), nn.PReLU()) for s in steps(scale))
+        self.up = nn.Sequential(*(nn.Sequential(*layers) for layers in shuffles))
+        self.last = nn.Conv2d(width, out_channels or channels, 9, 1, 4)
+
+    def forward(self, low: Tensor) -> Tensor:
+        x = self.first(low)
+        high = self.last(self.up(x + self.merge(self.trunk(x))))
+        return (high.tanh() + 1) / 2 if self.bounded else high
+
+
+class Discriminator(nn.Sequential):
+    """images (N, C, H, W) -> logits (N,): eight convolutions, every other halves the sides (figure 4)."""
+
+    def __init__(self, channels: int, width: int, height: int, wide: int) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, 1, 1), nn.LeakyReLU(0.2)]
+        widths = [width * k for k in (1, 1, 2, 2, 4, 4, 8, 8)]
+        for i, (a, b) in enumerate(pairwise(widths)):
+            layers += [nn.Conv2d(a, b, 3, 2 - i % 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
+        places = -(-height // 16) * -(-wide // 16)
+        layers += [nn.Flatten(), nn.Linear(widths[-1] * places, 1024), nn.LeakyReLU(0.2)]
+        super().__init__(*layers, nn.Linear(1024, 1), nn.Flatten(0))
+
+
+class SRGAN(Game[Config, Images]):
+    """Right on average first, real then."""
+
+    judges = ("discriminator",)
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        """Raises ModelError for sides that are no multiples of the scale."""
+        super().__init__(config, facts)
+        c, sides, self.eye = config, (facts.height, facts.width), list[VGG]()  # in a list: it is no part of the game
+        if any(side % c.scale for side in sides):
+            raise ModelError(
+                f"Pictures of {sides[0]} x {sides[1]} cannot be reduced by {c.scale}: choose another --size."
+            )
+        if c.generator == "srresnet":
+            self.generator = SRResNet(facts.channels, c.scale, c.width, c.blocks, c.bounded)
+        elif c.generator == "msrresnet":
+            self.generator = MSRResNet(facts.channels, c.scale, c.width, c.blocks)
+        else:
+            self.generator = RRDBNet(facts.channels, c.scale, c.width, c.blocks, c.growth)
+        kind = Discriminator if c.judge == "srgan" else VGGStyleJudge
+        self.discriminator = kind(facts.channels, c.judge_width, *sides)
+
+    def players(self) -> dict[str, Optimizer]:
+        """Raises WeightsError where VGG is to compare and its weights are missing."""
+        betas = (self.config.beta1, 0.999)
+        if self.config.content == "vgg":
+            self.look()
+        return {
+            "discriminator": Adam(self.discriminator.parameters(), self.config.lr, betas),
+            "generator": Adam(self.generator.parameters(), self.config.lr, betas),
+        }
+
+    def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
+        dropped = self.config.drop ** sum(now.step >= round for round in self.config.drops)
+        for group in (group for optimiser in players.values() for group in optimiser.param_groups):
+            group["lr"] *= dropped
+
+    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
+        c, high = self.config, next(deal).images
+        fake = self.generator(bicubic((high + 1) / 2, 1 / c.scale)) * 2 - 1
+
+        if now.step < c.pretraining:  # SRResNet: equation 4
+            yield Move("generator", pixel=self.differ(fake, high))
+            return
+
+        on_real, on_fake = self.discriminator(high), self.discriminator(fake.detach())
+        real, forged = on_real, on_fake
+        if c.relativistic:  # ESRGAN, equation 1, each half by itself
+            real, forged = on_real - on_fake.detach().mean(), on_fake - on_real.detach().mean()
+        yield Move(
+            "discriminator",
+            real=real_loss(real) / 2,
+            fake=fake_loss(forged) / 2,
+            says_real=on_real.detach().mean(),
+            says_fake=on_fake.detach().mean(),
+        )
+
+        verdict = self.discriminator(fake)
+        if c.relativistic:  # ESRGAN, equation 2
+            others = self.discriminator(high).detach()
+            fool = (real_loss(verdict - others.mean()) + fake_loss(others - verdict.mean())) / 2
+        else:
+            fool = real_loss(verdict)  # equation 6
+        yield Move("generator", **self.content(fake, high), fool=c.fool_weight * fool)
+
+    def content(self, fake: Tensor, high: Tensor) -> dict[str, Tensor]:
+        """What of the picture has to stay, in pixels or as VGG sees it (equations 4 and 5)."""
+        c = self.config
+        if c.content == "pixel":
+            return {"pixel": self.differ(fake, high)}
+        (made,), (true,) = (self.look().to(high.device)((images + 1) / 2) for images in (fake, high))
+        terms = {"vgg": c.vgg_weight * self.differ(made, true)}
+        return terms | ({"pixel": c.pixel_weight * self.differ(fake, high)} if c.pixel_weight else {})
+
+    def differ(self, one: Tensor, other: Tensor) -> Tensor:
+        return F.mse_loss(one, other) if self.config.error == "squared" else F.l1_loss(one, other)
+
+    def look(self) -> VGG:
+        """VGG-19, read once.  Raises WeightsError saying where to get its weights."""
+        if not self.eye:
+            file = Path(self.config.vgg or "vgg19-dcbb9e9d.pth")
+            if not file.is_file():
+                raise WeightsError(
+                    f"VGG-19's weights are needed, and there is no {file}: get torchvision's vgg19-dcbb9e9d.pth and "
+                    "name it with --config.vgg PATH, or compare pixels with --config.content pixel."
+                )
+            self.eye.append(pretrained(file, 19, (self.config.vgg_layer,)))
+        return self.eye[0]
+
+    def translate(self, images: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) of any size -> (N, C, scale * H, scale * W), both in [-1, 1]."""
+        return self.generator((images + 1) / 2).clamp(0, 1) * 2 - 1
+
+
+presets = {
+    "tiny": Preset(
+        Config(scale=2, width=4, blocks=1, judge_width=2, pretraining=2, content="pixel"),
+        Run(steps=6, batch=8, size=(16,), log_every=2),
+    ),
+    "small": Preset(
+        Config(
+            generator="msrresnet", width=32, blocks=4, judge_width=16, pretraining=1_600, content="pixel",
+            fool_weight=4e-3, lr=5e-4, drops=(),
+        ),
+        Run(steps=2_000, batch=16, size=(64,), flip=True, crop=True, schedule="linear", precision="auto"),
+    ),
+    "paper": Preset(Config(), Run(steps=1_200_000, batch=16, size=(96,), flip=True, crop=True, save_every=5_000)),
+    "esrgan": Preset(
+        Config(
+            generator="rrdb", blocks=23, judge="esrgan", relativistic=True, vgg_layer="conv5_4", vgg_weight=1.0,
+            pixel_weight=0.005, fool_weight=5e-3, error="absolute", drop=0.5,
+            drops=(1_000_000, 1_050_000, 1_100_000, 1_200_000, 1_300_000), lr=2e-4,
+        ),
+        Run(steps=1_400_000, batch=16, size=(128,), flip=True, crop=True, save_every=5_000),
+    ),
+}  # fmt: skip

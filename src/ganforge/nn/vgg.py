@@ -1,0 +1,84 @@
+"""VGG-16 and VGG-19 (Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556) as eyes for content losses.
+
+Layers are numbered as torchvision numbers them, so that its weights load by number: `features.0.weight` ...
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.errors import WeightsError
+
+Depth = Literal[16, 19]
+CONVOLUTIONS: dict[int, tuple[int, ...]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+WIDTHS = (64, 128, 256, 512, 512)
+
+
+def layer_names(depth: Depth) -> list[str]:
+    """conv1_1, relu1_1, conv1_2, ... pool5, in order: the place of a name is torchvision's number of the layer."""
+    names = []
+    for block, count in enumerate(CONVOLUTIONS[depth], 1):
+        names += [f"{kind}{block}_{i}" for i in range(1, count + 1) for kind in ("conv", "relu")] + [f"pool{block}"]
+    return names
+
+
+class VGG(nn.Module):
+    """What VGG sees of pictures behind some of its layers.  It begins with random weights, and never learns."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, depth: Depth, seen: Sequence[str]) -> None:
+        """`seen` are names of layers: `relu5_4` is behind the ReLU, `conv5_4` before it."""
+        super().__init__()
+        names, before = layer_names(depth), 3
+        self.seen = [names.index(name) for name in seen]
+        self.features = nn.Sequential()
+        for name in names[: max(self.seen) + 1]:
+            if name.startswith("conv"):
+                width = WIDTHS[int(name[4]) - 1]
+                self.features.append(nn.Conv2d(before, width, 3, padding=1))
+                before = width
+            else:
+                self.features.append(nn.MaxPool2d(2) if name.startswith("pool") else nn.ReLU())
+        for name, values in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):  # ImageNet's
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Pictures (N, 3 or 1, H, W) in [0, 1] -> a map (N, K, h, w) for each name of `seen`, in their order."""
+        maps, x = dict[int, Tensor](), (images - self.mean) / self.std
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            maps[number] = x
+        return [maps[number] for number in self.seen]
+
+    def train(self, mode: bool = True) -> "VGG":
+        """An eye has no training mode."""
+        return super().train(False)
+
+
+def pretrained(path: Path, depth: Depth, seen: Sequence[str]) -> VGG:
+    """VGG with the weights of torchvision's file for it, which is read without running anything in it.
+
+    Raises WeightsError where the file is missing, damaged or another network's.
+    """
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path} with the weights of VGG-{depth}.")
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes the reader fail in a dozen ways
+        why = type(error).__name__
+        raise WeightsError(f"{path} is not a whole torch file of tensors ({why} while reading it).") from error
+    eye = VGG(depth, seen)
+    own = eye.state_dict()
+    wrong = [k for k, v in own.items() if not isinstance(held, Mapping) or k not in held or held[k].shape != v.shape]
+    if wrong:
+        raise WeightsError(
+            f"{path} does not hold torchvision's weights of VGG-{depth}: {wrong[0]} is missing or has another shape."
+        )
+    eye.load_state_dict({key: held[key] for key in own})
+    return eye

@@ -1,0 +1,131 @@
+"""The theory of 2014 in numbers: what the best discriminator says, what the value is, how far two densities are apart.
+
+Two densities, given by their logarithms, stand on the same nodes, and weights sum over them:
+
+    D*(x)   = p_data(x) / (p_data(x) + p_g(x))                                      (proposition 1)
+    V(G, D) = E_data[log D(x)] + E_g[log(1 - D(x))]                                 (equation 1)
+    C(G)    = max_D V(G, D) = V(G, D*) = -log 4 + 2 JSD(p_data || p_g)              (theorem 1)
+
+Everything is in nats and in double precision; logarithms and logits keep their digits where D* itself
+would round to 0 or 1.  Source: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ganforge.lab.line import Distribution
+
+LOG2, LOG4 = math.log(2), math.log(4)
+ORDER = 64  # nodes of the Gauss-Legendre rule on one piece
+PIECES = 64  # pieces that the line is cut into
+
+
+def optimum(log_data: np.ndarray, log_g: np.ndarray) -> np.ndarray:
+    """The logit of D*, log p_data - log p_g, which may be infinite (proposition 1).
+
+    Where both densities are 0 nothing decides it, and D* is 1/2.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isneginf(log_data) & np.isneginf(log_g), 0.0, log_data - log_g)
+
+
+def probability(logit: np.ndarray) -> np.ndarray:
+    """D of its logit."""
+    return 0.5 + 0.5 * np.tanh(logit / 2)
+
+
+def value(log_data: np.ndarray, log_g: np.ndarray, logit: np.ndarray, weights: np.ndarray) -> float:
+    """V(G, D) of a discriminator's logits (equation 1); -inf where it is sure of something wrong."""
+    on_data, on_g = -np.logaddexp(0, -logit), -np.logaddexp(0, logit)  # log D and log(1 - D)
+    return expected(on_data, log_data, weights) + expected(on_g, log_g, weights)
+
+
+def kl(log_p: np.ndarray, log_q: np.ndarray, weights: np.ndarray) -> float:
+    """KL(p || q), at least 0; inf where q is 0 and p is not."""
+    return expected(optimum(log_p, log_q), log_p, weights)
+
+
+def jsd(log_p: np.ndarray, log_q: np.ndarray, weights: np.ndarray) -> float:
+    """The Jensen-Shannon divergence, in [0, log 2]."""
+    middle = np.logaddexp(log_p, log_q) - LOG2
+    return kl(log_p, middle, weights) / 2 + kl(log_q, middle, weights) / 2
+
+
+def criterion(log_data: np.ndarray, log_g: np.ndarray, weights: np.ndarray) -> float:
+    """C(G) by its closed form, -log 4 + 2 JSD (theorem 1); `value` with D* gives it by the definition."""
+    return -LOG4 + 2 * jsd(log_data, log_g, weights)
+
+
+def expected(what: np.ndarray, log_density: np.ndarray, weights: np.ndarray) -> float:
+    """The expectation of `what`; where there is no density it counts nothing, even if it is infinite."""
+    there = np.isfinite(log_density)
+    return float(np.sum(weights[there] * np.exp(log_density[there]) * what[there]))
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Nodes and weights: the integral of f is the sum of `weights * f(nodes)`."""
+
+    nodes: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def over(cls, *densities: Distribution, pieces: int = PIECES) -> "Quadrature":
+        """Gauss-Legendre on pieces of the stretch that the densities reach, cut where one of them jumps."""
+        low, high = min(d.reach()[0] for d in densities), max(d.reach()[1] for d in densities)
+        jumps = [x for d in densities for x in d.jumps() if low < x < high]
+        ends = np.unique([*np.linspace(low, high, pieces + 1), *jumps])
+        nodes, weights = np.polynomial.legendre.leggauss(ORDER)
+        middles, halves = (ends[1:] + ends[:-1]) / 2, (ends[1:] - ends[:-1]) / 2
+        return cls(
+            (middles[:, None] + halves[:, None] * nodes).ravel(),
+            (halves[:, None] * weights).ravel(),
+        )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two distributions on the line, and what the theory says about them."""
+
+    data: Distribution
+    generated: Distribution
+
+    @property
+    def on(self) -> Quadrature:
+        """Where the two are compared."""
+        return Quadrature.over(self.data, self.generated)
+
+    def optimum(self, x: np.ndarray) -> np.ndarray:
+        """The logit of D*(x)."""
+        return optimum(self.data.log_density(x), self.generated.log_density(x))
+
+    def value(self, judge: Callable[[np.ndarray], np.ndarray]) -> float:
+        """V(G, D) of a discriminator that maps points to logits."""
+        p, q, on = self._at()
+        return value(p, q, judge(on.nodes), on.weights)
+
+    def best(self) -> float:
+        """V(G, D*): the value by its definition, at the optimum."""
+        return self.value(self.optimum)
+
+    def criterion(self) -> float:
+        """C(G): the same number by theorem 1."""
+        p, q, on = self._at()
+        return criterion(p, q, on.weights)
+
+    def jsd(self) -> float:
+        """The Jensen-Shannon divergence of the two."""
+        p, q, on = self._at()
+        return jsd(p, q, on.weights)
+
+    def kl(self) -> float:
+        """KL(data || generated)."""
+        p, q, on = self._at()
+        return kl(p, q, on.weights)
+
+    def _at(self) -> tuple[np.ndarray, np.ndarray, Quadrature]:
+        on = self.on
+        return self.data.log_density(on.nodes), self.generated.log_density(on.nodes), on

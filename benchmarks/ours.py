@@ -13,7 +13,7 @@ from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
 from ganforge.data.deal import Deck
 from ganforge.engine import Engine
-from ganforge.plan import built
+from ganforge.planning import built
 
 CLASSES = tuple("0123456789")
 

@@ -257,3 +257,11 @@ def test_a_breach_is_named_with_file_and_line(rule: Rule, file: str, text: str, 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_an_orderly_house_is_left_in_peace(rule: Rule, tmp_path: Path) -> None:
     assert rule(build(tmp_path, ORDERLY)) == []
+
+
+def test_no_function_of_the_package_shares_its_name_with_a_module():
+    """Importing `ganforge.plan` somewhere would put the module in the function's place."""
+    import ganforge
+
+    modules = {path.stem for path in HOUSE.iterdir()}
+    assert not modules & {name for name in ganforge.__all__ if name != "lab"}

@@ -27,7 +27,7 @@ from ganforge.fitting import fits
 from ganforge.folder import Card, RunFolder, facts_of, run_of, sha256
 from ganforge.game import Game
 from ganforge.images import Depth, grid, lossless, replacing, stored, to_uint8, visible, write, write_gif
-from ganforge.plan import Plan, Say, built, length, opened_data, parameters, plan, reading_of, silent
+from ganforge.planning import Plan, Say, built, length, opened_data, parameters, plan, reading_of, silent
 from ganforge.settings import plain, rebuilt
 from ganforge.trained import Trained
 from ganforge.watch import doctor as clinic

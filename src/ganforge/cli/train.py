@@ -13,7 +13,7 @@ def train(words: list[str]) -> None:
     name, rest = first_word(words, "ganforge train MODEL", "the model's name (`ganforge list`) or a file, ./mine.py")
     from ganforge import api
     from ganforge.data.domains import embedded
-    from ganforge.plan import describe
+    from ganforge.planning import describe
     from ganforge.settings import plain
 
     model = api.find(name)

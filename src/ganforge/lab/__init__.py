@@ -1,0 +1,1 @@
+"""The theory of GANs, computed and drawn."""

@@ -76,7 +76,7 @@ class Branch(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         pooled, places = F.max_pool2d(self.near(maps), 2, return_indices=True)
-        return torch.cat([maps, self.back(F.max_unpool2d(self.merge(self.far(pooled)), places, 2))], 1)
+        return torch.cat([maps, self.back(F.max_unpool2d(self.merge(self.far(pooled)), places, (2, 2)))], 1)
 
 
 class Trunk(nn.Module):
@@ -103,7 +103,7 @@ class RBDNet(nn.Module):
 
     def forward(self, source: Tensor) -> Tensor:
         maps, places = self.trunk(source)
-        return self.last(F.max_unpool2d(maps, places, 2))
+        return self.last(F.max_unpool2d(maps, places, (2, 2)))
 
 
 class RBDN(Game[Config, Paired]):

@@ -50,7 +50,7 @@ def test_facts_are_the_files(sick):
     assert found.channels == {1: 2, 3: 27, 4: 1}
     assert found.depths == {"8 bits": 30}
     assert found.classes == {"cat": 27, "dog": 3}
-    assert found.provides == ("images", "condition")
+    assert found.provides == ("images", "condition", "a", "b")  # two classes are two domains as well
 
 
 def test_damage_and_copies_are_named(sick):

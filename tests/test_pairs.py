@@ -10,6 +10,7 @@ from PIL import Image
 
 import ganforge
 from ganforge.batches import Images, Instances, Paired, Unpaired
+from ganforge.data import domains
 from ganforge.data.deal import Deck
 from ganforge.data.domains import PALETTE, embedded
 from ganforge.data.open import open_data
@@ -26,6 +27,8 @@ PAIRS, DOMAINS, MASKED = Paired.columns(), Unpaired.columns(), Instances.columns
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(domains, "COUNT", 220)  # fewer drawn scenes: these tests need no more
+    monkeypatch.setattr(domains, "FEWER", 210)
 
 
 def opened(path, needed=PAIRS, **options):
@@ -56,8 +59,8 @@ def test_two_folders_of_equal_names_are_pairs_and_domains(tmp_path, train, test,
     a, b = sides(root, *train)
     held = sides(root, *test) if test else None
     path = zipped(root, tmp_path / "set.zip") if archive else root
-    pairs, domains = opened(path), opened(path, DOMAINS)
-    for data, first, second in ((pairs, "source", "target"), (domains, "a", "b")):
+    pairs, two = opened(path), opened(path, DOMAINS)
+    for data, first, second in ((pairs, "source", "target"), (two, "a", "b")):
         assert np.array_equal(data.columns[first], a)
         assert np.array_equal(data.columns[second], b)
     assert opened(path, reading=Reading("BtoA")).columns["source"][0].tolist() == b[0].tolist()
@@ -301,6 +304,34 @@ def test_grey_pictures_have_no_colour_to_take(tmp_path):
         picture(tmp_path / f"{k}.png", (8, 8))
     with pytest.raises(DataError, match=r"--make grey cannot be done: the pictures of .* have no colour"):
         opened(tmp_path, reading=Reading(make="grey"))
+
+
+# -- the doctor -------------------------------------------------------------------------------------
+
+
+def test_the_doctor_knows_sides(tmp_path):
+    sides(tmp_path / "pairs", "train/A", "train/B")
+    sides(tmp_path / "pairs", "test/A", "test/B", "1")
+    sides(tmp_path / "domains", "trainA", "trainB")
+    picture(tmp_path / "domains" / "trainB" / "more.png", (8, 8, 3))
+    for k in range(3):
+        picture(tmp_path / "wide" / f"{k}.png", (8, 16, 3))
+        picture(tmp_path / "plain" / f"{k}.png", (8, 15, 3))
+        for side in "AB":
+            drawn(tmp_path / "domains" / f"train{side}_masks" / f"{k + 1}.png", (0, 0, 4, 4))
+    pairs, two, wide, plain = (ganforge.examine(tmp_path / n) for n in ("pairs", "domains", "wide", "plain"))
+    assert pairs.layout == "two sides, train/A (3) and train/B (3)"
+    assert pairs.splits == {"train": 6, "test": 2}
+    assert pairs.provides == ("images", "a", "b", "source", "target")
+    assert two.layout == "two sides, trainA (3) and trainB (4), with masks"
+    assert two.provides == ("images", "a", "b", "a_masks", "b_masks")
+    assert two.images == 7
+    assert wide.provides == ("images", "source", "target")
+    assert plain.provides == ("images",)
+    mine = {fit.model: fit for found in (pairs, two, wide) for fit in found.models}
+    assert all(fit.fits for fit in mine.values() if "a_masks" in ganforge.find(fit.model).game.Deal.columns())
+    assert ganforge.examine("shapes-instances").provides == ("images", "a", "b", "a_masks", "b_masks")
+    assert ganforge.examine("shapes-edges").provides == ("images", "a", "b", "source", "target")
 
 
 # -- the program's own ------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Which models of the catalogue can train on some data, and what the others miss."""
 
 import shlex
+from collections.abc import Collection
 
 import torch
 
@@ -12,7 +13,7 @@ from ganforge.errors import GANForgeError
 from ganforge.parts import slots
 from ganforge.run import Preset
 
-FIRST = "dcgan"  # what is recommended among models that use the data equally well
+FIRST = ("dcgan", "pix2pix")  # what is recommended among models that use the data equally well
 LARGEST = 128  # pixels a side up to which the pictures' own size is proposed
 
 
@@ -28,10 +29,10 @@ def fit(model: Model, examination: Examination, asked: str) -> Fit:
         return Fit(model.name, False, "at least 2 images that can be read", "")
     if missing:
         return Fit(model.name, False, missing, "")
-    preset = model.preset("small")
-    why, own = "", own_size(examination)
+    preset, needed = model.preset("small"), model.game.Deal.columns()
+    why, own = "", own_size(examination, "source" in needed and "a" not in examination.provides)
     for size in dict.fromkeys(size for size in (own, preset.run.size) if size):
-        why = cannot_build(model, preset, facts(examination, preset, size))
+        why = cannot_build(model, preset, facts(examination, preset, size, needed))
         if not why:
             return Fit(model.name, True, "", command(model, preset, size, asked))
     return Fit(model.name, False, why or "say a size with --size: the images differ", "")
@@ -40,23 +41,28 @@ def fit(model: Model, examination: Examination, asked: str) -> Fit:
 def best(models: tuple[Fit, ...]) -> Fit | None:
     """The model to begin with: one that uses most of what the data has."""
     able = [m for m in models if m.fits]
-    return max(able, key=lambda m: (len(find(m.model).game.Deal.columns()), m.model == FIRST), default=None)
+    return max(able, key=lambda m: (len(find(m.model).game.Deal.columns()), m.model in FIRST), default=None)
 
 
-def own_size(examination: Examination) -> tuple[int, ...]:
-    """The size of all images, where they have one that is small enough to learn as it is."""
+def own_size(examination: Examination, halves: bool) -> tuple[int, ...]:
+    """The size of all images, or of their halves, where they have one that is small enough to learn as it is."""
     sizes = examination.sizes
-    if sizes is None or sizes.different > 1 or max(sizes.largest) > LARGEST:
+    if sizes is None or sizes.different > 1:
         return ()
     height, width = sizes.largest
+    width = width // 2 if halves else width
+    if max(height, width) > LARGEST:
+        return ()
     return (height,) if height == width else (height, width)
 
 
-def facts(examination: Examination, preset: Preset, size: tuple[int, ...]) -> Facts:
+def facts(examination: Examination, preset: Preset, size: tuple[int, ...], needed: Collection[str]) -> Facts:
     """What the model would be built for."""
     most = max(examination.channels)
     channels = preset.run.channels or (most if most > 4 else 1 if most <= 2 else 3)
-    return Facts(channels, size[0], size[-1], tuple(examination.classes), tuple(examination.attributes))
+    classes, attributes = tuple(examination.classes), tuple(examination.attributes)
+    sides = {"source_channels": channels * ("source" in needed), "instances": 2 * ("a_masks" in needed)}
+    return Facts(channels, size[0], size[-1], classes, attributes, **sides)
 
 
 def cannot_build(model: Model, preset: Preset, given: Facts) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from ganforge.data.assemble import Found
 from ganforge.data.cache import in_threads
 from ganforge.data.decode import Picture, one_image
+from ganforge.data.pairs import provided
 from ganforge.data.progress import watched
 from ganforge.errors import DataError
 from ganforge.images import Look
@@ -116,7 +117,7 @@ def examine(found: Found) -> tuple[Examination, Seen]:
         corrupt={found.pictures[row].name: why for row, why in sorted(seen.corrupt.items())},
         problems=tuple(problems(found, seen, classes, attributes, groups)),
         notes=(*found.notes, *([f"{deeper} images have 16-bit colour, of which 8 bits are read."] if deeper else [])),
-        provides=("images", *(["condition"] if labels.column is not None else [])),
+        provides=provided(found, seen.looks),
     )
     return examination, seen
 

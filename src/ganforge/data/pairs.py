@@ -1,6 +1,6 @@
 """From two sides that were found to columns: pairs, two domains, or domains with masks."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -149,9 +149,23 @@ def side_by_side(found: Found) -> Found:
     return halves(found)
 
 
-def twins(looks: Collection[Look]) -> bool:
-    """Whether pictures that look like this are two squares side by side."""
-    return bool(looks) and all(look.width == 2 * look.height for look in looks)
+def provided(found: Found, looks: Mapping[int, Look]) -> tuple[str, ...]:
+    """The columns that a set can give, by the looks of those pictures that can be read."""
+    columns, two = ["images", *(["condition"] if found.labels.column is not None else [])], by_class(found)
+    if two.sides:
+        a, b = two.sides
+        columns += ["a", "b"]
+        place = {key: len(a.pictures) + row for row, key in enumerate(b.keys)}
+        both = [(looks.get(row), looks.get(place.get(key, -1))) for row, key in enumerate(a.keys)]
+        if {*a.keys} == {*b.keys} != set() and all(
+            (p.height, p.width) == (q.height, q.width) for p, q in both if p and q
+        ):
+            columns += ["source", "target"]
+        if a.masks and b.masks:
+            columns += ["a_masks", "b_masks"]
+    elif looks and all(look.width == 2 * look.height for look in looks.values()):
+        columns += ["source", "target"]
+    return tuple(columns)
 
 
 # -- decoding ---------------------------------------------------------------------------------------

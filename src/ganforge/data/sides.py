@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ganforge.data.assemble import Found, Labels
+from ganforge.data.assemble import Found
 from ganforge.data.decode import Picture
 from ganforge.data.files import Files
 from ganforge.errors import DataError
@@ -47,7 +47,7 @@ def two_sides(files: Files, root: str, held_out: bool) -> Found | None:
     spelled = next((s for s in SPELLINGS if {*s} <= {place.side for place in known.values() if not place.masks}), None)
     if spelled is None or (len(known) < len(inside) and all(place.phase == "" for place in known.values())):
         return None  # A, B and C are classes
-    phases = {place.phase for place in known.values()}
+    phases = sorted({place.phase for place in known.values()})
     order = HELD_OUT if held_out else (*TRAIN, "")
     phase = next((phase for phase in order if phase in phases), None)
     if phase is None:
@@ -121,20 +121,18 @@ def stem(name: str) -> str:
 
 
 def together(files: Files, sides: Sequence[Found], splits: dict[str, int]) -> Found:
-    """Both sides as one set: for a model that asks for plain pictures they are two classes."""
+    """Both sides as one set."""
     a, b = sides
-    names = tuple(side.where.removeprefix(f"{files.where}/") for side in sides)
-    masked = " with masks" * bool(a.masks and b.masks)
-    notes = [*files.notes, *a.notes, *b.notes]
-    notes.append(f"To a model of single pictures the two sides are classes; one alone: --data {a.where}.")
+    called = [f"{side.where.removeprefix(f'{files.where}/')} ({len(side.pictures)})" for side in sides]
+    masked = ", with masks" * bool(a.masks and b.masks)
+    alone = f"A model of single pictures takes both sides; one alone is --data {a.where}."
     return Found(
         str(files.where),
-        f"two sides, {names[0]} and {names[1]}{masked}",
+        f"two sides, {called[0]} and {called[1]}{masked}",
         (a.source, b.source),
         [*a.pictures, *b.pictures],
-        Labels(np.repeat([0, 1], [len(a.pictures), len(b.pictures)]), names),
-        tuple(notes),
-        splits,
+        notes=(*files.notes, *a.notes, *b.notes, alone),
+        splits=splits,
         sides=(a, b),
     )
 
@@ -205,8 +203,9 @@ def instances(picture: Picture, masks: Sequence[Picture]) -> list[np.ndarray]:
 
 def by_colour(colours: np.ndarray) -> list[np.ndarray]:
     """Where each colour but black is."""
-    kinds, place = np.unique(colours.reshape(-1, colours.shape[2]), axis=0, return_inverse=True)
-    if len(kinds) > MOST + 1:
-        return [colours.max(2) >= white(colours.dtype) / 2]
-    places = place.reshape(colours.shape[:2])
-    return [places == k for k, kind in enumerate(kinds) if kind.any()]
+    if colours.dtype != np.float32:
+        code = colours.astype(np.int64) @ (65536 ** np.arange(colours.shape[2]))  # one number a colour
+        kinds = np.unique(code)
+        if len(kinds) <= MOST + 1:
+            return [code == kind for kind in kinds if kind]
+    return [colours.max(2) >= white(colours.dtype) / 2]

@@ -3,8 +3,8 @@
     run = ganforge.train("dcgan", data="fashion-mnist", steps=5000)
     images = run.sample(64, seed=0)
 
-Every command is one function of the same name: train, resume, sample, interpolate, traverse, list, show, env;
-the verb `data` is `examine`; `load` opens a run, `find` a model.  Nothing heavy is imported before it is used.
+Every command is one function of the same name: train, resume, sample, interpolate, traverse, translate, list, show,
+env; the verb `data` is `examine`; `load` opens a run, `find` a model.  Nothing heavy is imported before it is used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ganforge.api import show as show
     from ganforge.api import train as train
     from ganforge.api import traverse as traverse
+    from ganforge.translating import translate as translate
 
 __all__ = [
     "Trained",
@@ -39,11 +40,12 @@ __all__ = [
     "sample",
     "show",
     "train",
+    "translate",
     "traverse",
 ]
 
 
-HOMES: dict[str, str] = {}
+HOMES: dict[str, str] = {"translate": "ganforge.translating"}
 """The module that a name comes from, where it is not the api."""
 
 

@@ -88,6 +88,9 @@ class Game(nn.Module, ABC, Generic[C, B]):
     """What judges say: logits of a probability, or scores without a scale (a critic's)."""
     penalised: ClassVar[tuple[str, ...]] = ()
     """Networks that are differentiated twice: never compiled."""
+    multiple: int = 1
+    """`translate` takes pictures whose sides are multiples of this, itself included; the house fills up all others.
+    A game whose depth is configured sets it in its constructor."""
     draw: Draw
 
     def __init_subclass__(cls) -> None:

@@ -1,5 +1,6 @@
 """A trained game in its owner's hands: seeds, batches of any size, words where the game takes numbers."""
 
+import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from ganforge.draw import RowDraw
 from ganforge.engine import performing
 from ganforge.errors import OptionError
 from ganforge.game import Game
+from ganforge.tiles import translated
 
 
 @dataclass
@@ -97,6 +99,56 @@ class Trained:
             said = self.answered(game.traverse, rows, answers)  # pyright: ignore
             pictures = game.traverse(game.noise(rows), steps, **said)  # pyright: ignore
         return {code: row.float().cpu() for code, row in pictures.items()}
+
+    def translate(
+        self,
+        images: Tensor,
+        seed: int = 0,
+        *,
+        masks: Tensor | None = None,
+        start: int = 0,
+        batch: int = 16,
+        tile: int = 0,
+        **answers: Any,
+    ) -> Tensor:
+        """What the game makes of pictures (N, C_source, H, W) in [-1, 1]: (N, C, kH, kW) in [-1, 1] on the CPU.
+
+        Sides of any length are welcome; large pictures are cut into tiles (see tiles.py).  What the game draws for
+        picture k follows from (seed, start + k), whatever N and `batch` are: the same picture eight times gives
+        eight answers.  `masks` (N, M, H, W) in {0, 1} are for games of instances.
+        """
+        self.can("translate")
+        self.check_input(images, masks, bool(answers.get("reverse")))
+        parts = []
+        for first in range(0, len(images), batch):
+            part = [t[first : first + batch].to(self.device) for t in (images, masks) if t is not None]
+            with performing(self.game) as game:
+                said = self.answered(game.translate, len(part[0]), answers)  # pyright: ignore
+
+                def once(*tensors: Tensor, game: Any = game, said: Any = said, first: int = first) -> Tensor:
+                    game.draw = RowDraw(seed, start + first, self.device)
+                    return game.translate(*tensors, **said)
+
+                parts.append(translated(once, part, game.multiple, tile).float().cpu())
+        return torch.cat(parts)
+
+    def check_input(self, images: Tensor, masks: Tensor | None, reverse: bool) -> None:
+        """Raise OptionError for pictures or masks that the game cannot take."""
+        channels = self.channels_in(reverse)
+        if images.ndim != 4 or not len(images) or images.shape[1] != channels:
+            raise OptionError(f"{self.model} takes pictures (N, {channels}, H, W), not {tuple(images.shape)}.")
+        wanted = "masks" in inspect.signature(self.game.translate).parameters  # pyright: ignore
+        if wanted != (masks is not None):
+            takes = "needs a mask for each instance in a picture" if wanted else "takes no masks"
+            raise OptionError(f"{self.model} {takes}.")
+        if masks is not None and (
+            masks.ndim != 4 or {(len(m), *m.shape[2:]) for m in (masks, images)} != {(len(images), *images.shape[2:])}
+        ):
+            raise OptionError(f"Masks {tuple(masks.shape)} do not fit pictures {tuple(images.shape)}.")
+
+    def channels_in(self, reverse: bool = False) -> int:
+        """Channels of the pictures that `translate` takes."""
+        return self.facts.channels if reverse else self.facts.source_channels or self.facts.channels
 
     def can(self, verb: str) -> None:
         """Raise OptionError when the game does not have this capability."""

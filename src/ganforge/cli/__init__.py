@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge import __version__
-from ganforge.cli import draw, facts, train
+from ganforge.cli import draw, facts, train, translate
 from ganforge.cli.asking import FIRST
 from ganforge.errors import GANForgeError, ProcessError
 
@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "sample": draw.sample,
     "interpolate": draw.interpolate,
     "traverse": draw.traverse,
+    "translate": translate.translate,
     "data": facts.data,
     "list": facts.list_models,
     "show": facts.show,

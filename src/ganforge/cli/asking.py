@@ -11,7 +11,7 @@ from ganforge.errors import OptionError
 
 FIRST = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
 
-DATA_HELP = "shapes, fashion-mnist ..., a folder, zip or tar of images, or hub:owner/name."
+DATA_HELP = "shapes, shapes-pairs, fashion-mnist ..., a folder, zip or tar of images, or hub:owner/name."
 
 
 def say(sentence: str) -> None:

@@ -97,5 +97,8 @@ def farewell(trained: Any) -> None:
         say(f"  {grids[-1]}")
     for said in api.advice(path):
         say(f"  training doctor, {said}")
-    say(f"Try next:\n  ganforge sample {path} -n 64 -o grid.png\n  ganforge interpolate {path} -o walk.png")
+    if hasattr(trained.game, "sample"):
+        say(f"Try next:\n  ganforge sample {path} -n 64 -o grid.png\n  ganforge interpolate {path} -o walk.png")
+    elif hasattr(trained.game, "translate"):
+        say(f"Try next:\n  ganforge translate {path} path/to/pictures path/to/results")
     say(f"  ganforge resume {path} --steps {2 * max(1, trained.step)}")

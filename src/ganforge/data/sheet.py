@@ -46,18 +46,18 @@ def spread(rows: Sequence[int], most: int) -> list[int]:
     return [rows[k] for k in np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
 
 
-def cell(picture: np.ndarray) -> np.ndarray:
+def cell(picture: np.ndarray, side: int = CELL) -> np.ndarray:
     """The whole picture in the middle of a square, small ones with every pixel repeated."""
     shown = recolour(in_bytes(picture), 3)
     height, width = shown.shape[:2]
-    times = CELL // max(height, width)
+    times = side // max(height, width)
     if times > 1:
         shown = shown.repeat(times, 0).repeat(times, 1)
-    elif max(height, width) > CELL:
-        scale = CELL / max(height, width)
+    elif max(height, width) > side:
+        scale = side / max(height, width)
         shown = fit(shown, (max(1, round(height * scale)), max(1, round(width * scale))), 3, "stretch")
-    square = np.full((CELL, CELL, 3), PAPER, np.uint8)
-    top, left = (CELL - shown.shape[0]) // 2, (CELL - shown.shape[1]) // 2
+    square = np.full((side, side, 3), PAPER, np.uint8)
+    top, left = (side - shown.shape[0]) // 2, (side - shown.shape[1]) // 2
     square[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
     return square
 

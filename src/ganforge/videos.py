@@ -1,0 +1,86 @@
+"""Videos frame by frame, through PyAV (pip install 'ganforge[video]').  Sound is left behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganforge.errors import DataError, RunError
+
+ENDINGS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video that is being read."""
+
+    rate: Fraction
+    """Frames a second."""
+    frames: Iterator[np.ndarray]
+    """uint8 (H, W, 3) each."""
+
+
+def library() -> Any:
+    """PyAV.  Raises DataError where it is not installed."""
+    try:
+        import av  # pyright: ignore[reportMissingImports]
+    except (ImportError, RuntimeError) as error:
+        raise DataError("Videos need PyAV to be read: pip install 'ganforge[video]'.") from error
+    return av
+
+
+def read(path: Path) -> Video:
+    """The frames of a video, in order, as they are asked for.
+
+    Raises:
+        DataError: PyAV is not installed, or the video cannot be read; also while the frames are.
+    """
+    told = in_order(path, library())
+    return Video(next(told), told)  # pyright: ignore[reportArgumentType]
+
+
+def in_order(path: Path, av: Any) -> Iterator[Any]:
+    """The rate, then the frames; every error as one sentence."""
+    try:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            yield Fraction(stream.average_rate or 25)
+            for frame in file.decode(stream):
+                yield frame.to_ndarray(format="rgb24")
+    except Exception as error:  # a decoder fed with damaged bytes raises anything
+        raise DataError(f"{path} cannot be read as a video: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def write(path: Path, frames: Iterator[np.ndarray], rate: Fraction) -> int:
+    """Write frames uint8 (H, W, 3) of one size as H.264; returns how many.  The file appears whole or not at all.
+
+    Raises:
+        DataError: PyAV is not installed, or there is no frame.
+        RunError: the file cannot be written.
+    """
+    av, count, draft = library(), 0, path.with_name(f".draft-{path.name}")
+    first = next(frames, None)
+    if first is None:
+        raise DataError(f"{path}: a video needs at least one frame.")
+    height, width = first.shape[:2]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(draft), "w") as file:
+            stream = file.add_stream("libx264", rate=rate, options={"crf": "17"})
+            # Colour at half the resolution plays everywhere, but needs even sides.
+            even = height % 2 == width % 2 == 0
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if even else "yuv444p"
+            for frame in chain([first], frames):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+                count += 1
+            file.mux(stream.encode())
+        draft.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return count

@@ -89,7 +89,7 @@ def test_infinity_takes_most_of_the_bias_away() -> None:
 
 def test_what_cannot_be_measured_is_said() -> None:
     x = normal(10, 4)
-    with pytest.raises(DataError, match="are 1 pictures"):
+    with pytest.raises(DataError, match="only 1 of the generated pictures"):
         fid(x, x[:1])
     broken = x.clone()
     broken[3, 1] = torch.nan

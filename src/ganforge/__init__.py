@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from ganforge.api import show as show
     from ganforge.api import train as train
     from ganforge.api import traverse as traverse
+    from ganforge.judging.compare import compare as compare
+    from ganforge.judging.evaluate import evaluate as evaluate
     from ganforge.translating import translate as translate
 
 __all__ = [
     "Trained",
+    "compare",
     "env",
+    "evaluate",
     "examine",
     "find",
     "interpolate",
@@ -45,7 +49,11 @@ __all__ = [
 ]
 
 
-HOMES: dict[str, str] = {"translate": "ganforge.translating"}
+HOMES: dict[str, str] = {
+    "compare": "ganforge.judging.compare",
+    "evaluate": "ganforge.judging.evaluate",
+    "translate": "ganforge.translating",
+}
 """The module that a name comes from, where it is not the api."""
 
 

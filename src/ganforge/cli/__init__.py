@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge import __version__
-from ganforge.cli import draw, facts, train, translate
+from ganforge.cli import draw, facts, judge, train, translate
 from ganforge.cli.asking import FIRST
 from ganforge.errors import GANForgeError, ProcessError
 
@@ -22,6 +22,8 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "interpolate": draw.interpolate,
     "traverse": draw.traverse,
     "translate": translate.translate,
+    "evaluate": judge.evaluate,
+    "compare": judge.compare,
     "data": facts.data,
     "list": facts.list_models,
     "show": facts.show,

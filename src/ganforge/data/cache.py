@@ -52,7 +52,7 @@ class Decoded:
 class Work:
     """What has to be done when the cache does not have it: rows of one shape, then the story."""
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype
     rows: Iterable[np.ndarray]
     story: Callable[[], Story]

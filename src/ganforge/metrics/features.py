@@ -4,7 +4,8 @@ An extractor takes pictures (N, C, H, W) in [-1, 1] of any size and returns a `R
 pictures, and 4 bytes for each number of the features (50,000 pictures of 2,048: 0.4 GB).
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,12 +31,20 @@ class Reading:
 class Extractor(Protocol):
     """Anything that turns pictures into vectors."""
 
-    name: str
-    """As it is written after --features."""
-    key: str
-    """Changes whenever its readings do: its weights, its preprocessing."""
-    about: str
-    """One line for the report: which network, which weights, which preprocessing."""
+    @property
+    def name(self) -> str:
+        """As it is written after --features."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Changes whenever its readings do: with its weights, its preprocessing."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """One line for the report: which network, which weights, which preprocessing."""
+        ...
 
     def __call__(self, images: Tensor) -> Reading:
         """The reading of pictures (N, C, H, W) in [-1, 1]."""
@@ -57,6 +66,15 @@ def reading(extractor: Extractor, batches: Iterable[Tensor]) -> Reading:
     if not features:
         raise DataError("There are no pictures to look at.")
     return Reading(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """A short name for weights that changes whenever they do."""
+    content = hashlib.sha256()
+    for key in sorted(weights):
+        content.update(key.encode())
+        content.update(weights[key].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 class Pixels:

@@ -37,7 +37,9 @@ def checked(features: Tensor, whose: str, least: int = 2) -> Tensor:
     if features.ndim != 2:
         raise DataError(f"The features of {whose} have shape {tuple(features.shape)}; measures take (N, D).")
     if len(features) < least:
-        raise DataError(f"{whose} are {len(features)} pictures, and this measure needs at least {least}: take more.")
+        raise DataError(
+            f"There are only {len(features)} of {whose}, and this measure needs at least {least}: take more."
+        )
     broken = (~features.isfinite()).any(1).nonzero().flatten()
     if len(broken):
         raise DataError(

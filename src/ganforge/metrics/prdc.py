@@ -65,7 +65,8 @@ def share(name: str, hits: Tensor) -> Figure:
     n, p, z = len(hits), float(hits.double().mean()), NINETY_FIVE
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Figure(name, p, max(0.0, middle - half), min(1.0, middle + half), "higher")
+    low, high = 0.0 if p == 0 else middle - half, 1.0 if p == 1 else middle + half  # exact where rounding is not
+    return Figure(name, p, low, high, "higher")
 
 
 def realism(real: Tensor, fake: Tensor, k: int = 3) -> Tensor:

@@ -1,0 +1,98 @@
+"""What is judged, what it is held against, and how: both sides opened, before anything is read."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ganforge.data.dataset import DataSet
+from ganforge.errors import OptionError
+from ganforge.folder import RunFolder
+from ganforge.judging.measures import AGAINST_TRUTH, MEASURES
+from ganforge.judging.pictures import Pictures, brought, drawn, facts_for, of_data, opened, run_at, sides_of, translated
+from ganforge.metrics.extractors import Name
+from ganforge.metrics.resize import Rule
+from ganforge.trained import Trained
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How to judge."""
+
+    metrics: tuple[str, ...] = ()
+    """Names in MEASURES and AGAINST_TRUTH.  Empty: fid, kid, prdc, and is where classes can be read."""
+    features: Name = "auto"
+    n: int = 5_000
+    """Pictures to draw from a run."""
+    reals: int = 0
+    """Real pictures to hold them against, chosen at random, always the same.  0: as many as there are pictures."""
+    seed: int = 0
+    weights: str = ""
+    """A file with the extractor's weights."""
+    resize: Rule = "clean"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    size: tuple[int, ...] = ()
+    channels: int = 0
+    per_class: bool = False
+    held_out: bool = False
+    """Hold them against what training never saw."""
+    device: str = "auto"
+    batch: int = 50
+
+    def __post_init__(self) -> None:
+        known = (*MEASURES, *AGAINST_TRUTH)
+        if strange := [name for name in self.metrics if name not in known]:
+            raise OptionError(f"There is no metric {strange[0]!r}; there are {', '.join(known)}.")
+        if self.n < 2 or self.batch < 1:
+            raise OptionError(f"--n {self.n} pictures, {self.batch} at a time, measure nothing: take 2 or more.")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Both sides opened, before anything is read."""
+
+    fake: Pictures
+    real: Pictures
+    data: DataSet
+    run: Trained | None
+    paired: bool = False
+    """Picture k of one side is the truth of picture k of the other."""
+    notes: tuple[str, ...] = ()
+    """What was left out or changed as the pictures were read from files."""
+
+
+def case(what: str | Path, against: str | Path | None, terms: Terms, home: Path | None) -> Case:
+    """Open what is judged and what it is held against.  Raises DataError, RunError and OptionError."""
+    trained = run_at(what, terms.device)
+    if trained is None:
+        if against is None:
+            raise OptionError(f"{what} is no run, so say what to hold its pictures against with --against DATA.")
+        size = (terms.size[0], terms.size[-1]) if terms.size else None
+        given = opened(what, size=size, channels=terms.channels, home=home)
+        fake = of_data(given, most=terms.n if terms.n < len(given) else 0)
+        data = opened(
+            against, size=facts_for((), given.facts), channels=given.facts.channels, home=home, held_out=terms.held_out
+        )
+        real = of_data(data, most=terms.reals or fake.count)
+        return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, None, notes=given.notes)
+    spec = str(against) if against is not None else RunFolder.open(trained.path).card.data["asked"]
+    size = facts_for(terms.size, trained.facts)
+    data = opened(
+        spec, size=size, channels=terms.channels or trained.facts.channels, home=home, held_out=terms.held_out
+    )
+    if hasattr(trained.game, "sample"):
+        real = of_data(data, most=terms.reals or terms.n)
+        return Case(brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size), real, data, trained)
+    source, target = sides_of(trained, data)
+    sources = of_data(data, source, terms.n)
+    real = of_data(data, target, terms.n)
+    made = brought(translated(trained, sources, terms.seed), terms.size)
+    return Case(made, real, data, trained, paired=source == "source")
+
+
+def as_named(labels: np.ndarray | None, own: DataSet, data: DataSet) -> np.ndarray | None:
+    """Labels that count into one data set's classes as labels of another's, by name; None where names differ."""
+    if labels is None or not set(own.facts.labels) <= set(data.facts.labels):
+        return None
+    return np.array([data.facts.labels.index(name) for name in own.facts.labels], np.int64)[labels]

@@ -1,0 +1,107 @@
+"""`compare`: several runs or sets of pictures against the same data, by the same eyes; a leaderboard and one page."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ganforge import api
+from ganforge.errors import OptionError
+from ganforge.folder import RunFolder
+from ganforge.images import grid, replacing, to_uint8, visible
+from ganforge.judging.case import Case, Terms, case
+from ganforge.judging.evaluate import judged
+from ganforge.judging.gallery import enlarged
+from ganforge.judging.page import Entry, page
+from ganforge.judging.report import Report, in_order, interval, number
+from ganforge.plan import Say, parameters, silent
+from ganforge.watch.curves import draw
+from ganforge.watch.log import rows
+
+SHOWN, COLUMNS = 24, 8
+
+
+def compare(
+    subjects: Sequence[str | Path],
+    against: str | Path | None = None,
+    metrics: Sequence[str] = (),
+    *,
+    out: str | Path = "comparison.html",
+    data_home: str | Path | None = None,
+    say: Say = silent,
+    **options: object,
+) -> tuple[Report, ...]:
+    """Judge several against the same data; returns their reports, the best first by the first figure.
+
+    `against` is by default the data of the first run among them; `options` are the fields of `Terms`.  `out` names
+    the page, one file that needs no other: figures with intervals, the same latents or inputs side by side, curves
+    over training, cost.
+    Raises OptionError where figures would not compare, and whatever `evaluate` raises.
+    """
+    if len(subjects) < 2:
+        raise OptionError("A comparison needs two or more runs or sets of pictures.")
+    against = against if against is not None else data_of_the_first(subjects)
+    terms = Terms(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
+    home = Path(data_home) if data_home is not None else None
+    found = [case(subject, against, terms, home) for subject in subjects]
+    if (fewest := min(one.fake.count for one in found)) < max(one.fake.count for one in found):
+        say(f"The fewest pictures are {fewest}, so that many are taken of each: figures compare only at one n.")
+        found = [case(subject, against, replace(terms, n=fewest), home) for subject in subjects]
+    reports = [judged(one, terms, say)[0] for one in found]
+    comparable(reports)
+    order = in_order(reports, reports[0].figures[0].name)
+    say(leaderboard(order))
+    entries = [entry(found[reports.index(report)], report) for report in order]
+    with replacing(Path(out)) as file:
+        file.write(page(entries, against=str(order[0].against)).encode())
+    say(f"Wrote {out}")
+    return tuple(order)
+
+
+def data_of_the_first(subjects: Sequence[str | Path]) -> str:
+    """The data that the first run among them was trained on.  Raises OptionError where there is no run."""
+    for subject in subjects:
+        path, _ = api.address(subject)
+        if (path / "config.yaml").is_file():
+            return RunFolder.open(path).card.data["asked"]
+    raise OptionError("None of these is a run, so say what to hold the pictures against with --against DATA.")
+
+
+def comparable(reports: Sequence[Report]) -> None:
+    """Raise OptionError where two reports did not look at the same data with the same eyes."""
+    first = reports[0]
+    for other in reports[1:]:
+        if (first.key, first.data_fingerprint) != (other.key, other.data_fingerprint):
+            raise OptionError(
+                f"{first.subject} is judged at {first.size[0]}x{first.size[1]} with {first.channels} channels and "
+                f"{other.subject} at {other.size[0]}x{other.size[1]} with {other.channels}: figures compare only when "
+                "all are judged alike, so give --size (and --channels)."
+            )
+
+
+def leaderboard(reports: Sequence[Report]) -> str:
+    """Reports in order as a table for a terminal."""
+    names = [f.name for f in reports[0].figures if all(f.name in [g.name for g in r.figures] for r in reports)]
+    cells = [["", *names]]
+    for place, report in enumerate(reports, 1):
+        figures = [report[name] for name in names]
+        cells.append([f"{place}. {report.subject}", *(f"{number(f.value)} {interval(f)}".strip() for f in figures)])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def entry(found: Case, report: Report) -> Entry:
+    """One of the compared, as the page shows it."""
+    count = min(SHOWN, found.fake.count)
+    shown = grid(enlarged(visible(to_uint8(found.fake.rows(0, count)))), COLUMNS)
+    if found.run is None:
+        return Entry(report, shown)
+    log = [row for row in rows(found.run.path / "log.jsonl") if row["step"] <= found.run.step]
+    seconds, seen = sum(row["seconds"] for row in log), log[-1]["seen"] if log else 0.0
+    cost = {
+        "parameters": f"{sum(parameters(found.run.game).values()):,}",
+        "steps": f"{found.run.step:,}",
+        "images/s": f"{seen / seconds:,.0f}" if seconds else "",
+        "hours": f"{seconds / 3600:.2f}" if seconds else "",
+    }
+    curves = draw(log, found.run.game.verdicts) if log else None
+    return Entry(report, shown, cost, curves, rows(found.run.path / "scores.jsonl"))

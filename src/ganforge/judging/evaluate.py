@@ -1,0 +1,166 @@
+"""`evaluate`: pictures against data, by several measures in one reading of each side, with how sure they are."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ganforge import api, machine
+from ganforge.data.cache import Story, Work, decoded, fingerprint
+from ganforge.data.progress import watched
+from ganforge.errors import DataError, OptionError
+from ganforge.folder import versions
+from ganforge.judging.case import Case, Terms, case
+from ganforge.judging.measures import AGAINST_TRUTH, MEASURES, Sides, agreement, odd
+from ganforge.judging.report import Report, table
+from ganforge.metrics.extractors import extractor
+from ganforge.metrics.features import Extractor, Reading, reading
+from ganforge.metrics.figure import Figure, around
+from ganforge.plan import Say, silent
+
+
+def evaluate(
+    run: str | Path,
+    against: str | Path | None = None,
+    metrics: Sequence[str] = (),
+    *,
+    out: str | Path = "",
+    pictures: bool = False,
+    data_home: str | Path | None = None,
+    say: Say = silent,
+    **options: object,
+) -> Report:
+    """Judge a run, `RUN@best`, or pictures in a folder, zip or array, against data: by default, the run's own.
+
+    `options` are the fields of `Terms`.  The report is written to `out`: by default `report.json` in the run folder,
+    or NAME-report.json here.  `pictures` writes grids beside it (see gallery.py).
+    Raises OptionError, DataError, RunError or WeightsError with the sentence that says what to mend.
+    """
+    terms = Terms(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
+    found = case(run, against, terms, Path(data_home) if data_home is not None else None)
+    report, sides = judged(found, terms, say)
+    target = Path(out) if str(out) else place(run, found)
+    if pictures:
+        from ganforge.judging.gallery import gallery
+
+        grids = gallery(found, sides, target.with_suffix(""))
+        report = replace(report, pictures=tuple(str(path) for path in grids))
+    report.save(target)
+    say(f"{table(report)}\nWrote {target}")
+    return report
+
+
+def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides]:
+    """The report on a case, and what the extractor saw.  Raises as `evaluate` does."""
+    began = time.perf_counter()
+    machine.keep_memory()
+    device = machine.pick_device(terms.device)
+    eyes, why = extractor(
+        terms.features, found.data, weights=terms.weights, resize=terms.resize, precision=terms.precision, device=device
+    )
+    say(f"Features: {eyes.about} ({why}).")
+    sides = read(found, eyes, terms)
+    report = measured(found, sides, eyes, terms)
+    return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
+
+
+def place(run: str | Path, found: Case) -> Path:
+    """Where a report goes when nobody says."""
+    _, which = api.address(run)
+    if found.run is not None:
+        return found.run.path / ("report.json" if which == "latest" else f"report-{which}.json")
+    return Path(f"{Path(run).stem or 'pictures'}-report.json")
+
+
+def read(found: Case, eyes: Extractor, terms: Terms) -> Sides:
+    """Both sides as the extractor sees them; the real one from the cache if it was read before."""
+    total = -(-found.fake.count // terms.batch)
+    fake = reading(eyes, watched(found.fake.batches(terms.batch), total, f"Looking at {found.fake.name}"))
+    real = Reading(real_features(found, eyes, terms))
+    classes = found.real.labels if found.data.facts.labels else None
+    return Sides(real, fake, classes, found.fake.labels, terms.seed)
+
+
+def real_features(found: Case, eyes: Extractor, terms: Terms) -> torch.Tensor:
+    """The features of the real side, kept under the content, the choice of pictures, and the extractor."""
+    real = found.real
+    key = fingerprint("features", found.data.fingerprint, real.name, real.count, found.paired, eyes.key)
+
+    def begin() -> Work:
+        total = -(-real.count // terms.batch)
+        seen = (
+            reading(eyes, [part]).features.numpy()
+            for part in watched(real.batches(terms.batch), total, f"Looking at {real.name}")
+        )
+        first = next(seen)
+        rows = (row for block in chain([first], seen) for row in block)
+        return Work((first.shape[1],), first.dtype, rows, lambda: Story(tuple(range(real.count))))
+
+    return torch.from_numpy(np.array(decoded(key, begin).images))
+
+
+def measured(found: Case, sides: Sides, eyes: Extractor, terms: Terms) -> Report:
+    """Every measure that was asked for, over all pictures and class by class."""
+    asked = terms.metrics or ("fid", "kid", "prdc", *(["is"] if sides.fake.logits is not None else []))
+    figures = tuple(figure for name in asked if name in MEASURES for figure in MEASURES[name](sides))
+    figures += against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms)
+    if sides.fake_labels is not None and eyes.name == "classifier":
+        figures += (agreement(sides),)
+    per_class = by_class(found, sides, asked) if terms.per_class else {}
+    return Report(
+        subject=found.fake.name,
+        against=found.data.name + (" (held out)" if terms.held_out else ""),
+        figures=figures,
+        features=eyes.about,
+        key=eyes.key,
+        n_fake=found.fake.count,
+        n_real=found.real.count,
+        per_class=per_class,
+        warnings=(*found.notes, *odd(sides), *dict.fromkeys(note for figure in figures for note in figure.notes)),
+        seed=terms.seed,
+        size=(found.data.facts.height, found.data.facts.width),
+        channels=found.data.facts.channels,
+        data_fingerprint=found.data.fingerprint,
+        versions=versions(),
+    )
+
+
+def by_class(found: Case, sides: Sides, asked: Sequence[str]) -> dict[str, tuple[Figure, ...]]:
+    """The measures class by class.  Raises OptionError where nobody knows what the pictures show."""
+    if sides.fake_labels is None or sides.real_labels is None:
+        raise OptionError(
+            "--per-class needs labelled data, and pictures whose classes are known: a conditional run, or one folder "
+            "a class with the same names."
+        )
+    rows = {}
+    for number, name in enumerate(found.data.facts.labels):
+        one = sides.of_class(number)
+        if min(len(one.real), len(one.fake)) < 2:
+            continue
+        rows[name] = tuple(f for m in asked if m in MEASURES and m not in ("is", "modes") for f in MEASURES[m](one))
+    return rows
+
+
+def against_truth(found: Case, names: Sequence[str], terms: Terms) -> tuple[Figure, ...]:
+    """Each picture against its own truth, as the mean over pictures.  Raises OptionError where there is none."""
+    if names and not found.paired:
+        raise OptionError(
+            f"--metrics {names[0]} needs a translator and paired data: nobody knows these pictures' truth."
+        )
+    values: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    for start in range(0, found.fake.count if names else 0, terms.batch):
+        stop = min(start + terms.batch, found.fake.count)
+        made, true = found.fake.rows(start, stop), found.real.rows(start, stop)
+        for name in names:
+            values[name].append(AGAINST_TRUTH[name][0](made, true))
+    figures = []
+    for name in names:
+        each = torch.cat(values[name])
+        if len(each) < 2:
+            raise DataError(f"One pair has no interval: {found.data.name} needs 2 or more.")
+        figures.append(around(name, float(each.mean()), float(each.std()) / len(each) ** 0.5, AGAINST_TRUTH[name][1]))
+    return tuple(figures)

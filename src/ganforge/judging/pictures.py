@@ -1,0 +1,152 @@
+"""Pictures to judge, wherever they come from: drawn by a run, translated by one, or lying in files.
+
+What a run makes is brought to 8 bits first, as its files would hold it: a figure must not depend on whether pictures
+were written to disk before they were judged.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge import api
+from ganforge.batches import Facts
+from ganforge.capabilities import capabilities
+from ganforge.data.dataset import DataSet
+from ganforge.data.deal import to_images
+from ganforge.data.open import open_data
+from ganforge.draw import RowDraw
+from ganforge.engine import performing
+from ganforge.errors import DataError, OptionError
+from ganforge.images import to_uint8
+from ganforge.metrics.resize import resized, to_255
+from ganforge.trained import Trained
+
+SIDES = {"translate": (("source", "target"), ("a", "b"))}  # columns that a translator reads, and is judged against
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures by number, each the same whenever it is asked for."""
+
+    name: str
+    count: int
+    rows: Callable[[int, int], Tensor]
+    """(first, past the last) -> (n, C, H, W) in [-1, 1]."""
+    labels: np.ndarray | None = None
+    """int64 (count,): the class of each, where it is known."""
+
+    def batches(self, size: int = 64) -> Iterator[Tensor]:
+        """All of them, in order."""
+        for start in range(0, self.count, size):
+            yield self.rows(start, min(start + size, self.count))
+
+    def chosen(self, numbers: np.ndarray) -> Tensor:
+        """Some of them, in the order of their numbers."""
+        return torch.cat([self.rows(int(k), int(k) + 1) for k in numbers])
+
+
+def run_at(what: str | Path, device: str = "auto") -> Trained | None:
+    """The run that `what` names, or None where it is no run folder."""
+    path, _ = api.address(what)
+    return api.load(what, device) if (path / "config.yaml").is_file() else None
+
+
+def of_data(data: DataSet, column: str = "images", most: int = 0) -> Pictures:
+    """The pictures of a column; with `most`, that many of them at random, always the same ones.
+
+    Raises DataError where the data has no such column.
+    """
+    data.need(column)
+    stored, labels = data.columns[column], data.columns.get("condition")
+    rows = np.arange(len(stored))
+    if 0 < most < len(stored):
+        rows = np.sort(np.random.Generator(np.random.Philox(0)).permutation(len(stored))[:most])
+    known = labels[rows] if labels is not None and labels.ndim == 1 else None
+    height, width = data.facts.height, data.facts.width
+
+    def read(start: int, stop: int) -> Tensor:
+        pictures = stored[rows[start:stop]]
+        top, left = (pictures.shape[1] - height) // 2, (pictures.shape[2] - width) // 2
+        return to_images(np.array(pictures[:, top : top + height, left : left + width]))
+
+    return Pictures(data.name, len(rows), read, known)
+
+
+def drawn(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> Pictures:
+    """`n` pictures of a run.  A conditional game is asked for the classes `labels` (m,), in a fixed random order."""
+    question = next((q.name for q in capabilities(type(trained.game))["sample"] if q.meaning == "label"), "")
+    asked = None
+    if question and labels is not None and trained.facts.labels:
+        asked = np.random.Generator(np.random.Philox(seed)).permutation(np.resize(labels, n))
+
+    def rows(start: int, stop: int) -> Tensor:
+        with performing(trained.game) as game:
+            game.draw = RowDraw(seed, start, trained.device)
+            said = {} if asked is None else {question: torch.from_numpy(asked[start:stop]).to(trained.device)}
+            return as_stored(game.sample(stop - start, **said), trained)  # pyright: ignore
+
+    return Pictures(f"{trained.path} (step {trained.step})", n, rows, asked)
+
+
+def translated(trained: Trained, sources: Pictures, seed: int) -> Pictures:
+    """What a translator makes of other pictures, one each."""
+
+    def rows(start: int, stop: int) -> Tensor:
+        with performing(trained.game) as game:
+            game.draw = RowDraw(seed, start, trained.device)
+            return as_stored(game.translate(sources.rows(start, stop).to(trained.device)), trained)  # pyright: ignore
+
+    return Pictures(f"{trained.path} (step {trained.step})", sources.count, rows)
+
+
+def brought(pictures: Pictures, size: tuple[int, ...]) -> Pictures:
+    """The same pictures at another size, so that runs of different sizes can be compared; () leaves them."""
+    if not size:
+        return pictures
+
+    def rows(start: int, stop: int) -> Tensor:
+        return resized(to_255(pictures.rows(start, stop)), (size[0], size[-1])) / 127.5 - 1
+
+    return replace(pictures, rows=rows)
+
+
+def as_stored(images: Tensor, trained: Trained) -> Tensor:
+    """Pictures as a file of 8 bits gives them back.  Raises DataError where there is nothing to store."""
+    images = images.float().cpu()
+    if not images.isfinite().all():
+        raise DataError(
+            f"{trained.path} draws pictures that hold NaN at step {trained.step}: it has broken down, so judge an "
+            "earlier checkpoint as RUN@STEP."
+        )
+    return to_images(to_uint8(images))
+
+
+def opened(
+    what: str | Path,
+    *,
+    size: tuple[int, int] | None,
+    channels: int,
+    home: Path | None,
+    held_out: bool = False,
+) -> DataSet:
+    """Pictures in a folder, an archive, an array, or a named set, as a data set.  Raises DataError."""
+    return open_data(str(what), size=size, channels=channels, home=home, held_out=held_out)
+
+
+def sides_of(trained: Trained, data: DataSet) -> tuple[str, str]:
+    """The columns that a translator reads and is judged against.  Raises OptionError where it is none."""
+    needs = trained.game.Deal.columns()
+    for source, target in SIDES["translate"]:
+        if source in needs and target in needs and hasattr(trained.game, "translate"):
+            data.need(source, target)
+            return source, target
+    raise OptionError(f"{trained.model} neither samples nor translates pictures, so there is nothing to judge.")
+
+
+def facts_for(size: tuple[int, ...], facts: Facts) -> tuple[int, int]:
+    """Height and width that were asked for, else those of the facts."""
+    return (size[0], size[-1]) if size else (facts.height, facts.width)

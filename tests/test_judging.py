@@ -90,11 +90,12 @@ def test_pictures_in_files_get_the_figures_of_the_run_that_drew_them(place: Path
     for k, image in enumerate(pictures.chosen(np.arange(30))):
         write(out / f"{k:02d}.png", (image.permute(1, 2, 0).numpy() * 127.5 + 127.5).round().astype(np.uint8))
     of_files = evaluate(out, place / "real", ("fid", "kid"), features="pixels", reals=30)
+    from ganforge.data.open import open_data
     from ganforge.judging.case import Case, Terms
     from ganforge.judging.evaluate import judged
-    from ganforge.judging.pictures import of_data, opened
+    from ganforge.judging.pictures import of_data
 
-    data = opened(place / "real", size=None, channels=0, home=None)
+    data = open_data(str(place / "real"), size=None)
     terms = Terms(("fid", "kid"), features="pixels")
     of_run, _ = judged(Case(pictures, of_data(data, most=30), data, trained), terms)
     assert [f.value for f in of_run.figures] == [f.value for f in of_files.figures]
@@ -163,6 +164,25 @@ def test_runs_of_different_sizes_have_to_be_brought_to_one(place: Path) -> None:
         compare(both, out=place / "q.html", **terms)
     order = compare(both, out=place / "q.html", size=(8,), **terms)
     assert {r.size for r in order} == {(8, 8)}
+
+
+def test_a_translator_is_judged_against_the_truth_of_each_picture(place: Path) -> None:
+    pairs = ganforge.train("regression", preset="tiny", steps=1, outdir=place / "pairs", quiet=True, device="cpu")
+    report = evaluate(pairs.path, n=6, pictures=True)
+    assert [f.name for f in report.figures] == ["psnr", "ssim", "l1"]
+    assert [(f.better, f.low is not None) for f in report.figures] == [
+        ("higher", True),
+        ("higher", True),
+        ("lower", True),
+    ]
+    assert [Path(p).name for p in report.pictures] == ["report-seed.png"]
+    both = evaluate(pairs.path, metrics=("l1", "kid"), features="pixels", n=6)
+    assert both["l1"].value == pytest.approx(report["l1"].value)
+    assert "kid" in [f.name for f in both.figures]
+    page = place / "pairs.html"
+    assert len(compare([pairs.path, pairs.path], n=6, out=page)) == 2
+    larger = ganforge.train("srgan", preset="tiny", steps=1, outdir=place / "larger2", quiet=True, device="cpu")
+    assert evaluate(larger.path, n=4)["psnr"].value > 0
 
 
 def refuses(match: str, *words: object, kind: type[Exception] = DataError, **options: object) -> None:

@@ -7,12 +7,15 @@ from typing import Literal
 import numpy as np
 
 from ganforge.data.dataset import DataSet
+from ganforge.data.open import open_data
+from ganforge.data.reading import Reading
 from ganforge.errors import OptionError
 from ganforge.folder import RunFolder
 from ganforge.judging.measures import AGAINST_TRUTH, MEASURES
-from ganforge.judging.pictures import Pictures, brought, drawn, facts_for, of_data, opened, run_at, sides_of, translated
+from ganforge.judging.pictures import Pictures, brought, drawn, facts_for, of_data, reduced, run_at, translated
 from ganforge.metrics.extractors import Name
 from ganforge.metrics.resize import Rule
+from ganforge.settings import rebuilt
 from ganforge.trained import Trained
 
 
@@ -21,7 +24,10 @@ class Terms:
     """How to judge."""
 
     metrics: tuple[str, ...] = ()
-    """Names in MEASURES and AGAINST_TRUTH.  Empty: fid, kid, prdc, and is where classes can be read."""
+    """fid fid_infinity kid is prdc cmmd modes; of translators with paired data also psnr ssim l1.
+
+    Empty: fid, kid, prdc, and is where classes can be read; where each picture has its truth, psnr, ssim and l1.
+    """
     features: Name = "auto"
     n: int = 5_000
     """Pictures to draw from a run."""
@@ -58,6 +64,8 @@ class Case:
     run: Trained | None
     paired: bool = False
     """Picture k of one side is the truth of picture k of the other."""
+    sources: Pictures | None = None
+    """What a translator was given."""
     notes: tuple[str, ...] = ()
     """What was left out or changed as the pictures were read from files."""
 
@@ -65,30 +73,50 @@ class Case:
 def case(what: str | Path, against: str | Path | None, terms: Terms, home: Path | None) -> Case:
     """Open what is judged and what it is held against.  Raises DataError, RunError and OptionError."""
     trained = run_at(what, terms.device)
-    if trained is None:
-        if against is None:
-            raise OptionError(f"{what} is no run, so say what to hold its pictures against with --against DATA.")
-        size = (terms.size[0], terms.size[-1]) if terms.size else None
-        given = opened(what, size=size, channels=terms.channels, home=home)
-        fake = of_data(given, most=terms.n if terms.n < len(given) else 0)
-        data = opened(
-            against, size=facts_for((), given.facts), channels=given.facts.channels, home=home, held_out=terms.held_out
-        )
-        real = of_data(data, most=terms.reals or fake.count)
-        return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, None, notes=given.notes)
-    spec = str(against) if against is not None else RunFolder.open(trained.path).card.data["asked"]
-    size = facts_for(terms.size, trained.facts)
-    data = opened(
-        spec, size=size, channels=terms.channels or trained.facts.channels, home=home, held_out=terms.held_out
+    if trained is not None:
+        return of_run(trained, against, terms, home)
+    if against is None:
+        raise OptionError(f"{what} is no run, so say what to hold its pictures against with --against DATA.")
+    size = (terms.size[0], terms.size[-1]) if terms.size else None
+    given = open_data(str(what), size=size, channels=terms.channels, home=home)
+    fake = of_data(given, most=terms.n if terms.n < len(given) else 0)
+    data = open_data(
+        str(against),
+        size=facts_for((), given.facts),
+        channels=given.facts.channels,
+        home=home,
+        held_out=terms.held_out,
     )
-    if hasattr(trained.game, "sample"):
+    real = of_data(data, most=terms.reals or fake.count)
+    return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, None, notes=given.notes)
+
+
+def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Path | None) -> Case:
+    """A run against its own data or other data, by what it does: draw, translate, or enlarge."""
+    card, game = RunFolder.open(trained.path).card, trained.game
+    needs = game.Deal.columns()
+    data = open_data(
+        str(against) if against is not None else card.data["asked"],
+        size=facts_for(terms.size, trained.facts),
+        channels=terms.channels or trained.facts.channels,
+        home=home,
+        held_out=terms.held_out,
+        needed=needs,
+        reading=rebuilt(Reading, card.data.get("reading", {})),
+    )
+    if hasattr(game, "sample"):
         real = of_data(data, most=terms.reals or terms.n)
         return Case(brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size), real, data, trained)
-    source, target = sides_of(trained, data)
-    sources = of_data(data, source, terms.n)
-    real = of_data(data, target, terms.n)
-    made = brought(translated(trained, sources, terms.seed), terms.size)
-    return Case(made, real, data, trained, paired=source == "source")
+    if not hasattr(game, "translate"):
+        raise OptionError(f"{trained.model} neither samples nor translates pictures, so there is nothing to judge.")
+    if "images" in needs:
+        sources, real = reduced(of_data(data, most=terms.n), trained)
+        return Case(translated(trained, sources, terms.seed), real, data, trained, True, sources=sources)
+    source, target = ("source", "target") if "source" in needs else ("a", "b")
+    sources, real = of_data(data, source, terms.n), of_data(data, target, terms.n)
+    masks = of_data(data, f"{source}_masks", terms.n) if f"{source}_masks" in needs else None
+    made = translated(trained, sources, terms.seed, masks)
+    return Case(made, real, data, trained, source == "source", sources=sources)
 
 
 def as_named(labels: np.ndarray | None, own: DataSet, data: DataSet) -> np.ndarray | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from ganforge import api
 from ganforge.errors import OptionError
 from ganforge.folder import RunFolder
-from ganforge.images import grid, replacing, to_uint8, visible
+from ganforge.images import grid, replacing
 from ganforge.judging.case import Case, Terms, case
 from ganforge.judging.evaluate import judged
-from ganforge.judging.gallery import enlarged
+from ganforge.judging.gallery import enlarged, first_look
 from ganforge.judging.page import Entry, page
 from ganforge.judging.report import Report, in_order, interval, number
 from ganforge.plan import Say, parameters, silent
@@ -91,8 +91,8 @@ def leaderboard(reports: Sequence[Report]) -> str:
 
 def entry(found: Case, report: Report) -> Entry:
     """One of the compared, as the page shows it."""
-    count = min(SHOWN, found.fake.count)
-    shown = grid(enlarged(visible(to_uint8(found.fake.rows(0, count)))), COLUMNS)
+    pictures, columns = first_look(found, min(SHOWN, found.fake.count))
+    shown = grid(enlarged(pictures), columns or COLUMNS)
     if found.run is None:
         return Entry(report, shown)
     log = [row for row in rows(found.run.path / "log.jsonl") if row["step"] <= found.run.step]

@@ -54,17 +54,38 @@ def evaluate(
     return report
 
 
-def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides]:
+def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides | None]:
     """The report on a case, and what the extractor saw.  Raises as `evaluate` does."""
     began = time.perf_counter()
     machine.keep_memory()
-    device = machine.pick_device(terms.device)
-    eyes, why = extractor(
-        terms.features, found.data, weights=terms.weights, resize=terms.resize, precision=terms.precision, device=device
+    asked = terms.metrics or (tuple(AGAINST_TRUTH) if found.paired else ())
+    report = Report(
+        subject=found.fake.name,
+        against=found.data.name + (" (held out)" if terms.held_out else ""),
+        figures=against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms),
+        n_fake=found.fake.count,
+        n_real=found.real.count,
+        warnings=found.notes,
+        seed=terms.seed,
+        size=(found.data.facts.height, found.data.facts.width),
+        channels=found.data.facts.channels,
+        data_fingerprint=found.data.fingerprint,
+        versions=versions(),
     )
-    say(f"Features: {eyes.about} ({why}).")
-    sides = read(found, eyes, terms)
-    report = measured(found, sides, eyes, terms)
+    sides = None
+    if not asked or any(name in MEASURES for name in asked):
+        device = machine.pick_device(terms.device)
+        eyes, why = extractor(
+            terms.features,
+            found.data,
+            weights=terms.weights,
+            resize=terms.resize,
+            precision=terms.precision,
+            device=device,
+        )
+        say(f"Features: {eyes.about} ({why}).")
+        sides = read(found, eyes, terms)
+        report = measured(report, found, sides, eyes, terms)
     return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
 
 
@@ -103,29 +124,19 @@ def real_features(found: Case, eyes: Extractor, terms: Terms) -> torch.Tensor:
     return torch.from_numpy(np.array(decoded(key, begin).images))
 
 
-def measured(found: Case, sides: Sides, eyes: Extractor, terms: Terms) -> Report:
-    """Every measure that was asked for, over all pictures and class by class."""
+def measured(report: Report, found: Case, sides: Sides, eyes: Extractor, terms: Terms) -> Report:
+    """The report with every measure of features that was asked for, over all pictures and class by class."""
     asked = terms.metrics or ("fid", "kid", "prdc", *(["is"] if sides.fake.logits is not None else []))
     figures = tuple(figure for name in asked if name in MEASURES for figure in MEASURES[name](sides))
-    figures += against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms)
     if sides.fake_labels is not None and eyes.name == "classifier":
         figures += (agreement(sides),)
-    per_class = by_class(found, sides, asked) if terms.per_class else {}
-    return Report(
-        subject=found.fake.name,
-        against=found.data.name + (" (held out)" if terms.held_out else ""),
-        figures=figures,
+    return replace(
+        report,
+        figures=(*report.figures, *figures),
         features=eyes.about,
         key=eyes.key,
-        n_fake=found.fake.count,
-        n_real=found.real.count,
-        per_class=per_class,
-        warnings=(*found.notes, *odd(sides), *dict.fromkeys(note for figure in figures for note in figure.notes)),
-        seed=terms.seed,
-        size=(found.data.facts.height, found.data.facts.width),
-        channels=found.data.facts.channels,
-        data_fingerprint=found.data.fingerprint,
-        versions=versions(),
+        per_class=by_class(found, sides, asked) if terms.per_class else {},
+        warnings=(*report.warnings, *odd(sides), *dict.fromkeys(note for figure in figures for note in figure.notes)),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganforge.images import grid, to_uint8, visible, write
+from ganforge.images import fit, grid, to_uint8, visible, write
 from ganforge.judging.case import Case
 from ganforge.judging.measures import Sides
 from ganforge.judging.pictures import Pictures
@@ -22,23 +22,39 @@ SHOWN, ROW, PAIRS = 64, 10, 32
 LEAST = 96  # pixels a side below which pictures are shown enlarged
 
 
-def gallery(found: Case, sides: Sides, stem: Path) -> list[Path]:
+def gallery(found: Case, sides: Sides | None, stem: Path) -> list[Path]:
     """Write the grids beside `stem`; returns their paths.  Raises RunError where they cannot be written."""
     fake, count = found.fake, min(SHOWN, found.fake.count)
-    grids = {"seed": (fake.rows(0, count), 0)}
-    if min(found.fake.count, found.real.count) > 3:
+    grids = {"seed": first_look(found, count)}
+    if sides is not None and min(fake.count, found.real.count) > 3:
         order = realism(sides.real.features, sides.fake.features).argsort(descending=True).numpy()
         steps = np.linspace(0, len(order) - 1, count).round().astype(np.int64)
-        grids["realism"] = fake.chosen(order[steps]), 0
-    grids["nearest"] = beside_the_nearest(found, sides), 8
+        grids["realism"] = seen(fake.chosen(order[steps])), 0
+    if sides is not None:
+        grids["nearest"] = seen(beside_the_nearest(found, sides)), 8
     if fake.labels is not None:
-        grids["classes"] = of_each_class(fake), ROW
+        grids["classes"] = seen(of_each_class(fake)), ROW
     paths = []
     for name, (pictures, columns) in grids.items():
         path = stem.with_name(f"{stem.name}-{name}.png")
-        write(path, grid(enlarged(visible(to_uint8(pictures))), columns or None))
+        write(path, grid(enlarged(pictures), columns or None))
         paths.append(path)
     return paths
+
+
+def first_look(found: Case, count: int) -> tuple[np.ndarray, int]:
+    """The seed's first pictures, and columns (0: as many as make a square); of a translator, source, output, truth."""
+    if found.sources is None:
+        return seen(found.fake.rows(0, count)), 0
+    columns = [side.rows(0, min(ROW, count)) for side in (found.sources, found.fake, *[found.real] * found.paired)]
+    height, width = found.fake.rows(0, 1).shape[2:]
+    fitted = [np.stack([fit(picture, (height, width), 3) for picture in seen(side)]) for side in columns]
+    return np.stack(fitted, 1).reshape(-1, height, width, 3), len(columns)
+
+
+def seen(images: torch.Tensor) -> np.ndarray:
+    """Pictures as a person can look at them."""
+    return visible(to_uint8(images))
 
 
 def beside_the_nearest(found: Case, sides: Sides) -> torch.Tensor:

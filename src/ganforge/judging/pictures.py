@@ -13,19 +13,16 @@ import torch
 from torch import Tensor
 
 from ganforge import api
-from ganforge.batches import Facts
+from ganforge.batches import MASKS, Facts
 from ganforge.capabilities import capabilities
 from ganforge.data.dataset import DataSet
 from ganforge.data.deal import to_images
-from ganforge.data.open import open_data
 from ganforge.draw import RowDraw
 from ganforge.engine import performing
-from ganforge.errors import DataError, OptionError
+from ganforge.errors import DataError
 from ganforge.images import to_uint8
 from ganforge.metrics.resize import resized, to_255
 from ganforge.trained import Trained
-
-SIDES = {"translate": (("source", "target"), ("a", "b"))}  # columns that a translator reads, and is judged against
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,8 @@ def of_data(data: DataSet, column: str = "images", most: int = 0) -> Pictures:
 
     def read(start: int, stop: int) -> Tensor:
         pictures = stored[rows[start:stop]]
+        if column in MASKS:
+            return torch.from_numpy(np.moveaxis(pictures, 3, 1) >= 128).float()
         top, left = (pictures.shape[1] - height) // 2, (pictures.shape[2] - width) // 2
         return to_images(np.array(pictures[:, top : top + height, left : left + width]))
 
@@ -92,15 +91,31 @@ def drawn(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> Pic
     return Pictures(f"{trained.path} (step {trained.step})", n, rows, asked)
 
 
-def translated(trained: Trained, sources: Pictures, seed: int) -> Pictures:
-    """What a translator makes of other pictures, one each."""
+def translated(trained: Trained, sources: Pictures, seed: int, masks: Pictures | None = None) -> Pictures:
+    """What a translator makes of other pictures, one each; `masks` are those of their instances."""
 
     def rows(start: int, stop: int) -> Tensor:
+        given = [side.rows(start, stop).to(trained.device) for side in (sources, masks) if side is not None]
         with performing(trained.game) as game:
             game.draw = RowDraw(seed, start, trained.device)
-            return as_stored(game.translate(sources.rows(start, stop).to(trained.device)), trained)  # pyright: ignore
+            return as_stored(game.translate(*given), trained)  # pyright: ignore
 
     return Pictures(f"{trained.path} (step {trained.step})", sources.count, rows)
+
+
+def reduced(pictures: Pictures, trained: Trained) -> tuple[Pictures, Pictures]:
+    """What a game that enlarges is given, and what it should make of it: pictures made smaller, and themselves."""
+    small = pictures.rows(0, 1)
+    scale = translated(trained, Pictures("", 1, lambda start, stop: small), 0).rows(0, 1).shape[2] // small.shape[2]
+    height, width = (side // scale * scale for side in small.shape[2:])
+
+    def whole(start: int, stop: int) -> Tensor:
+        return pictures.rows(start, stop)[..., :height, :width]
+
+    def rows(start: int, stop: int) -> Tensor:
+        return as_stored(resized(to_255(whole(start, stop)), (height // scale, width // scale)) / 127.5 - 1, trained)
+
+    return replace(pictures, rows=rows), replace(pictures, rows=whole)
 
 
 def brought(pictures: Pictures, size: tuple[int, ...]) -> Pictures:
@@ -123,28 +138,6 @@ def as_stored(images: Tensor, trained: Trained) -> Tensor:
             "earlier checkpoint as RUN@STEP."
         )
     return to_images(to_uint8(images))
-
-
-def opened(
-    what: str | Path,
-    *,
-    size: tuple[int, int] | None,
-    channels: int,
-    home: Path | None,
-    held_out: bool = False,
-) -> DataSet:
-    """Pictures in a folder, an archive, an array, or a named set, as a data set.  Raises DataError."""
-    return open_data(str(what), size=size, channels=channels, home=home, held_out=held_out)
-
-
-def sides_of(trained: Trained, data: DataSet) -> tuple[str, str]:
-    """The columns that a translator reads and is judged against.  Raises OptionError where it is none."""
-    needs = trained.game.Deal.columns()
-    for source, target in SIDES["translate"]:
-        if source in needs and target in needs and hasattr(trained.game, "translate"):
-            data.need(source, target)
-            return source, target
-    raise OptionError(f"{trained.model} neither samples nor translates pictures, so there is nothing to judge.")
 
 
 def facts_for(size: tuple[int, ...], facts: Facts) -> tuple[int, int]:

@@ -20,12 +20,12 @@ class Report:
     subject: str
     against: str
     figures: tuple[Figure, ...]
-    features: str
-    """The extractor, its weights and its preprocessing, in words."""
-    key: str
-    """The same, exactly: figures compare only where this is equal."""
     n_fake: int
     n_real: int
+    features: str = "none: each picture against its own truth"
+    """The extractor, its weights and its preprocessing, in words."""
+    key: str = ""
+    """The same, exactly: figures compare only where this is equal."""
     per_class: Mapping[str, tuple[Figure, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seed: int = 0

@@ -169,4 +169,3 @@ def normal_below(x: np.ndarray) -> np.ndarray:
 def normal_quantile(u: np.ndarray) -> np.ndarray:
     """Its inverse."""
     return torch.special.ndtri(torch.as_tensor(np.asarray(u, np.float64))).numpy()
-

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from ganforge import augmentation, catalogue, machine, parallel, parts
+from ganforge import augmentation, catalogue, criteria, machine, parallel, parts
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find
 from ganforge.checkpoint import Checkpoints, reason
@@ -75,6 +76,7 @@ def resume(
     steps: int | None = None,
     epochs: float | None = None,
     kimg: float | None = None,
+    patience: int | None = None,
     data: str | Path | None = None,
     data_home: str | Path | None = None,
     device: str = "",
@@ -85,6 +87,7 @@ def resume(
 ) -> Trained:
     """Go on with a run as though it had never stopped; with `steps`, `epochs` or `kimg` to another length.
 
+    A run that stopped because its measure no longer improved goes on with more `patience`.
     The number of processes may be another than before.
     Raises DataError when the data is not what it was, unless `data` says that this is meant.
     """
@@ -94,7 +97,7 @@ def resume(
     with parallel.joined(machine.pick_device(device or run_of(folder.card).device)) as own:
         say = say if parallel.rank() == 0 else silent
         with parallel.one_prepares():
-            thought = rethought(folder, steps, epochs, kimg, data, data_home, device)
+            thought = rethought(folder, steps, epochs, kimg, patience, data, data_home, device)
         if parallel.rank() == 0 and thought.run != run_of(folder.card):
             folder.rewrite(thought.card())
         seen_by = watchers(folder.path, tensorboard and not quiet, not quiet, doctor, say)
@@ -106,16 +109,18 @@ def rethought(
     steps: int | None,
     epochs: float | None,
     kimg: float | None,
+    patience: int | None,
     data: str | Path | None,
     data_home: str | Path | None,
     device: str,
 ) -> Plan:
     """The plan of a run that goes on."""
     card, former = folder.card, run_of(folder.card)
-    length_given = {"steps": steps} if steps is not None else {}
+    given = {"steps": steps, "patience": patience, "device": device or None}
     config = rebuilt(model_of(card).game.Config, card.config)
     asked = str(data) if data is not None else card.data["asked"]
-    wanted = replace(former, **length_given, **({"device": device} if device else {}))
+    wanted = replace(former, **{name: value for name, value in given.items() if value is not None})
+    criteria.check(wanted, model_of(card).game)
     opened = opened_data(asked, wanted, data_home, model_of(card).game.Deal.columns(), reading_of(card))
     if data is None and opened.fingerprint != card.data["fingerprint"]:
         raise DataError(
@@ -130,7 +135,8 @@ def rethought(
         raise DataError(f"The run was made for {facts_of(card)}, but {asked} gives {opened.facts}.")
     loaded = parts.kept(config, folder.path, load_part)
     game = built(model_of(card), config, opened.facts, wanted.seed, loaded)
-    return Plan(model_of(card), card.preset, config, wanted, asked, reading_of(card), opened, game, loaded)
+    held_out = partial(opened_data, asked, wanted, data_home, game.Deal.columns(), reading_of(card), held_out=True)
+    return Plan(model_of(card), card.preset, config, wanted, asked, reading_of(card), opened, game, loaded, held_out)
 
 
 def carry_out(
@@ -142,6 +148,7 @@ def carry_out(
     folder.hold() if parallel.rank() == 0 else None
     try:
         deck = Deck(thought.data, thought.model.game.Deal, thought.run)
+        seen_by = [*seen_by, *criteria.selection(thought, folder.path, device, seen_by, say)]
         engine = Engine(thought.game, thought.run, deck, checkpoints, seen_by, device)
         if which is not None and checkpoints.steps():
             step, state = checkpoints.load(which)

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from ganforge import machine, parts
+from ganforge import criteria, machine, parts
 from ganforge.batches import Facts
 from ganforge.catalogue import Model, find
 from ganforge.data.dataset import DataSet
@@ -44,6 +45,8 @@ class Plan:
     data: DataSet
     game: Game[Any, Any]
     parts: Mapping[str, Trained]
+    held_out: Callable[[], DataSet]
+    """Opens what training never sees of the data."""
 
     def card(self) -> Card:
         """What the run folder will say."""
@@ -94,6 +97,7 @@ def plan(
     if isinstance(config, Mapping):
         settings = rebuilt(found.game.Config, {**plain(chosen.config), **config})
     wanted = checked(rebuilt(Run, {**plain(chosen.run), **run}))
+    criteria.check(wanted, found.game)
     opened = opened_data(asked, wanted, data_home, needed, reading)
     opened.need(*needed)
     for note in opened.notes:
@@ -101,9 +105,12 @@ def plan(
     steps = length(wanted, "steps" in run, epochs, kimg, len(opened))
     # What the machine decides is written down, so that a resume has the same: threads change the last digits of sums.
     wanted = replace(wanted, steps=steps, threads=wanted.threads or torch.get_num_threads(), precision=precise(wanted))
+    if wanted.select:
+        wanted = replace(wanted, every=wanted.every or wanted.save_every or max(1, steps))
     loaded = parts.resolve(settings, load)
     game = built(found, settings, opened.facts, wanted.seed, loaded)
-    return Plan(found, preset, settings, wanted, asked, reading, opened, game, loaded)
+    held_out = partial(opened_data, asked, wanted, data_home, needed, reading, held_out=True)
+    return Plan(found, preset, settings, wanted, asked, reading, opened, game, loaded, held_out)
 
 
 def checked(run: Run) -> Run:
@@ -133,11 +140,18 @@ def precise(run: Run) -> Literal["fp32", "bf16"]:
     return run.precision
 
 
-def opened_data(asked: str, run: Run, home: str | Path | None, needed: Collection[str], reading: Reading) -> DataSet:
-    """The data set at the size that the run asks for, with the columns that its model needs."""
+def opened_data(
+    asked: str,
+    run: Run,
+    home: str | Path | None,
+    needed: Collection[str],
+    reading: Reading,
+    held_out: bool = False,
+) -> DataSet:
+    """The data set at the size that the run asks for, with the columns that its model needs, or what is held out of it."""
     size, place = (run.size[0], run.size[-1]) if run.size else None, Path(home) if home is not None else None
     form = {"channels": run.channels, "crop": run.crop, "needed": needed, "reading": reading}
-    return open_data(asked, size=size, home=place, **form)
+    return open_data(asked, size=size, home=place, held_out=held_out, **form)
 
 
 def reading_of(card: Card) -> Reading:

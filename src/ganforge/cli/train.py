@@ -72,6 +72,7 @@ def resume(words: list[str]) -> None:
         ("steps", Annotated[int | None, note("A new length of the whole run, in rounds.")], None),
         ("epochs", Annotated[float | None, note("The same in passes through the data.")], None),
         ("kimg", Annotated[float | None, note("The same in thousands of images.")], None),
+        ("patience", Annotated[int | None, note("Another patience with --select's measure; 0: without end.")], None),
         ("data", Annotated[str | None, alias("--dataroot", help="Data that is meant to differ from before.")], None),
         home_question(),
         ("device", Annotated[str, note("Another device than before.")], ""),

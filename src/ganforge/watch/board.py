@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Board(Watcher):
-    """Writes event files: `Loss/<player>/<term>`, `Says/real`, `Says/fake`, `Speed/images_per_second`, `Samples/fakes`.
+    """Writes event files; the global step is the round.
 
-    The global step is the round.
+    `Loss/<player>/<term>`, `Says/real`, `Says/fake`, `Speed/images_per_second`, `Samples/fakes`, `Score/<measure>`.
     """
 
     writer: "SummaryWriter"
@@ -50,6 +50,10 @@ class Board(Watcher):
     def picture(self, step: int, picture: np.ndarray) -> None:
         """A sample grid (H, W, C) of 0 ... 255."""
         self.writer.add_image("Samples/fakes", picture, step, dataformats="HWC")
+
+    def score(self, step: int, measure: str, value: float) -> None:
+        """A figure by which checkpoints are compared."""
+        self.writer.add_scalar(f"Score/{measure}", value, step)
 
     def end(self, engine: Engine) -> None:
         """Close the files."""

@@ -24,8 +24,7 @@ from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.run import Run
 from ganforge.trained import Trained
-from ganforge.watch.board import Board
-from ganforge.watch.selection import Criterion, Selection
+from ganforge.watch.selection import Criterion, Hearing, Selection
 
 if TYPE_CHECKING:
     from ganforge.plan import Plan
@@ -65,6 +64,15 @@ def measures(game: type[Game[Any, Any]]) -> tuple[str, ...]:
     return (*AGAINST_DATA,) if "sample" in can and "images" in columns else ()
 
 
+def better(select: str) -> Better:
+    """Which way a measure improves, by the word after --select.  Raises OptionError for one that there is not."""
+    known = {**AGAINST_DATA, **AGAINST_TRUTH}
+    measure = select.partition(":")[0]
+    if measure not in known:
+        raise OptionError(f"There is no measure {measure!r} to compare by; there are {', '.join(known)}.")
+    return known[measure]
+
+
 def criterion(run: Run, data: DataSet, held_out: Callable[[], DataSet], device: torch.device) -> Criterion:
     """What `--select` asks for; the data's side is read now, once.  `held_out` opens what training never sees."""
     measure, _, features = run.select.partition(":")
@@ -80,8 +88,8 @@ def selection(
     if not thought.run.select or parallel.rank():
         return []
     by = criterion(thought.run, thought.data, thought.held_out, device)
-    tells = [watcher.score for watcher in seen_by if isinstance(watcher, Board)]
-    return [Selection(folder / "scores.jsonl", by, say, tells)]
+    heard_by = [watcher for watcher in seen_by if isinstance(watcher, Hearing)]
+    return [Selection(folder / "scores.jsonl", by, say, heard_by)]
 
 
 def against_data(measure: str, features: str, data: DataSet, n: int, device: torch.device) -> Criterion:

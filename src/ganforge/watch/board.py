@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganforge.engine import Engine, Row, Watcher
+from ganforge.engine import Engine, Row
 from ganforge.watch.log import says
+from ganforge.watch.selection import Hearing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
-class Board(Watcher):
+class Board(Hearing):
     """Writes event files; the global step is the round.
 
     `Loss/<player>/<term>`, `Says/real`, `Says/fake`, `Speed/images_per_second`, `Samples/fakes`, `Score/<measure>`.
@@ -51,9 +52,9 @@ class Board(Watcher):
         """A sample grid (H, W, C) of 0 ... 255."""
         self.writer.add_image("Samples/fakes", picture, step, dataformats="HWC")
 
-    def score(self, step: int, measure: str, value: float) -> None:
+    def score(self, engine: Engine, measure: str, value: float) -> None:
         """A figure by which checkpoints are compared."""
-        self.writer.add_scalar(f"Score/{measure}", value, step)
+        self.writer.add_scalar(f"Score/{measure}", value, engine.step)
 
     def end(self, engine: Engine) -> None:
         """Close the files."""

@@ -14,7 +14,12 @@ from ganforge.engine import Engine, Row, Watcher
 from ganforge.game import Game
 from ganforge.watch.log import Log, rows
 
-Told = Callable[[int, str, float], None]  # (step, measure, value)
+
+class Hearing(Watcher):
+    """A watcher that wants to hear what is measured."""
+
+    def score(self, engine: Engine, measure: str, value: float) -> None:
+        """After a measurement of the present round."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,9 @@ class Selection(Watcher):
     """
 
     def __init__(
-        self, path: Path, criterion: Criterion, say: Callable[[str], None], tells: Sequence[Told] = ()
+        self, path: Path, criterion: Criterion, say: Callable[[str], None], heard_by: Sequence[Hearing] = ()
     ) -> None:
-        self.log_of, self.criterion, self.say, self.tells = Log(path), criterion, say, tells
+        self.log_of, self.criterion, self.say, self.heard_by = Log(path), criterion, say, heard_by
         self.folder = path.parent
 
     def start(self, engine: Engine) -> None:
@@ -61,8 +66,8 @@ class Selection(Watcher):
         value = self.criterion.of(engine.averaged)
         self.record.append({"step": engine.step, "seen": engine.clock().seen, self.criterion.name: value})
         self.log_of.log(engine, self.record[-1])
-        for told in self.tells:
-            told(engine.step, self.criterion.name, value)
+        for watcher in self.heard_by:
+            watcher.score(engine, self.criterion.name, value)
         self.conclude(engine)
 
     def counts(self, engine: Engine, step: int) -> bool:

@@ -1,0 +1,1 @@
+"""A search for settings: what may be chosen, the trials, their table."""

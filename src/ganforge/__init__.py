@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ganforge.api import traverse as traverse
     from ganforge.judging.compare import compare as compare
     from ganforge.judging.evaluate import evaluate as evaluate
+    from ganforge.search.trials import sweep as sweep
     from ganforge.translating import translate as translate
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "resume",
     "sample",
     "show",
+    "sweep",
     "train",
     "translate",
     "traverse",
@@ -52,6 +54,7 @@ __all__ = [
 HOMES: dict[str, str] = {
     "compare": "ganforge.judging.compare",
     "evaluate": "ganforge.judging.evaluate",
+    "sweep": "ganforge.search.trials",
     "translate": "ganforge.translating",
 }
 """The module that a name comes from, where it is not the api."""

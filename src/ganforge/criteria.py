@@ -66,7 +66,7 @@ def measures(game: type[Game[Any, Any]]) -> tuple[str, ...]:
 
 def better(select: str) -> Better:
     """Which way a measure improves, by the word after --select.  Raises OptionError for one that there is not."""
-    known = {**AGAINST_DATA, **AGAINST_TRUTH}
+    known: dict[str, Better] = {**AGAINST_DATA, **AGAINST_TRUTH}
     measure = select.partition(":")[0]
     if measure not in known:
         raise OptionError(f"There is no measure {measure!r} to compare by; there are {', '.join(known)}.")
@@ -99,7 +99,7 @@ def against_data(measure: str, features: str, data: DataSet, n: int, device: tor
 
     labelled = "condition" in data.columns
     kind = features or ("classifier" if labelled else "pixels")
-    extractor = classifier.classifier_of(data, device) if kind == "classifier" else seen_by.Pixels()
+    extractor: Any = classifier.classifier_of(data, device) if kind == "classifier" else seen_by.Pixels()
     real = seen_by.reading(extractor, stored(data, "images")).features
     compare = {"fid": fid.fid, "kid": kid.kid}[measure]
 
@@ -152,4 +152,4 @@ def middle(data: DataSet, column: str, rows: slice) -> np.ndarray:
     assert column in PIXELS
     pictures, height, width = data.columns[column][rows], data.facts.height, data.facts.width
     top, left = (pictures.shape[1] - height) // 2, (pictures.shape[2] - width) // 2
-    return pictures[:, top : top + height, left : left + width]
+    return np.array(pictures[:, top : top + height, left : left + width])  # a copy: the map is not to be written to

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge import __version__
-from ganforge.cli import draw, facts, judge, train, translate
+from ganforge.cli import draw, facts, judge, search, train, translate
 from ganforge.cli.asking import FIRST
 from ganforge.errors import GANForgeError, ProcessError
 
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train.train,
     "resume": train.resume,
+    "sweep": search.sweep,
     "sample": draw.sample,
     "interpolate": draw.interpolate,
     "traverse": draw.traverse,

@@ -1,0 +1,170 @@
+"""--select: which measure compares which game, and that a run chosen by one equals a run without."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ganforge
+from ganforge import criteria
+from ganforge.batches import Facts
+from ganforge.checkpoint import Checkpoints
+from ganforge.data.dataset import DataSet
+from ganforge.errors import OptionError
+from ganforge.folder import RunFolder
+from ganforge.metrics.fid import fid
+from ganforge.metrics.psnr import psnr
+from ganforge.models import dcgan, pix2pix
+from ganforge.watch.log import rows
+from tests.toys import FACTS, Config, Toy, Translating, pictures, run, weights
+
+TINY = {"preset": "tiny", "size": (8,), "quiet": True, "sample_every": 0}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """Sixty small grey pictures."""
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8))
+    return tmp_path / "data.npy"
+
+
+def pairs(n: int = 6) -> DataSet:
+    """Targets that are the negatives of their sources."""
+    source = np.random.default_rng(0).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+    return DataSet("pairs", Facts(3, 8, 8, source_channels=3), {"source": source, "target": 255 - source}, "pairs")
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+def test_each_kind_of_game_has_its_measures():
+    assert criteria.measures(dcgan.DCGAN) == ("fid", "kid")
+    assert criteria.measures(pix2pix.Pix2Pix) == ("l1", "psnr", "ssim")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"select": "psnr"}, "cannot compare the checkpoints of this model: there are fid, kid"),
+        ({"select": "beauty"}, "cannot compare"),
+        ({"select": "fid:smell"}, "classifier or pixels"),
+        ({"every": 5}, "need a measure"),
+        ({"patience": 5}, "need a measure"),
+        ({"select": "fid", "patience": -1}, "cannot be negative"),
+        ({"select": "fid", "judged": 1}, "2 or more"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_a_folder_is_made(changes, said, tmp_path):
+    with pytest.raises(OptionError, match=said):
+        ganforge.train("dcgan", outdir=tmp_path / "runs", **TINY, **changes)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ways_to_be_better():
+    assert criteria.better("fid:pixels") == "lower"
+    assert criteria.better("psnr") == "higher"
+    with pytest.raises(OptionError, match="no measure 'beauty'"):
+        criteria.better("beauty")
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def test_fid_of_pixels_is_that_of_the_games_pictures():
+    torch.manual_seed(0)
+    game, data = Toy(Config(), FACTS), pictures(90)
+    by = criteria.criterion(run(select="fid:pixels", judged=70), data, lambda: data, CPU)
+    before = weights(game).clone()
+    game.train()
+    value = by.of(game)
+    drawn = ganforge.Trained(game, Path(), "toy", 0).sample(70, criteria.SEED)
+    real = torch.from_numpy(data.columns["images"]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    assert value == pytest.approx(fid(real.flatten(1), drawn.flatten(1)).value, rel=1e-6)
+    assert by.of(game) == value
+    assert game.training
+    assert torch.equal(weights(game), before)
+    game.generator.weight.data += 1
+    assert by.of(game) != pytest.approx(value, rel=1e-3)
+
+
+def test_a_labelled_set_is_seen_by_its_classifier(monkeypatch):
+    from ganforge.metrics import classifier
+
+    asked = []
+    seen = classifier.classifier_of
+    monkeypatch.setattr(classifier, "PIXELS", 100 * 64)
+    monkeypatch.setattr(classifier, "classifier_of", lambda *given: asked.append(1) or seen(*given))
+    facts = Facts(3, 8, 8, labels=("a", "b"))
+    images = pictures(300, facts)
+    data = DataSet("toys", facts, {**images.columns, "condition": np.arange(300) % 2}, "labelled toys")
+    torch.manual_seed(0)
+    game = Toy(Config(), facts)
+    by = criteria.criterion(run(select="kid", judged=40), data, lambda: data, CPU)
+    assert asked
+    assert np.isfinite(by.of(game))
+
+
+def test_a_translator_is_held_against_the_truth():
+    torch.manual_seed(0)
+    data = pairs()
+    game = Translating(Config(), data.facts)
+    by = criteria.criterion(run(select="psnr", judged=4), pictures(), lambda: data, CPU)
+    source = torch.from_numpy(data.columns["source"][:4]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    made = next(criteria.answers(game, source, -source, CPU))[0]
+    assert by.of(game) == pytest.approx(float(psnr(made, -source).mean()))
+    game.generator.weight.data.zero_()[range(3), range(3), 1, 1] = -1.0
+    assert by.of(game) > 8  # it answers with negatives, up to tanh and its chance
+
+
+def test_the_margin_for_random_windows_is_cut_away():
+    images = np.random.default_rng(0).integers(0, 256, (3, 12, 10, 3), dtype=np.uint8)
+    data = DataSet("wide", Facts(3, 8, 8), {"images": images}, "wide")
+    (seen,) = criteria.stored(data, "images")
+    expected = torch.from_numpy(images[:, 2:10, 1:9]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    assert torch.equal(seen, expected)
+
+
+# -- whole runs -----------------------------------------------------------------------------------
+
+
+def test_a_run_that_selects_equals_one_that_does_not(tmp_path, data):
+    alone = ganforge.train("dcgan", data, outdir=tmp_path, **TINY)
+    chosen = ganforge.train("dcgan", data, outdir=tmp_path, select="fid:pixels", every=2, judged=16, **TINY)
+    states = [Checkpoints(made.path / "checkpoints").load()[1] for made in (alone, chosen)]
+    for group, tensors in states[0].tensors.items():
+        for key, tensor in tensors.items():
+            assert torch.equal(states[1].tensors[group][key], tensor), key
+
+
+def test_best_is_a_name_everywhere(tmp_path, data):
+    said = []
+    made = ganforge.train(
+        "dcgan", data, outdir=tmp_path, select="fid:pixels", every=2, judged=16, keep=1, say=said.append, **TINY
+    )
+    scores = [(int(row["step"]), row["fid"]) for row in rows(made.path / "scores.jsonl")]
+    assert [step for step, _ in scores] == [2, 4, 6]
+    step, _ = min(scores, key=lambda score: score[1])
+    assert ganforge.load(f"{made.path}@best").step == step
+    assert f"of step {step}: {made.path}@best." in said[-1]
+    assert RunFolder.open(made.path).card.run["every"] == 2
+    assert ganforge.sample(f"{made.path}@best", n=4, out=tmp_path / "grid.png").exists()
+
+
+def test_an_early_stop_says_why_and_how_to_go_on(tmp_path, data):
+    said = []
+    words = {"select": "fid:pixels", "every": 1, "judged": 16, "patience": 1, "say": said.append, **TINY}
+    made = ganforge.train("gan", data, outdir=tmp_path, steps=60, config={"lr": 0.0}, **words)
+    assert made.step == 2  # nothing moves, so the second measurement is no better
+    assert "has not improved in 1 measurements" in said[-1]
+    assert f"resume {made.path} --patience 2" in said[-1]
+    again = ganforge.resume(made.path, patience=2, quiet=True, say=said.append)
+    assert again.step == 3
+    with pytest.raises(OptionError, match="negative"):
+        ganforge.resume(made.path, patience=-1, quiet=True)

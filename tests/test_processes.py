@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -112,6 +113,19 @@ def test_a_process_that_dies_ends_the_run_with_a_whole_checkpoint(tmp_path):
     )
     assert mend in problems
     assert ganforge.load(folder).step == 5
+
+
+def test_the_first_process_measures_and_all_stop_together(tmp_path):
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), dtype=np.uint8))
+    words = ["--data", str(tmp_path / "data.npy"), "--preset", "tiny", "--size", "6", "--config.lr", "0"]
+    words += ["--steps", "50", "--sample-every", "0", "--select", "fid:pixels", "--every", "1", "--patience", "2"]
+    with torchrun("ganforge", "train", "gan", *words, "--outdir", str(tmp_path / "runs")) as run:
+        out, problems = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0, problems
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert out.count("Stopped at step 3 of 50. Its fid has not improved in 2 measurements") == 1  # nothing moves
+    assert [row["step"] for row in rows(folder / "scores.jsonl")] == [1, 2, 3]
+    assert ganforge.load(f"{folder}@best").step == 1
 
 
 def awaited(folder: Path, run: subprocess.Popen[str]) -> None:

@@ -13,6 +13,9 @@ WIDE = 10.0  # from this ratio of its ends on, a range is searched in its logari
 OWN = ("select", "every", "patience", "judged", "threads", "device", "seed")  # of Run: the same in all trials
 
 
+NAMED = {"true": True, "false": False, "none": None}
+
+
 @dataclass(frozen=True)
 class Setting:
     """One field that the search may choose."""
@@ -100,17 +103,19 @@ def listed(field: str, values: str, hint: Any, of_run: bool) -> Setting:
     """`a,b,c`."""
     many = get_origin(hint) is tuple
     words = values.split(",")
-    chosen = tuple(next((v for v in readings(word) if fits([v] if many else v, hint)), None) for word in words)
-    for word, value in zip(words, chosen, strict=True):
-        if value is None and word != "none":
+    chosen = []
+    for word in words:
+        able = [value for value in readings(word) if fits([value] if many else value, hint)]
+        if not able:
             raise OptionError(f"{field} cannot be {word!r}: it is {spelled(hint)}.")
-    return Setting(field, of_run, choices=chosen, many=many)
+        chosen.append(able[0])
+    return Setting(field, of_run, choices=tuple(chosen), many=many)
 
 
 def readings(word: str) -> list[Any]:
-    """What a word may mean: a number, true or false, or the word itself."""
-    switch = {"true": True, "false": False}
-    return [value for value in (number(word), switch.get(word)) if value is not None] + [word]
+    """What a word may mean: a number, true, false, none, or the word itself."""
+    value = number(word)
+    return [*([] if value is None else [value]), *([NAMED[word]] if word in NAMED else []), word]
 
 
 def number(word: str) -> int | float | None:

@@ -58,6 +58,8 @@ def sweep(
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise OptionError("A sweep plays one trial after another in one process: start it without torchrun.")
+    if trials < 1:
+        raise OptionError(f"{trials} trials find nothing: ask for one or more.")
     found = find(model)
     chosen = found.preset(preset)
     space = settings(over, found.game.Config)
@@ -78,7 +80,12 @@ def sweep(
             search.take_up()
             while len(search.finished()) < trials:
                 search.next()
-            return search.result()
+                search.table()
+            found = search.table()
+            if found.best.value is None:
+                raise OptionError(f"None of the {trials} trials could be measured; one says: {found.best.why}")
+            drawn(found, space)
+            return found
     finally:
         lock.release()
 
@@ -111,8 +118,8 @@ class Search:
         """Play one trial to its end.  Raises KeyboardInterrupt where a person stopped it."""
         import optuna  # pyright: ignore[reportMissingImports]
 
-        # A sampler's own state is not stored: seeded by the number of trials, the next one follows from what is.
-        seed = mix(int(self.asked["run"].get("seed", 0)), len(self.study.get_trials(deepcopy=False))) % 2**32
+        # A sampler's own state is not stored: seeded by how many trials are over, the next one follows from what is.
+        seed = mix(int(self.asked["run"].get("seed", 0)), len(self.finished())) % 2**32
         self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=WARM, seed=seed)
         trial = self.study.ask()
         values = {(s.of_run, s.name): s.field(s.suggested(trial)) for s in self.space}
@@ -125,9 +132,8 @@ class Search:
             self.say(f"Trial {trial.number}: {words}: failed. {error}")
             return
         trial.set_user_attr("value", value)
-        self.study.tell(trial, value, states().PRUNED if pruned else states().COMPLETE)
+        self.study.tell(trial, None if pruned else value, states().PRUNED if pruned else states().COMPLETE)
         self.say(f"Trial {trial.number}: {words}: {self.metric} {value:.4g}{', cut short' if pruned else ''}")
-        self.result()
 
     def play(self, trial: Any, values: Mapping[tuple[bool, str], Any]) -> tuple[float, bool]:
         """(the best of a trial's measurements, whether it was cut short)."""
@@ -163,16 +169,13 @@ class Search:
                 over.append(Trial(trial.number, state, value, dict(trial.params), trial.user_attrs.get("run", ""), why))
         return over
 
-    def result(self) -> Sweep:
-        """What was found so far, as a value, a table and a picture.  Raises OptionError where every trial failed."""
+    def table(self) -> Sweep:
+        """What was found so far, as a value and in trials.csv."""
         better, over = criteria.better(self.metric), self.finished()
         sign = 1 if better == "lower" else -1
         over.sort(key=lambda trial: (trial.value is None, sign * (trial.value or 0.0)))
-        if over and over[0].value is None:
-            raise OptionError(f"None of the {len(over)} trials could be measured; one says: {over[0].why}")
         found = Sweep(self.folder, self.metric, better, tuple(over))
         written(found, [s.name for s in self.space])
-        drawn(found, self.space)
         return found
 
 

@@ -148,7 +148,7 @@ def opened_data(
     reading: Reading,
     held_out: bool = False,
 ) -> DataSet:
-    """The data set at the size that the run asks for, with the columns that its model needs, or what is held out of it."""
+    """The data set at the run's size, with the columns that its model needs, or what is held out of it."""
     size, place = (run.size[0], run.size[-1]) if run.size else None, Path(home) if home is not None else None
     form = {"channels": run.channels, "crop": run.crop, "needed": needed, "reading": reading}
     return open_data(asked, size=size, home=place, held_out=held_out, **form)

@@ -85,6 +85,7 @@ class Golden:
         """Recorded tensors whose names begin with `start`, which is cut off, in the order in which they are listed."""
         stored = pick(load_file(self.path.with_name(f"{self.path.name}.io.safetensors")), start)
         listed = [*self.facts.get("inputs", ()), *(key.removeprefix(start) for key in self.facts.get("io", ()))]
+        listed += [f"out.{key}".removeprefix(start) for key in self.facts.get("outputs", ())]
         return {
             key: stored[key] for key in sorted(stored, key=lambda k: listed.index(k) if k in listed else len(listed))
         }

@@ -213,9 +213,11 @@ def test_a_data_set_has_what_its_facts_say(variant):
     data = open_shapes(variant, size=(20, 24), channels=1, count=50)
     assert data.columns["images"].shape == (50, 20, 24, 1)
     assert data.columns["images"].dtype == np.uint8
-    assert data.columns["condition"].dtype == np.int64
     assert (data.facts.channels, data.facts.height, data.facts.width) == (1, 20, 24)
-    assert data.columns["condition"].max() < len(data.facts.labels)
+    condition = data.columns["condition"]
+    assert condition.dtype == (np.float32 if data.facts.attributes else np.int64)
+    assert condition.max() < (len(data.facts.labels) or 2)
+    assert condition.shape == ((50, len(data.facts.attributes)) if data.facts.attributes else (50,))
     grey = open_shapes(variant, size=(20, 24), channels=3, count=50).columns["images"] @ np.float64(
         [0.299, 0.587, 0.114]
     )

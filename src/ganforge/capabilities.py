@@ -12,6 +12,7 @@ command line and the web page show.  Nothing is registered.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -37,6 +38,8 @@ class Meaning:
     """What a tensor argument means to a person, who types words where the game takes numbers."""
 
     kind: str
+    unsaid: float = 0.0
+    """The value of an attribute that nobody named."""
 
 
 Label = Annotated[Tensor | None, Meaning("label")]
@@ -45,6 +48,9 @@ Label = Annotated[Tensor | None, Meaning("label")]
 Where the data has classes: int64 (n,), a menu of the facts' labels.  Where it has attributes: float (n, K), the
 facts' attributes as words (`red,large`, `red=0.5,large`) or as K numbers.
 """
+
+Change = Annotated[Tensor, Meaning("label", unsaid=math.nan)]
+"""What each picture shall become: as `Label`, but an attribute that nobody named is NaN, which stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Question:
     default: Any
     limits: Range | None = None
     meaning: str = ""
+    unsaid: float = 0.0
 
 
 def form(method: Callable[..., Any]) -> list[Question]:
@@ -68,8 +75,8 @@ def form(method: Callable[..., Any]) -> list[Question]:
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)
         limits = next((note for note in notes if isinstance(note, Range)), None)
-        meaning = next((note.kind for note in notes if isinstance(note, Meaning)), "")
-        questions.append(Question(parameter.name, hint, parameter.default, limits, meaning))
+        meant = next((note for note in notes if isinstance(note, Meaning)), Meaning(""))
+        questions.append(Question(parameter.name, hint, parameter.default, limits, meant.kind, meant.unsaid))
     return questions
 
 

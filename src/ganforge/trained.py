@@ -167,8 +167,9 @@ class Trained:
     def answer(self, question: Question, rows: int, said: Any) -> Any:
         """One answer, checked, as the game takes it."""
         if question.meaning == "label" and said is not None:
-            condition = attribute_values if self.facts.attributes else label_number
-            wanted = torch.tensor(condition(self.facts, said), device=self.device)
+            many = bool(self.facts.attributes)
+            meant = attribute_values(self.facts, said, question.unsaid) if many else label_number(self.facts, said)
+            wanted = torch.tensor(meant, device=self.device)
             return wanted.expand(rows, *wanted.shape)
         limits = question.limits
         if limits and said is not None and not limits.low <= said <= limits.high:
@@ -186,16 +187,17 @@ def label_number(facts: Facts, said: str | int) -> int:
     raise OptionError(f"There is no class {said!r}; there are {', '.join(facts.labels) or 'none in this run'}.")
 
 
-def attribute_values(facts: Facts, said: str | Sequence[float]) -> list[float]:
+def attribute_values(facts: Facts, said: str | Sequence[float], unsaid: float = 0.0) -> list[float]:
     """A vector of attributes: `red,large` has these and no others, `red=0.5,large` one of them by half.
 
+    Others than those named are `unsaid`.
     A number for each, `1,0.5,0`, is taken as well.  Raises OptionError naming the attributes.
     """
     words = [word.strip() for word in said.split(",")] if isinstance(said, str) else [str(value) for value in said]
     names, numbers = facts.attributes, [number(word) for word in words]
     if len(words) == len(names) and None not in numbers:
         return [value for value in numbers if value is not None]
-    values = dict.fromkeys(names, 0.0)
+    values = dict.fromkeys(names, unsaid)
     for word in words:
         name, _, amount = word.partition("=")
         value = number(amount or "1")

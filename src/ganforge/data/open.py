@@ -171,5 +171,6 @@ NAMED: dict[str, Callable[[Asked], DataSet]] = {
     "shapes-digits": _shapes("shapes-digits"),
     "shapes-defects": _shapes("shapes-defects"),
     **{name: _domains(name) for name in DOMAINS},
+    "shapes-attributes": _shapes("shapes-attributes"),
     "fashion-mnist": _fashion_mnist,
 }

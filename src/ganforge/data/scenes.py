@@ -118,7 +118,7 @@ class Scenes(ABC):
     @property
     @abstractmethod
     def condition(self) -> np.ndarray:
-        """int64 (n,): the class of each scene, which counts into `names`."""
+        """int64 (n,): the class of each scene, which counts into `names`; or its `attributes`."""
 
     @property
     @abstractmethod

@@ -1,7 +1,8 @@
 """shapes: a world that the program draws itself, so that every model trains without a download.
 
-`shapes` has one object a scene, `shapes-scenes` two to four that hide one another, `shapes-digits` ten digits,
-`shapes-defects` woven cloth with rare flaws.  What was drawn is known, so a model's answer can be checked
+`shapes` has one object a scene and `shapes-attributes` has too, known by its attributes instead of its class;
+`shapes-scenes` has two to four that hide one another, `shapes-digits` ten digits, `shapes-defects` woven cloth with
+rare flaws.  What was drawn is known, so a model's answer can be checked
 against the truth:
 
     scenes = describe("shapes-scenes", range(8))
@@ -199,6 +200,21 @@ class Shapes(Scenes):
         canvas += grid.cover(far - OUTLINE)[:, None] * (ink * 0.8 + 0.2 - canvas)
 
 
+class Attributes(Shapes):
+    """One object a scene, as often striped as plain, on light and dark grounds: what can be told can be changed."""
+
+    attribute_names = (*COLOURS, "large", "striped", "dark")
+    stripes, night = 0.5, 0.5
+
+    @property
+    def condition(self) -> np.ndarray:
+        return self.attributes
+
+    @property
+    def attributes(self) -> np.ndarray:
+        return np.delete(super().attributes, Shapes.attribute_names.index("left"), 1)
+
+
 class Crowd(Shapes):
     """Two to four objects a scene, the nearer ones over the farther ones."""
 
@@ -228,6 +244,7 @@ WORLDS: dict[str, type[Scenes]] = {
     "shapes-scenes": Crowd,
     "shapes-digits": Digits,
     "shapes-defects": Fabric,
+    "shapes-attributes": Attributes,
 }
 VARIANTS = tuple(WORLDS)
 HELD_OUT = int(SOUND_BELOW)
@@ -259,7 +276,7 @@ def open_shapes(
     held_out: bool = False,
     progress: Progress | None = None,
 ) -> DataSet:
-    """`count` pictures of a world with their classes: `images` uint8 (N, H, W, C), `condition` int64 (N,).
+    """`count` pictures of a world: `images` uint8 (N, H, W, C), `condition` int64 (N,) of classes or float (N, K).
 
     Without `size` (height, width) and `channels` (3 colours, or 1 for their luminance) the world's own are
     taken: 32 x 32 in colour, or 28 x 28 in grey for digits.  Held-out pictures are never among the others,
@@ -273,9 +290,11 @@ def open_shapes(
     first = HELD_OUT if held_out else 0
     scenes = describe(variant, range(first, first + count), seed)
     images = scenes.images(size, progress=progress)
-    facts = Facts(channels=channels, height=size[0], width=size[1], labels=kind.names)
+    condition = scenes.condition
+    names = {"labels": kind.names} if condition.ndim == 1 else {"attributes": kind.attribute_names}
+    facts = Facts(channels=channels, height=size[0], width=size[1], **names)
     which = f"{size[0]}x{size[1]}x{channels} seed={seed} rows={first}+{count}"
-    columns = {"images": images if channels == 3 else luminance(images), "condition": scenes.condition}
+    columns = {"images": images if channels == 3 else luminance(images), "condition": condition}
     return DataSet(variant, facts, columns, fingerprint=f"{variant} v{RENDERER} {which}")
 
 

@@ -26,6 +26,7 @@ from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
+from ganforge.nn.penalties import slope_penalty
 from ganforge.nn.perceptrons import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.sizes import halved
 from ganforge.nn.strided import StridedFeatures, StridedGenerator
@@ -120,14 +121,6 @@ class WGANGP(Game[Config, Images]):
     def sample(self, n: int) -> Tensor:
         """`n` pictures."""
         return self.generate(self.noise(n))
-
-
-def slope_penalty(critic: nn.Module, points: Tensor) -> Tensor:
-    """The mean over `points` (N, C, H, W) of (|grad critic| - 1)^2, a scalar; always in fp32."""
-    with torch.autocast(points.device.type, enabled=False):
-        points = points.detach().float().requires_grad_()
-        (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
-        return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 presets = {

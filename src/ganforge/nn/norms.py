@@ -51,6 +51,13 @@ class LiveBatchNorm2d(nn.BatchNorm2d):
         return super().forward(input) if self.training else by_picture(input, self.weight, self.bias, self.eps)
 
 
+class LiveInstanceNorm2d(nn.InstanceNorm2d):
+    """Instance norm with each picture's own statistics in evaluation mode, too; running ones are kept, not used."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return by_picture(input, self.weight, self.bias, self.eps)
+
+
 def by_picture(input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """`F.instance_norm(input, weight=weight, bias=bias, eps=eps)`, in whichever form is quick.
 

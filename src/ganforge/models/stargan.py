@@ -1,0 +1,250 @@
+"""stargan: one generator for every pair of domains, told by a label where to go.
+
+Choi, Choi, Kim, Ha, Kim, Choo, 2017.  https://arxiv.org/abs/1711.09020
+
+    L_D = -L_adv + lambda_cls L_cls(real)                                                          (equation 5)
+    L_G =  L_adv + lambda_cls L_cls(fake) + lambda_rec |x - G(G(x, c), c')|                        (equation 6)
+
+The label lies beside the picture as planes of one number each.  The discriminator says whether a picture is real
+and reads its label, so the generator must show what it was asked for; because the way back, with the label c' that
+the picture came with, must lead to the picture, everything else stays.  Where labels come from two data sets, a mask
+says which of them are known (section 3.2): those that are not are NaN in the data.
+
+`ganforge translate RUN in out --to blond,smiling` names what shall change, `smiling=0` what shall go.  Attributes that
+nobody named stay as the discriminator reads them in the picture; those that `exclusive` lists make room for each other.
+
+Departures: 1. sides other than 128, with as many of the discriminator's layers as fit; 2. in evaluation mode, too,
+a picture is normalised by its own statistics, as the authors' program does; 3. the authors' learning rate ends at
+99.9 % of its start where the paper has zero: `paper` does as the paper says, `decay` as the authors.
+
+Train it small: `ganforge train stargan --data shapes-attributes`, then `ganforge translate RUN in out --to red`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from ganforge.batches import Facts, Labelled
+from ganforge.capabilities import Change
+from ganforge.errors import ModelError
+from ganforge.game import Clock, Game, Move
+from ganforge.nn.norms import LiveInstanceNorm2d
+from ganforge.nn.penalties import slope_penalty
+from ganforge.run import Preset, Run
+
+HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+COLOURS = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")  # of the embedded shapes
+
+
+@dataclass(frozen=True)
+class Config:
+    """Section 3 and appendix of the paper."""
+
+    attributes: tuple[str, ...] = ()
+    """Attributes to edit, by name.  Empty: all that the data has."""
+    exclusive: tuple[str, ...] = HAIR
+    """Attributes of which a picture has one at most: to ask for one is to drop the others."""
+    second: int = 0
+    """The last so many attributes are the classes of a second data set (section 3.2)."""
+    width: int = 64
+    """Channels of the layer next to the picture, in both networks (table 4)."""
+    blocks: int = 6
+    """The generator's residual blocks."""
+    layers: int = 6
+    """The discriminator's halvings; fewer where the picture is smaller than 128."""
+    classify: float = 1.0
+    """lambda_cls (section 3.1)."""
+    reconstruct: float = 10.0
+    """lambda_rec."""
+    penalty: float = 10.0
+    """lambda_gp (equation 8)."""
+    critic_moves: int = 5
+    """Moves of the discriminator to one of the generator (section 5.2)."""
+    lr: float = 1e-4
+    """Adam, for both."""
+    decay: tuple[int, int] = (0, 1_000)
+    """In so many iterations at the end, once in 1,000, the authors' program lowers the rate by 1/decay[0]."""
+
+
+Norm = Callable[..., nn.Module]  # takes a number of channels
+
+
+def normed(conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm) -> list[nn.Module]:
+    """A convolution and its instance norm, which has weights and running statistics."""
+    return [conv, norm(conv.out_channels, affine=True, track_running_stats=True)]
+
+
+class ResidualBlock(nn.Module):
+    """x (N, C, H, W) -> x + F(x)."""
+
+    def __init__(self, width: int, norm: Norm) -> None:
+        super().__init__()
+        one, other = (normed(nn.Conv2d(width, width, 3, 1, 1, bias=False), norm) for _ in range(2))
+        self.layers = nn.Sequential(*one, nn.ReLU(), *other)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input + self.layers(input)
+
+
+class Generator(nn.Module):
+    """images (N, C, H, W), labels (N, k) -> images (N, C, H, W) in [-1, 1]; both sides multiples of 4 (table 4)."""
+
+    def __init__(self, width: int, k: int, blocks: int, channels: int = 3, norm: Norm = LiveInstanceNorm2d) -> None:
+        super().__init__()
+        layers = [*normed(nn.Conv2d(channels + k, width, 7, 1, 3, bias=False), norm), nn.ReLU()]
+        for w in (width, 2 * width):
+            layers += [*normed(nn.Conv2d(w, 2 * w, 4, 2, 1, bias=False), norm), nn.ReLU()]
+        layers += [ResidualBlock(4 * width, norm) for _ in range(blocks)]
+        for w in (4 * width, 2 * width):
+            layers += [*normed(nn.ConvTranspose2d(w, w // 2, 4, 2, 1, bias=False), norm), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 7, 1, 3, bias=False), nn.Tanh())
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        planes = labels[:, :, None, None].expand(-1, -1, *images.shape[2:]).to(images.dtype)
+        return self.layers(torch.cat([images, planes], 1))
+
+
+class Discriminator(nn.Module):
+    """images (N, C, H, W) -> scores of patches (N, 1, h, w), logits of the label (N, k) (table 5)."""
+
+    def __init__(self, size: tuple[int, int], width: int, k: int, layers: int, channels: int = 3) -> None:
+        super().__init__()
+        widths, body = [channels, *(width * 2**i for i in range(layers))], []
+        for a, b in pairwise(widths):
+            body += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.01)]
+        self.body = nn.Sequential(*body)
+        self.judge = nn.Conv2d(widths[-1], 1, 3, 1, 1, bias=False)
+        self.read = nn.Conv2d(widths[-1], k, (size[0] >> layers, size[1] >> layers), bias=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(images)
+        return self.judge(features), self.read(features).flatten(1)
+
+
+class StarGAN(Game[Config, Labelled]):
+    """WGAN-GP's game about pictures that were asked to change."""
+
+    judges = ("discriminator",)
+    verdicts = "scores"
+    penalised = ("discriminator",)
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        """Raises ModelError for data without labels, for unknown attributes, and for sides not multiples of 4."""
+        super().__init__(config, facts)
+        c, names = config, facts.attributes
+        if unknown := [name for name in c.attributes if name not in names]:
+            raise ModelError(f"The data has no attribute {unknown[0]!r}; it has {', '.join(names) or 'none'}.")
+        if facts.height % 4 or facts.width % 4:
+            raise ModelError(f"stargan halves pictures twice: {facts.height} x {facts.width} are no multiples of 4.")
+        self.chosen = [names.index(name) for name in c.attributes] or list(range(len(names)))
+        self.k = len(self.chosen) or len(facts.labels)
+        if self.k < 2 and not names:
+            raise ModelError("stargan needs data with classes (one folder a class) or attributes; this has neither.")
+        self.first = len(self.chosen) - c.second if names else 0  # attributes; all else are classes
+        if self.first < 0:
+            raise ModelError(f"Of {self.k} attributes {c.second} cannot be a second data set's.")
+        layers = min(c.layers, max(1, min(facts.height, facts.width).bit_length() - 2))  # 2 pixels are left, or 3
+        self.generator = Generator(c.width, self.k + (2 if c.second else 0), c.blocks, facts.channels)
+        self.discriminator = Discriminator((facts.height, facts.width), c.width, self.k, layers, facts.channels)
+
+    def players(self) -> dict[str, Optimizer]:
+        networks = {"discriminator": self.discriminator, "generator": self.generator}
+        return {name: Adam(net.parameters(), self.config.lr, (0.5, 0.999)) for name, net in networks.items()}
+
+    def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
+        (last, every), done = self.config.decay, now.step * self.config.critic_moves
+        if last and done:
+            falls = max(0, done // every - (round(done / now.progress) - last) // every)
+            for group in (group for optimiser in players.values() for group in optimiser.param_groups):
+                group["lr"] *= 1 - falls / last
+
+    def play(self, deal: Iterator[Labelled], now: Clock) -> Iterator[Move]:
+        c = self.config
+        for i in range(c.critic_moves):
+            for _ in range(2 if c.second else 1):  # a batch of each data set
+                batch = next(deal)
+                real, own = batch.images, self.labels(batch.condition)
+                target = own[self.draw.permutation(len(own))]
+                with torch.no_grad():
+                    fake = self.generator(real, self.told(target)).to(real.dtype)
+                between = torch.lerp(fake, real, self.draw.uniform(len(real), 1, 1, 1))
+                (on_real, logits), (on_fake, _) = self.discriminator(real), self.discriminator(fake)
+                yield Move(
+                    "discriminator",
+                    real=-on_real.mean(),  # equation 8
+                    fake=on_fake.mean(),
+                    classify=c.classify * self.label_loss(logits, own),  # equation 2
+                    penalty=c.penalty * slope_penalty(lambda x: self.discriminator(x)[0], between),
+                    says_real=on_real.detach().mean(),
+                    says_fake=on_fake.detach().mean(),
+                )
+                if i == c.critic_moves - 1:
+                    fake = self.generator(real, self.told(target))
+                    back = self.generator(fake, self.told(own))
+                    verdict, logits = self.discriminator(fake)
+                    yield Move(
+                        "generator",
+                        fool=-verdict.mean(),
+                        reconstruct=c.reconstruct * F.l1_loss(back, real),  # equation 4
+                        classify=c.classify * self.label_loss(logits, target),  # equation 3
+                    )
+
+    def labels(self, condition: Tensor) -> Tensor:
+        """The condition as float (N, k): one-hot for classes, and of attributes those that this game edits."""
+        return condition[:, self.chosen] if condition.ndim == 2 else F.one_hot(condition, self.k).float()
+
+    def told(self, labels: Tensor) -> Tensor:
+        """What the generator is told: the labels, unknown ones as 0, and which data set's are known (equation 7)."""
+        parts = labels.tensor_split([self.first], 1) if self.config.second else ()
+        return torch.cat([labels.nan_to_num(), *(~part.isnan().all(1, keepdim=True) for part in parts)], 1)
+
+    def label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """-log of the labels' probability (equations 2 and 3), the mean over pictures whose labels are known."""
+        loss, known, labels = logits.new_zeros(()), ~labels.isnan(), labels.nan_to_num()
+        if first := self.first:
+            each = F.binary_cross_entropy_with_logits(logits[:, :first], labels[:, :first], reduction="none")
+            loss = (each * known[:, :first]).sum() / known[:, :first].any(1).sum().clamp(min=1)
+        if first < self.k:
+            each = F.cross_entropy(logits[:, first:], labels[:, first:].argmax(1), reduction="none")
+            loss = loss + (each * known[:, -1]).sum() / known[:, -1].sum().clamp(min=1)
+        return loss
+
+    def translate(self, images: Tensor, to: Change) -> Tensor:
+        """Pictures (n, C, H, W) of a class, or with attributes; raises ModelError for one that this run cannot edit."""
+        for i, name in enumerate(self.facts.attributes):
+            if i not in self.chosen and (to[:, i] > 0).any():
+                raise ModelError(f"This run edits {', '.join(self.config.attributes)}, not {name}.")
+        labels = self.labels(to)
+        return self.generator(images, self.told(self.completed(images, labels) if self.first else labels))
+
+    def completed(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Labels (n, k) with what was left open, NaN, as the discriminator reads it in the pictures."""
+        first, size = self.first, (self.facts.height, self.facts.width)
+        if images.shape[2:] != size:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        seen = (self.discriminator(images)[1][:, :first] > 0).float()
+        attributes, classes = labels.tensor_split([first], 1)
+        names = (self.facts.attributes[i] for i in self.chosen[:first])
+        rivals = torch.tensor([name in self.config.exclusive for name in names], device=labels.device)
+        seen.masked_fill_(rivals & ((attributes > 0.5) & rivals).any(1, keepdim=True), 0)
+        attributes, in_second = attributes.where(~attributes.isnan(), seen), (classes > 0.5).any(1, keepdim=True)
+        completed = torch.cat([attributes, classes.nan_to_num()], 1)  # of which one data set's are known
+        return completed.masked_fill((torch.arange(self.k, device=labels.device) >= first) != in_second, torch.nan)
+
+
+presets = {
+    "tiny": Preset(Config(width=4, blocks=1, critic_moves=2), Run(steps=6, batch=8, size=(16,), log_every=2)),
+    "small": Preset(
+        Config(width=24, blocks=3, exclusive=(*HAIR, *COLOURS), critic_moves=2, lr=5e-4),
+        Run(steps=1_500, batch=16, size=(32,), schedule="linear", flip=True),
+    ),
+    "paper": Preset(  # 200,000 iterations, 5 to a round
+        Config(attributes=("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")),
+        Run(steps=40_000, batch=16, size=(128,), flip=True, schedule="linear", save_every=2_000),
+    ),
+}

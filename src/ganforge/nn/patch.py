@@ -2,7 +2,8 @@
 
 from itertools import pairwise
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 from ganforge.nn.initialise import initial_weights
@@ -13,11 +14,13 @@ class PatchGAN(nn.Sequential):
     """images (N, inputs, H, W) -> scores (N, 1, h, w), each of a patch of `receptive_field(...)` pixels a side.
 
     `layers` halvings lead to patches of 16 (1), 34 (2), 70 (3), 142 (4) and 286 (5) pixels; 0 is the PixelGAN, which
-    sees one pixel at a time and has no halvings at all.
+    sees one pixel at a time and has no halvings at all.  `bias`: of convolutions that a norm follows.
     """
 
-    def __init__(self, inputs: int, width: int = 64, layers: int = 3, norm: Norm = "batch") -> None:
-        bias = biased(norm)
+    def __init__(
+        self, inputs: int, width: int = 64, layers: int = 3, norm: Norm = "batch", bias: bool | None = None
+    ) -> None:
+        bias = biased(norm) if bias is None else bias
         if layers == 0:
             super().__init__(
                 nn.Conv2d(inputs, width, 1), nn.LeakyReLU(0.2),
@@ -32,6 +35,23 @@ class PatchGAN(nn.Sequential):
                 body += [nn.Conv2d(a, b, 4, stride, 1, bias=bias), norm_of(norm, b), nn.LeakyReLU(0.2)]
             super().__init__(*body, nn.Conv2d(widths[-1], 1, 4, 1, 1))
         self.apply(initial_weights())
+
+
+class ScaledPatchGAN(nn.Module):
+    """images (N, inputs, H, W) -> scores (N, 1, h, w), a list: of the picture, of half of it ... (Wang et al. 2017)."""
+
+    def __init__(self, inputs: int, width: int, layers: int, norm: Norm, scales: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            PatchGAN(inputs, round(width / 2**i), layers, norm, bias=True) for i in range(scales)
+        ).apply(initial_weights("xavier"))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        scores = []
+        for i, judge in enumerate(self.scales):
+            images = F.avg_pool2d(images, 3, 2, 1, count_include_pad=False) if i else images
+            scores.append(judge(images))
+        return scores
 
 
 def receptive_field(network: nn.Module) -> int:

@@ -5,6 +5,10 @@ image -> down -> down -> ... -> down        every down halves the sides, every u
 image <-  up  <-  up  <- ... <-  up
 """
 
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +16,7 @@ from torch import Tensor, nn
 from ganforge.errors import ModelError
 from ganforge.nn.augment import Chance
 from ganforge.nn.initialise import initial_weights
-from ganforge.nn.layers import LiveDropout
+from ganforge.nn.layers import Dropout, LiveDropout
 from ganforge.nn.norms import Norm, biased, norm_of
 
 
@@ -81,6 +85,78 @@ class UNet(nn.Module):
         for up in list(self.ups)[-2::-1]:
             skip = kept.pop()
             x = up((torch.cat([skip, x], 1) if self.skips else x).relu(), chance)
+        return x.tanh()
+
+
+Activation = Literal["relu", "lrelu", "elu"]
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "lrelu": lambda: nn.LeakyReLU(0.2),
+    "elu": nn.ELU,
+}
+
+
+class CodedUp(nn.Module):
+    """(N, in, H, W), already activated -> (N, out, 2H, 2W)."""
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm, upsample: str, dropout: bool) -> None:
+        super().__init__()
+        self.bilinear = upsample == "bilinear"
+        kind, shape = (nn.Conv2d, (3,)) if self.bilinear else (nn.ConvTranspose2d, (4, 2, 1))
+        self.conv, self.norm = kind(inputs, outputs, *shape), norm_of(norm, outputs)
+        self.drop = Dropout(0.5 if dropout else 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bilinear:
+            x = F.pad(F.interpolate(x, scale_factor=2.0, mode="bilinear"), (1, 1, 1, 1), "reflect")
+        return self.drop(self.norm(self.conv(x)))
+
+
+class CodedUNet(nn.Module):
+    """source (N, inputs, H, W), z (N, latent) -> images (N, outputs, H, W); both sides multiples of 2 ** depth.
+
+    The U-Net of BicycleGAN.  It reads its code as planes: beside the source, and with `inject="all"` at every level.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        latent: int,
+        depth: int = 8,
+        width: int = 64,
+        norm: Norm = "instance",
+        activation: Activation = "relu",
+        dropout: bool = False,
+        upsample: str = "basic",
+        inject: str = "all",
+    ) -> None:
+        super().__init__()
+        self.inject = inject == "all" and latent > 0
+        self.activation, more = ACTIVATIONS[activation](), latent if self.inject else 0
+        widths = [inputs + latent - more, *(width * min(2**i, 8) for i in range(depth))]
+        self.downs, self.ups = nn.ModuleList(), nn.ModuleList()  # both from the outermost to the innermost
+        for i, (a, b) in enumerate(pairwise(widths)):
+            innermost, outermost = i == depth - 1, i == 0
+            down = norm_of("none" if innermost or outermost else norm, b)
+            self.downs.append(nn.Sequential(nn.Conv2d(a + more, b, 4, 2, 1), down))
+            drop, kind = dropout and 4 <= i < depth - 1, "none" if outermost else norm
+            self.ups.append(CodedUp(b if innermost else 2 * b, outputs if outermost else a, kind, upsample, drop))
+        self.apply(initial_weights("xavier"))
+
+    def forward(self, source: Tensor, z: Tensor | None = None) -> Tensor:
+        def told(x: Tensor) -> Tensor:
+            planes = () if z is None else (z[:, :, None, None].expand(-1, -1, *x.shape[2:]).to(x.dtype),)
+            return torch.cat([x, *planes], 1)
+
+        x, kept = self.downs[0](told(source)), []
+        for down in list(self.downs)[1:]:
+            active = F.leaky_relu(x, 0.2)
+            kept.append(x if self.inject else active)  # the authors' in-place activation, which a copy prevents
+            x = down(F.leaky_relu(told(x), 0.2) if self.inject else active)
+        x = self.ups[-1](self.activation(x))
+        for up in list(self.ups)[-2::-1]:
+            x = up(self.activation(torch.cat([x, kept.pop()], 1)))
         return x.tanh()
 
 

@@ -1,0 +1,228 @@
+"""bicyclegan: one picture into many, by a code that leads to each of them and is found again in it.
+
+Zhu, Zhang, Pathak, Darrell, Efros, Wang, Shechtman, 2017.  https://arxiv.org/abs/1711.11586
+
+    G*, E* = min_G,E max_D  L_GAN^VAE + lambda L_1^VAE + L_GAN + lambda_latent L_1^latent + lambda_KL L_KL    (8)
+
+Two games with one generator.  cVAE-GAN, B -> z -> B: an encoder sees the true answer, and its code must suffice to
+draw that answer again.  cLR-GAN, z -> B -> z: a random code is drawn, and the encoder must find it in the drawing.
+The first makes codes mean something, the second makes every code a good one.  The error of codes found again moves
+the generator alone (section 3.4): an encoder that it moved could hide the code where no eye sees it.
+
+One half of a batch is encoded, the other gives the random game's discriminator its real pictures.
+
+Departures: 1. sides other than 256 and 128: as many halvings as both sides allow, and an encoder that ends with 8
+pixels a side, or 4; 2. the learning rate falls from round to round, the authors' from epoch to epoch.
+
+Train it small: `ganforge train bicyclegan`, then `ganforge translate RUN in out --n 8`: eight answers a picture.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from ganforge.batches import Facts, Paired
+from ganforge.errors import ModelError
+from ganforge.game import Clock, Game, Move
+from ganforge.nn.initialise import initial_weights
+from ganforge.nn.losses import Objective, gan_loss
+from ganforge.nn.norms import Norm, norm_of
+from ganforge.nn.patch import ScaledPatchGAN
+from ganforge.nn.unet import ACTIVATIONS, Activation, CodedUNet, depth_of
+from ganforge.run import Preset, Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sections 3 and 4 of the paper, and the authors' code."""
+
+    latent: int = 8
+    """Length of the code z (section 4)."""
+    inject: Literal["all", "input"] = "all"
+    """Where the generator is told the code: at every level, or beside the picture alone (figure 3)."""
+    encoder: Literal["resnet", "layers"] = "resnet"
+    """E_ResNet or E_CNN (section 4)."""
+    norm: Norm = "instance"
+    """In all networks."""
+    activation: Activation = "relu"
+    """Of the generator's way up."""
+    upsample: Literal["basic", "bilinear"] = "basic"
+    """The way up by transposed convolutions, or by convolutions of enlarged features."""
+    dropout: bool = False
+    """In the generator's inner levels, while it learns."""
+    width: int = 64
+    """Channels of the layer next to the picture: generator and encoder."""
+    judge_width: int = 64
+    """The discriminators'."""
+    judge_layers: int = 3
+    """Halvings of a discriminator: patches of 70 pixels (3) or 34 (2) at its first scale."""
+    scales: int = 2
+    """Sizes at which a picture is judged: itself, half of it (70 and 140 pixels: section 4)."""
+    conditional: bool = False
+    """Whether discriminators see the source beside the answer."""
+    shared: bool = False
+    """One discriminator for both games, instead of one each."""
+    gan: Objective = "lsgan"
+    """Least squares (section 4), cross entropy, or scores without a scale."""
+    fool: float = 1.0
+    """Weight of L_GAN^VAE."""
+    fool_random: float = 1.0
+    """Weight of L_GAN."""
+    l1: float = 10.0
+    """lambda (section 4)."""
+    code: float = 0.5
+    """lambda_latent."""
+    kl: float = 0.01
+    """lambda_KL."""
+    lr: float = 2e-4
+    """Adam."""
+    beta1: float = 0.5
+    """Adam's first momentum."""
+
+
+class ResidualHalf(nn.Module):
+    """x (N, in, H, W) -> (N, out, H/2, W/2), by means of four pixels."""
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm, activation: Activation) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = norm_of(norm, inputs), nn.Conv2d(inputs, inputs, 3, 1, 1)
+        self.norm2, self.conv2 = norm_of(norm, inputs), nn.Conv2d(inputs, outputs, 3, 1, 1)
+        self.short, self.active = nn.Conv2d(inputs, outputs, 1), norm == "none"
+        self.activation = ACTIVATIONS[activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.activation(self.norm1(x))
+        residual = self.conv2(self.activation(self.norm2(self.conv1(inner))))
+        short = inner if self.active else x  # without a norm the authors' activation, in place, is on both ways
+        return F.avg_pool2d(residual, 2) + self.short(F.avg_pool2d(short, 2))
+
+
+class Encoder(nn.Module):
+    """images (N, C, H, W) -> mean (N, latent), log variance (N, latent) of the code."""
+
+    def __init__(
+        self,
+        inputs: int,
+        latent: int,
+        width: int,
+        halvings: int,
+        norm: Norm = "instance",
+        kind: str = "resnet",
+        activation: Activation = "lrelu",
+    ) -> None:
+        super().__init__()
+        grow, active = (lambda i: i + 1) if kind == "resnet" else (lambda i: 2**i), ACTIVATIONS[activation]
+        widths = [width * min(grow(i), 4) for i in range(halvings)]
+        body: list[nn.Module] = [nn.Conv2d(inputs, width, 4, 2, 1)]
+        for a, b in pairwise(widths):
+            if kind == "resnet":
+                body.append(ResidualHalf(a, b, norm, activation))
+            else:
+                body += [active(), nn.Conv2d(a, b, 4, 2, 1), norm_of(norm, b)]
+        self.body = nn.Sequential(*body, active())
+        self.mean, self.log_variance = nn.Linear(widths[-1], latent), nn.Linear(widths[-1], latent)
+        self.apply(initial_weights("xavier"))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(images).mean((2, 3))
+        return self.mean(features), self.log_variance(features)
+
+
+class BicycleGAN(Game[Config, Paired]):
+    """cVAE-GAN and cLR-GAN about the same pairs."""
+
+    judges = ("discriminator", "discriminator_random")
+    verdicts = "scores"
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        """Raises ModelError for sides that the generator cannot halve three times."""
+        super().__init__(config, facts)
+        c, source, target = config, facts.source_channels or facts.channels, facts.channels
+        side, depth = min(facts.height, facts.width), depth_of(facts.height, facts.width)
+        self.multiple = 2**depth
+        self.generator = CodedUNet(
+            source, target, c.latent, depth, c.width, c.norm, c.activation, c.dropout, c.upsample, c.inject
+        )
+        self.encoder = Encoder(target, c.latent, c.width, max(2, side.bit_length() - 4), c.norm, c.encoder)
+        layers = max(1, min(c.judge_layers, (side >> c.scales - 1).bit_length() - 2))  # so that scores are left
+        seen = target + source * c.conditional
+        self.discriminator = ScaledPatchGAN(seen, c.judge_width, layers, c.norm, c.scales)
+        self.discriminator_random = (
+            self.discriminator if c.shared else ScaledPatchGAN(seen, c.judge_width, layers, c.norm, c.scales)
+        )
+
+    def players(self) -> dict[str, Optimizer]:
+        def adam(*networks: nn.Module) -> Optimizer:
+            parameters = [p for network in networks for p in network.parameters()]
+            return Adam(parameters, self.config.lr, (self.config.beta1, 0.999))
+
+        judges = {"discriminator": adam(self.discriminator)}
+        if not self.config.shared:
+            judges["discriminator_random"] = adam(self.discriminator_random)
+        return {"generator": adam(self.generator, self.encoder), **judges}
+
+    def play(self, deal: Iterator[Paired], now: Clock) -> Iterator[Move]:
+        c, pair = self.config, next(deal)
+        n = len(pair) // 2
+        if 2 * n != len(pair) or not n:
+            raise ModelError(f"bicyclegan encodes one half of a batch: {len(pair)} pictures have no halves.")
+        source, target = pair.source[:n], pair.target[:n]
+        mean, log_variance = self.encoder(target)
+        z = mean + self.draw.normal(n, c.latent) * (log_variance / 2).exp()
+        z_random = self.draw.normal(n, c.latent)
+        fake, fake_random = self.generator(source, z), self.generator(source, z_random)
+        yield Move(
+            "generator",
+            fool=c.fool * self.loss(self.judge(self.discriminator, source, fake), True),
+            fool_random=c.fool_random * self.loss(self.judge(self.discriminator_random, source, fake_random), True),
+            l1=c.l1 * F.l1_loss(fake, target),  # equation 3
+            kl=c.kl * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / 2,  # equation 4
+            code=c.code * F.l1_loss(self.found(fake_random), z_random),  # equation 6
+        )
+        on_fake, on_real = (self.judge(self.discriminator, source, images) for images in (fake.detach(), target))
+        says = {"says_real": on_real[0].detach().mean(), "says_fake": on_fake[0].detach().mean()}
+        encoded = {"fake": self.loss(on_fake, False), "real": self.loss(on_real, True), **says}
+        on_fake = self.judge(self.discriminator_random, source, fake_random.detach())
+        on_real = self.judge(self.discriminator_random, pair.source[n:], pair.target[n:])
+        random = {"fake_random": self.loss(on_fake, False), "real_random": self.loss(on_real, True)}
+        yield Move("discriminator", **encoded, **(random if c.shared else {}))
+        if not c.shared:
+            yield Move("discriminator_random", **random)
+
+    def judge(self, discriminator: nn.Module, source: Tensor, images: Tensor) -> list[Tensor]:
+        """Scores of `images`, seen beside their source or alone."""
+        return discriminator(torch.cat([source, images], 1) if self.config.conditional else images)
+
+    def loss(self, scores: list[Tensor], real: bool) -> Tensor:
+        """The sum over the scales."""
+        return torch.stack([gan_loss(each, real, self.config.gan) for each in scores]).sum()
+
+    def found(self, images: Tensor) -> Tensor:
+        """The mean code (N, latent) of pictures; its gradient reaches them and not the encoder (section 3.4)."""
+        still = {name: parameter.detach() for name, parameter in self.encoder.named_parameters()}
+        return torch.func.functional_call(self.encoder, still, (images,))[0]
+
+    def translate(self, images: Tensor) -> Tensor:
+        """Sources (n, C', H, W) as targets (n, C, H, W), sides multiples of `multiple`; the seed chooses the codes."""
+        return self.generator(images, self.draw.normal(len(images), self.config.latent))
+
+
+presets = {
+    "tiny": Preset(
+        Config(latent=2, width=4, judge_width=4, judge_layers=1), Run(steps=6, batch=4, size=(16,), log_every=2)
+    ),
+    "small": Preset(
+        Config(width=16, judge_width=16, judge_layers=2),
+        Run(steps=1_500, batch=4, size=(64,), flip=True, crop=True, schedule="linear", precision="auto"),
+    ),
+    "paper": Preset(  # facades: 400 pairs, 400 epochs of batches of 2
+        Config(dropout=True),
+        Run(steps=80_000, batch=2, size=(256,), flip=True, crop=True, schedule="linear", save_every=5_000),
+    ),
+}

@@ -27,7 +27,7 @@ from ganforge.trained import Trained
 from ganforge.watch.selection import Criterion, Hearing, Selection
 
 if TYPE_CHECKING:
-    from ganforge.plan import Plan
+    from ganforge.planning import Plan
 
 SEED = 0  # of the pictures that are compared: the same at every measurement
 BATCH = 64

@@ -291,8 +291,8 @@ def open_shapes(
     scenes = describe(variant, range(first, first + count), seed)
     images = scenes.images(size, progress=progress)
     condition = scenes.condition
-    names = {"labels": kind.names} if condition.ndim == 1 else {"attributes": kind.attribute_names}
-    facts = Facts(channels=channels, height=size[0], width=size[1], **names)
+    labels, attributes = (kind.names, ()) if condition.ndim == 1 else ((), kind.attribute_names)
+    facts = Facts(channels, *size, labels, attributes)
     which = f"{size[0]}x{size[1]}x{channels} seed={seed} rows={first}+{count}"
     columns = {"images": images if channels == 3 else luminance(images), "condition": condition}
     return DataSet(variant, facts, columns, fingerprint=f"{variant} v{RENDERER} {which}")

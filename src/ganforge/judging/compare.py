@@ -13,7 +13,7 @@ from ganforge.judging.evaluate import judged
 from ganforge.judging.gallery import enlarged, first_look
 from ganforge.judging.page import Entry, page
 from ganforge.judging.report import Report, in_order, interval, number
-from ganforge.plan import Say, parameters, silent
+from ganforge.planning import Say, parameters, silent
 from ganforge.watch.curves import draw
 from ganforge.watch.log import rows
 

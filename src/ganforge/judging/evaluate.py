@@ -20,7 +20,7 @@ from ganforge.judging.report import Report, table
 from ganforge.metrics.extractors import extractor
 from ganforge.metrics.features import Extractor, Reading, reading
 from ganforge.metrics.figure import Figure, around
-from ganforge.plan import Say, silent
+from ganforge.planning import Say, silent
 
 
 def evaluate(

@@ -102,8 +102,8 @@ class CodedUp(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, upsample: str, dropout: bool) -> None:
         super().__init__()
         self.bilinear = upsample == "bilinear"
-        kind, shape = (nn.Conv2d, (3,)) if self.bilinear else (nn.ConvTranspose2d, (4, 2, 1))
-        self.conv, self.norm = kind(inputs, outputs, *shape), norm_of(norm, outputs)
+        grow = None if self.bilinear else nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
+        self.conv, self.norm = grow or nn.Conv2d(inputs, outputs, 3), norm_of(norm, outputs)
         self.drop = Dropout(0.5 if dropout else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from ganforge.draw import mix
 from ganforge.engine import Engine
 from ganforge.errors import ModelError, NotFiniteError, OptionError
 from ganforge.folder import RunFolder
-from ganforge.plan import Say, plan, silent
+from ganforge.planning import Say, plan, silent
 from ganforge.search.space import Setting, settings
 from ganforge.search.table import Sweep, Trial, drawn, short, written
 from ganforge.settings import plain

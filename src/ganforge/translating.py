@@ -100,11 +100,7 @@ def translate(
         raise DataError(f"None of the {len(names)} files in {source} could be translated. The first: {done.skipped[0]}")
     done.notes = job.notes()
     if job.rows and (str(sheet) or str(truth)):
-        page = Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")
-        columns = max(map(len, job.rows))
-        blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
-        write(page, grid([c for row in job.rows for c in [*row, *[blank] * (columns - len(row))]], columns, gap=4))
-        done.sheet = str(page)
+        done.sheet = str(job.sheet(Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")))
     return done
 
 
@@ -124,6 +120,13 @@ class Job:
     rows: list[list[np.ndarray]] = field(default_factory=list)
     changed: Counter[str] = field(default_factory=Counter)
     takes_masks: bool = False
+
+    def sheet(self, path: Path) -> Path:
+        """Write the comparison page: a row a picture, input | output | truth."""
+        columns = max(map(len, self.rows))
+        blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
+        write(path, grid([c for row in self.rows for c in [*row, *[blank] * (columns - len(row))]], columns, gap=4))
+        return path
 
     def picture(self, name: str, target: Path, exact: bool) -> int:
         """Translate one picture to `target`, without an ending unless it is `exact`; returns how many were written."""

@@ -17,6 +17,7 @@ from ganforge.data.open import open_data
 from ganforge.data.reading import Reading
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, recolour
+from ganforge.plan import plan
 from tests.goldens import SHARED
 from tests.test_folders import picture, zipped
 from tests.toys import RUN
@@ -173,7 +174,7 @@ def test_wrong_readings_are_one_sentence(tmp_path):
     with pytest.raises(DataError, match=r"has two sides already; --make is for plain pictures, as in --data .*/A"):
         opened(tmp_path, reading=Reading(make="edges"))
     with pytest.raises(OptionError, match="direction cannot be 'AtoC': it is AtoB or BtoA"):
-        ganforge.plan("dcgan", load=ganforge.load, direction="AtoC")
+        plan("dcgan", load=ganforge.load, direction="AtoC")
 
 
 # -- masks ------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from ganforge.data.sheet import cell
 from ganforge.data.sides import instances, shorter, stem
 from ganforge.errors import DataError, OptionError
 from ganforge.images import Depth, grid, lossless, recolour, stored, write
-from ganforge.planning import Say, silent
+from ganforge.plan import Say, silent
 from ganforge.trained import Trained
 
 ROWS, SIDE = 12, 192  # of a comparison sheet: its most rows, and the side of its cells in pixels
@@ -91,8 +91,7 @@ def translate(
     for name in names:
         target = out if single else out / result_name(name, taken)
         try:
-            do = job.video if is_video(name) else job.picture
-            done.written += do(name, target, single)
+            done.written += (job.video if is_video(name) else job.picture)(name, target, single)
         except DataError as error:
             done.skipped.append(str(error))
             say(f"Skipped: {error}")
@@ -100,7 +99,9 @@ def translate(
         raise DataError(f"None of the {len(names)} files in {source} could be translated. The first: {done.skipped[0]}")
     done.notes = job.notes()
     if job.rows and (str(sheet) or str(truth)):
-        done.sheet = str(job.sheet(Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")))
+        page = Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")
+        write(page, job.sheet())
+        done.sheet = str(page)
     return done
 
 
@@ -120,13 +121,6 @@ class Job:
     rows: list[list[np.ndarray]] = field(default_factory=list)
     changed: Counter[str] = field(default_factory=Counter)
     takes_masks: bool = False
-
-    def sheet(self, path: Path) -> Path:
-        """Write the comparison page: a row a picture, input | output | truth."""
-        columns = max(map(len, self.rows))
-        blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
-        write(path, grid([c for row in self.rows for c in [*row, *[blank] * (columns - len(row))]], columns, gap=4))
-        return path
 
     def picture(self, name: str, target: Path, exact: bool) -> int:
         """Translate one picture to `target`, without an ending unless it is `exact`; returns how many were written."""
@@ -198,6 +192,12 @@ class Job:
             self.changed["pictures have no instance in a mask"] += 1
             return torch.zeros(1, 1, *image.shape[2:])
         return torch.from_numpy(np.concatenate(found, 2) >= 128).permute(2, 0, 1)[None].float()
+
+    def sheet(self) -> np.ndarray:
+        """A page with a row for each of the first pictures: input | output | truth."""
+        columns = max(map(len, self.rows))
+        blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
+        return grid([cell for row in self.rows for cell in [*row, *[blank] * (columns - len(row))]], columns, gap=4)
 
     def notes(self) -> list[str]:
         """What had to be changed, and how often."""

@@ -4,7 +4,8 @@
     images = run.sample(64, seed=0)
 
 Every command is one function of the same name: train, resume, sample, interpolate, traverse, translate, list, show,
-env; the verb `data` is `examine`; `load` opens a run, `find` a model.  Nothing heavy is imported before it is used.
+env; the verb `data` is `examine`, `import` is `import_weights`; `load` opens a run, `find` a model.  Nothing heavy is
+imported before it is used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ganforge.api import show as show
     from ganforge.api import train as train
     from ganforge.api import traverse as traverse
+    from ganforge.exchange import import_weights as import_weights
+    from ganforge.exporting import export as export
     from ganforge.judging.compare import compare as compare
     from ganforge.judging.evaluate import evaluate as evaluate
     from ganforge.search.trials import sweep as sweep
@@ -36,7 +39,9 @@ __all__ = [
     "env",
     "evaluate",
     "examine",
+    "export",
     "find",
+    "import_weights",
     "interpolate",
     "list",
     "load",
@@ -54,6 +59,8 @@ __all__ = [
 HOMES: dict[str, str] = {
     "compare": "ganforge.judging.compare",
     "evaluate": "ganforge.judging.evaluate",
+    "export": "ganforge.exporting",
+    "import_weights": "ganforge.exchange",
     "sweep": "ganforge.search.trials",
     "translate": "ganforge.translating",
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge import __version__
-from ganforge.cli import draw, facts, judge, search, train, translate
+from ganforge.cli import draw, exchange, facts, judge, search, train, translate
 from ganforge.cli.asking import FIRST
 from ganforge.errors import GANForgeError, ProcessError
 
@@ -25,6 +25,8 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "translate": translate.translate,
     "evaluate": judge.evaluate,
     "compare": judge.compare,
+    "import": exchange.import_weights,
+    "export": exchange.export,
     "data": facts.data,
     "list": facts.list_models,
     "show": facts.show,

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ganforge.errors import ModelError, WeightsError
 from ganforge.official._adapter import Adapter
 
-__all__ = ["Adapter", "State", "classes", "load", "network", "read", "systems"]
+__all__ = ["Adapter", "State", "bare", "classes", "load", "network", "read", "systems"]
 
 M = TypeVar("M", bound=nn.Module)
 State = Mapping[str, Tensor]
@@ -90,8 +90,7 @@ def load(network: M, state_dict: State) -> M:
     taken off.  Counters of batches, which torch has kept since 0.4.1 only, may be absent from all norms together.
     Raises WeightsError, naming keys that are missing or unexpected and shapes that differ; `network` is then as before.
     """
-    if state_dict and all(key.startswith("module.") for key in state_dict):
-        state_dict = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    state_dict = bare(state_dict)
     if isinstance(network, Adapter):
         network.expect(state_dict)
     own = network.state_dict()
@@ -116,6 +115,13 @@ def load(network: M, state_dict: State) -> M:
         )
     network.load_state_dict({key: state_dict.get(key, own[key]) for key in own})
     return network
+
+
+def bare(state_dict: State) -> State:
+    """A state dict without the leading `module.` that DataParallel adds to every key."""
+    if all(key.startswith("module.") for key in state_dict):
+        return {key.removeprefix("module."): value for key, value in state_dict.items()}
+    return state_dict
 
 
 def _shape(tensor: Tensor) -> str:

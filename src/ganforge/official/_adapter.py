@@ -19,8 +19,8 @@ class Adapter(nn.Module):
     """The official file, where two of them have a class of that name."""
     unspoken: ClassVar[tuple[str, ...]] = ()
     """Ends of our keys that theirs do not have: such tensors keep their values, and are not in `state_dict()`."""
-    fills: ClassVar[tuple[str, str]] = ("", "")
-    """Our model, and the network of its game, that weights of this class become when they are imported."""
+    fills: ClassVar[tuple[str, ...]] = ()
+    """Networks of our games that weights of this class can become: `cyclegan.to_b`; of one model, the usual first."""
     network: nn.Module
     """Ours."""
 
@@ -50,9 +50,13 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(settings of the Config, facts) of the game whose network `fills` is this class of these arguments."""
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(settings of the Config, facts) of the game whose network `place`, one of `fills`, has these arguments."""
         raise NotImplementedError
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the game's network loads once this one is loaded."""
+        return self.network.state_dict()
 
     def expect(self, state: Mapping[str, Tensor]) -> None:
         """Take those sizes from the weights to come that the official class learns from its first input."""

@@ -4,13 +4,14 @@ Its sizes are variables of the script, so they are given as `globals`.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganforge.models import dcgan
 from ganforge.nn.strided import StridedGenerator
-from ganforge.official import Adapter
+from ganforge.official import Adapter, State
 
 GLOBALS = {"nz": 100, "ngf": 64, "ndf": 64, "nc": 3}  # the script's defaults
 
@@ -19,6 +20,7 @@ class Generator(Adapter):
     """z (N, nz, 1, 1) -> images (N, nc, 64, 64) in [-1, 1]."""
 
     called = ("Generator", "_netG")
+    fills = ("dcgan.generator",)
 
     def __init__(self, ngpu: int = 1, globals: Mapping[str, int] = GLOBALS) -> None:
         g = {**GLOBALS, **globals}
@@ -28,6 +30,16 @@ class Generator(Adapter):
 
     def forward(self, input: Tensor) -> Tensor:
         return self.network(input.flatten(1))
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        first, last = state["main.0.weight"], state["main.12.weight"]
+        return {"globals": {"nz": first.shape[0], "ngf": last.shape[0], "nc": last.shape[1]}}
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        g = {**GLOBALS, **arguments["globals"]}
+        return {"latent": g["nz"], "width": g["ngf"]}, {"channels": g["nc"], "height": 64, "width": 64}
 
 
 class Discriminator(Adapter):

@@ -22,7 +22,7 @@ class _Dense(Adapter):
     """low (N, in, H, W) in [0, 1] -> high (N, out, 4H, 4W), without limits."""
 
     called = ("RRDBNet",)
-    fills = ("srgan", "generator")
+    fills = ("srgan.generator",)
 
     def __init__(self, ours: RRDBNet, block: str, ends: Mapping[str, str], first: str = "conv_first") -> None:
         """`block` is their name of convolution {k} of dense block {j} of block {i}; `ends` the layers after those."""
@@ -76,7 +76,7 @@ class RRDBNetOfESRGAN(_Dense):
         return {"in_nc": m["channels"], "out_nc": m["out"], "nf": m["width"], "nb": m["blocks"], "gc": m["growth"]}
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         return dense_game(a["in_nc"], a["nf"], a["nb"], a["gc"])
 
@@ -101,7 +101,7 @@ class RRDBNetOfBasicSR(_Dense):
         return {"num_in_ch": m["channels"], "num_out_ch": m["out"], **sizes}
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         return dense_game(a["num_in_ch"], a["num_feat"], a["num_block"], a["num_grow_ch"])
 
@@ -141,7 +141,7 @@ class RRDB_Net(_Dense):
         return {"in_nc": m["channels"], "out_nc": m["out"], **sizes}
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         config, facts = dense_game(a["in_nc"], a["nf"], a["nb"], a["gc"])
         return {**config, "scale": a["upscale"]}, facts
@@ -151,7 +151,7 @@ class MSRResNet(Adapter):
     """low (N, in, H, W) in [0, 1] -> high (N, out, upscale * H, upscale * W), without limits."""
 
     file = "basicsr/models/archs/srresnet_arch.py"
-    fills = ("srgan", "generator")
+    fills = ("srgan.generator",)
 
     def __init__(
         self, num_in_ch: int = 3, num_out_ch: int = 3, num_feat: int = 64, num_block: int = 16, upscale: int = 4
@@ -175,7 +175,7 @@ class MSRResNet(Adapter):
         return {"num_in_ch": channels, "num_out_ch": out, **sizes}
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         config = {"generator": "msrresnet", "scale": a["upscale"], "width": a["num_feat"], "blocks": a["num_block"]}
         side = 96 // a["upscale"] * a["upscale"]
@@ -222,7 +222,7 @@ class PerceptualLoss(Adapter):
             ours.register_buffer(name, getattr(ours, name), persistent=use_input_norm)
         layers |= {f"vgg.vgg_net.{names[i]}": f"features.{i}" for i in range(len(ours.features))}
         super().__init__(ours, layers)
-        self.weights, self.criterion = dict(layer_weights), criterion
+        self.shares, self.criterion = dict(layer_weights), criterion
         self.perceptual_weight, self.style_weight, self.scaled = perceptual_weight, style_weight, norm_img or range_norm
         if not use_input_norm:
             ours.mean.zero_()
@@ -231,7 +231,7 @@ class PerceptualLoss(Adapter):
     def forward(self, x: Tensor, gt: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if self.scaled:  # from [-1, 1]
             x, gt = (x + 1) / 2, (gt + 1) / 2
-        seen = list(zip(self.weights.values(), self.network(x), self.network(gt.detach()), strict=True))
+        seen = list(zip(self.shares.values(), self.network(x), self.network(gt.detach()), strict=True))
         content = sum((w * self.differ(a, b) for w, a, b in seen), x.new_zeros(()))
         style = sum((w * self.differ(gram(a), gram(b)) for w, a, b in seen), x.new_zeros(()))
         return (

@@ -5,11 +5,13 @@ its last layer are halved on the way in and doubled on the way out.  The port cu
 heads, of equal names in every file.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ganforge.models import infogan
-from ganforge.official import Adapter
+from ganforge.official import Adapter, State
 
 DIGITS, FACES, NUMBERS = (f"models/{data}_model.py" for data in ("mnist", "celeba", "svhn"))
 
@@ -21,6 +23,7 @@ class Generator(Adapter):
     """noise (N, 74, 1, 1) -> images (N, 1, 28, 28) in [0, 1]."""
 
     file = DIGITS
+    fills = ("infogan.generator",)
 
     def __init__(self) -> None:
         ours = infogan.Generator(74, 1024, 64, 1, base=(7, 7), doublings=2)
@@ -35,6 +38,14 @@ class Generator(Adapter):
 
     def to_theirs(self, key: str, tensor: Tensor) -> Tensor:
         return tensor * 2 if key.startswith("tconv4.") else tensor
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {}, {"channels": 1, "height": 28, "width": 28}
 
 
 class Discriminator(Adapter):

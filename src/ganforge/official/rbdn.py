@@ -44,7 +44,7 @@ def normed(name: str, ours: str) -> dict[str, str]:
 class _Regression(_Definition):
     """pictures (N, in, H, W) of 0 ... 255 -> (N, out, H, W); sides are multiples of 16."""
 
-    fills = ("rbdn", "generator")
+    fills = ("rbdn.generator",)
 
     def __init__(self, in_channels: int, out_channels: int, width: int, branches: int = 3, depth: int = 9) -> None:
         ours = rbdn.RBDNet(in_channels, out_channels, width, branches, depth)
@@ -73,7 +73,7 @@ class _Regression(_Definition):
     outputs: ClassVar[int]
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         sides = {"height": 128, "width": 128, "channels": cls.outputs, "source_channels": arguments["in_channels"]}
         return {"width": arguments["num_output_64_replaced_by"]}, sides
 
@@ -97,7 +97,7 @@ class DenoisingInTraining(Denoising):
     """The same definition as it trains: norms use the batch's statistics, whatever the mode."""
 
     file = "training/denoising/train.prototxt"
-    fills = ("", "")
+    fills = ()
 
     def train(self, mode: bool = True) -> "DenoisingInTraining":
         """A definition for training has no other mode."""

@@ -24,7 +24,7 @@ class SRResNet(Adapter):
     """low (N, in, H, W) in [0, 1] -> high (N, out, upscale * H, upscale * W), clamped to [0, 1]."""
 
     file = "model.py"
-    fills = ("srgan", "generator")
+    fills = ("srgan.generator",)
 
     def __init__(
         self, in_channels: int = 3, out_channels: int = 3, channels: int = 64, num_rcb: int = 16, upscale: int = 4
@@ -52,7 +52,7 @@ class SRResNet(Adapter):
         }
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         config = {"scale": a["upscale"], "width": a["channels"], "blocks": a["num_rcb"]}
         return {"generator": "srresnet", "content": "pixel", **config}, training_sides(a["in_channels"])
@@ -125,7 +125,7 @@ class Generator(Adapter):
     """low (N, 3, H, W) in [0, 1] -> high (N, 3, scale * H, scale * W) in [0, 1]; five residual blocks."""
 
     file = "model.py"
-    fills = ("srgan", "generator")
+    fills = ("srgan.generator",)
 
     def __init__(self, scale_factor: int) -> None:
         ours = srgan.SRResNet(3, scale_factor, 64, 5, bounded=True)
@@ -146,7 +146,7 @@ class Generator(Adapter):
         return {"scale_factor": 2 ** sum(key.startswith("block8.") and key.endswith(".conv.bias") for key in state)}
 
     @classmethod
-    def game(cls, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         config = {"generator": "srresnet", "bounded": True, "blocks": 5, "content": "pixel"}
         return {**config, "scale": arguments["scale_factor"]}, training_sides(3)
 

@@ -4,18 +4,22 @@ The authors' critic descends D(real) - D(fake) where the paper's climbs f(real) 
 so the weights of its last layer change their sign on the way in and on the way out.
 """
 
+import math
+from typing import Any
+
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 from ganforge.models import wgan
 from ganforge.nn.sizes import halved
-from ganforge.official import Adapter
+from ganforge.official import Adapter, State
 
 
 class DCGAN_G(Adapter):
     """z (N, nz, 1, 1) -> images (N, nc, isize, isize) in [-1, 1]."""
 
     norm = True
+    fills = ("wgan.generator",)
 
     def __init__(self, isize: int, nz: int, nc: int, ngf: int, ngpu: int, n_extra_layers: int = 0) -> None:
         even = ngf // 2 * 2  # the authors double from the half
@@ -24,6 +28,26 @@ class DCGAN_G(Adapter):
 
     def forward(self, input: Tensor) -> Tensor:
         return self.network(input.flatten(1))
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        weights = {key: value for key, value in state.items() if key.endswith((":convt.weight", ":conv.weight"))}
+        first, last = (key for key in weights if key.startswith(("main.initial:", "main.final:")))
+        doublings = sum(key.endswith(":convt.weight") for key in weights) - 1
+        return {
+            "isize": 4 * 2**doublings,
+            "nz": weights[first].shape[0],
+            "nc": weights[last].shape[1],
+            "ngf": weights[last].shape[0],
+            "ngpu": 0,
+            "n_extra_layers": sum("extra-layers" in key for key in weights),
+        }
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a = arguments
+        config = {"latent": a["nz"], "width": a["ngf"], "extra_layers": a["n_extra_layers"], "generator_norm": cls.norm}
+        return config, {"channels": a["nc"], "height": a["isize"], "width": a["isize"]}
 
 
 class DCGAN_G_nobn(DCGAN_G):
@@ -67,11 +91,27 @@ class DCGAN_D_nobn(DCGAN_D):
 class MLP_G(Adapter):
     """z (N, nz, 1, 1) or (N, nz) -> images (N, nc, isize, isize), not bounded."""
 
+    fills = ("wgan.generator",)
+
     def __init__(self, isize: int, nz: int, nc: int, ngf: int, ngpu: int) -> None:
         super().__init__(wgan.PerceptronGenerator(nz, ngf, (nc, isize, isize)), {"main": "0"})
 
     def forward(self, input: Tensor) -> Tensor:
         return self.network(input.flatten(1))
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        """Of colour pictures, where the number of pixels allows it: the weights do not say."""
+        ngf, nz = state["main.0.weight"].shape
+        values = len(state["main.6.bias"])
+        nc = 3 if values % 3 == 0 and math.isqrt(values // 3) ** 2 * 3 == values else 1
+        return {"isize": math.isqrt(values // nc), "nz": nz, "nc": nc, "ngf": ngf, "ngpu": 0}
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a = arguments
+        config = {"latent": a["nz"], "width": a["ngf"], "networks": "perceptrons"}
+        return config, {"channels": a["nc"], "height": a["isize"], "width": a["isize"]}
 
 
 class MLP_D(_Mirrored):

@@ -1,0 +1,259 @@
+"""Official files become runs that sample and translate at once; networks of runs become files that say the same."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import ganforge
+from ganforge import official
+from ganforge.cli import run as command
+from ganforge.errors import GANForgeError, ModelError, OptionError, RunError, WeightsError
+from ganforge.exchange import import_weights
+from ganforge.exporting import Call, checked, export, write_pt2
+from ganforge.folder import RunFolder
+from ganforge.images import write
+from ganforge.trained import Trained
+
+DENOISING = "inference/denoising/test.prototxt"
+# (model, system, official class, its arguments, inputs of the official network, what ours makes of the same)
+Ours = Callable[[Trained, Tensor], Tensor]
+
+
+def generated(trained: Trained, z: Tensor) -> Tensor:
+    return trained.game.generate(z.flatten(1))  # pyright: ignore
+
+
+def enlarged(trained: Trained, low: Tensor) -> Tensor:
+    return (trained.game.translate(low * 2 - 1) + 1) / 2  # pyright: ignore
+
+
+def cleaned(trained: Trained, noisy: Tensor) -> Tensor:
+    return (trained.game.translate(noisy / 127.5 - 1) + 1) * 127.5  # pyright: ignore
+
+
+SMALL_JUDGE = {"judge_width": 1}  # random weights, written with every run
+LOW, GREY = (2, 3, 6, 5), (1, 1, 16, 32)
+BASICSR = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 1, "num_grow_ch": 2}
+EXTRA = {"isize": 32, "nz": 5, "nc": 3, "ngf": 4, "ngpu": 0, "n_extra_layers": 1}
+CASES: list[tuple[str, str, str, dict[str, Any], tuple[int, ...], Ours]] = [
+    ("dcgan", "dcgan", "Generator", {"globals": {"nz": 6, "ngf": 4, "nc": 1}}, (2, 6, 1, 1), generated),
+    ("wgan", "wgan", "DCGAN_G", EXTRA, (2, 5, 1, 1), generated),
+    ("wgan", "wgan", "DCGAN_G_nobn", {"isize": 16, "nz": 5, "nc": 1, "ngf": 4, "ngpu": 0}, (2, 5, 1, 1), generated),
+    ("wgan", "wgan", "MLP_G", {"isize": 8, "nz": 5, "nc": 3, "ngf": 4, "ngpu": 0}, (2, 5, 1, 1), generated),
+    ("srgan", "srgan", "SRResNet", {"channels": 4, "num_rcb": 2, "upscale": 4}, LOW, enlarged),
+    ("srgan", "srgan", "Generator", {"scale_factor": 2}, LOW, enlarged),
+    ("srgan", "esrgan", "RRDBNet", {"in_nc": 3, "out_nc": 3, "nf": 4, "nb": 2, "gc": 2}, LOW, enlarged),
+    (
+        "srgan",
+        "esrgan",
+        "RRDBNet",
+        {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 1, "num_grow_ch": 2},
+        LOW,
+        enlarged,
+    ),
+    ("srgan", "esrgan", "RRDB_Net", {"in_nc": 3, "out_nc": 3, "nf": 4, "nb": 1, "gc": 2, "upscale": 8}, LOW, enlarged),
+    ("srgan", "esrgan", "MSRResNet", {"num_feat": 4, "num_block": 1, "upscale": 3}, LOW, enlarged),
+    ("rbdn", "rbdn", "net definition", {"file": DENOISING, "num_output_64_replaced_by": 4}, GREY, cleaned),
+]
+IDS = [f"{system}-{class_name}-{i}" for i, (_, system, class_name, *_) in enumerate(CASES)]
+
+
+def theirs(system: str, class_name: str, arguments: dict[str, Any], seed: int = 0) -> official.Adapter:
+    """An official network with weights of its own."""
+    torch.manual_seed(seed)
+    network = official.network(system, class_name, **arguments).eval()
+    for tensor in network.parameters():
+        nn.init.normal_(tensor, 0.1 * (tensor.ndim == 1), 0.1)
+    return network
+
+
+def saved(network: nn.Module, path: Path) -> Path:
+    weights = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
+    save_file(weights, path) if path.suffix == ".safetensors" else torch.save(weights, path)
+    return path
+
+
+def srresnet(path: Path, **arguments: Any) -> Path:
+    return saved(theirs("srgan", "SRResNet", {"channels": 4, "num_rcb": 1, "upscale": 2, **arguments}), path)
+
+
+# -- in ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("model", "system", "class_name", "arguments", "shape", "ours"), CASES, ids=IDS)
+def test_an_official_file_becomes_a_run(
+    model: str, system: str, class_name: str, arguments: dict[str, Any], shape: Any, ours: Ours, tmp_path: Path
+):
+    network, given = theirs(system, class_name, arguments), torch.rand(shape)
+    if system == "rbdn":
+        given = given * 255
+    config = SMALL_JUDGE if model == "srgan" else None
+    run = import_weights(saved(network, tmp_path / "net.pth"), model, tmp_path / "run", config=config)
+    trained = ganforge.load(run, device="cpu")
+    with torch.no_grad():
+        answer, expected = ours(trained, given), network(given)
+    limits = {"srgan": (0, 1), "rbdn": (0, 255)}.get(model, (-9e9, 9e9))
+    torch.testing.assert_close(answer, expected.clamp(*limits), rtol=1e-4, atol=1e-4 if model != "rbdn" else 1e-2)
+    assert expected.std() > 0
+
+
+def test_the_command_imports_and_the_run_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    network = theirs("dcgan", "Generator", {"globals": {"nz": 6, "ngf": 4, "nc": 1}})
+    weights = {f"module.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"netG": weights, "epoch": 3}, tmp_path / "both.pth")
+    words = ["import", f"{tmp_path / 'both.pth'}", "--as", "dcgan", "--entry", "netG", "-o", f"{tmp_path / 'run'}"]
+    assert command(words) == 0
+    said = capsys.readouterr().out
+    assert "it becomes dcgan.generator" in said
+    assert "untrained: discriminator" in said
+    assert command(["sample", f"{tmp_path / 'run'}", "-n", "4", "-o", f"{tmp_path / 'grid.png'}"]) == 0
+    card = RunFolder.open(tmp_path / "run").card
+    assert card.data["imported"]["generator"]["class"] == "Generator"
+    assert (card.config["latent"], card.config["width"], card.facts["channels"]) == (6, 4, 1)
+    assert command(words) == 1
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_a_wrong_file_says_what_does_not_fit(tmp_path: Path):
+    whole = dict(theirs("srgan", "SRResNet", {"channels": 4, "num_rcb": 1, "upscale": 2}).state_dict())
+    torch.save({**whole, "extra": torch.zeros(2)}, tmp_path / "more.pth")
+    with pytest.raises(WeightsError, match=r"begins with conv1.0.weight .4, 3, 9, 9.*nearest is SRResNet .*: extra"):
+        import_weights(tmp_path / "more.pth", "srgan", tmp_path / "run")
+    torch.save({key: value for key, value in whole.items() if key != "conv2.0.weight"}, tmp_path / "less.pth")
+    with pytest.raises(WeightsError, match=r"missing: conv2.0.weight"):
+        import_weights(tmp_path / "less.pth", "srgan", tmp_path / "run")
+    torch.save({**whole, "conv2.1.bias": torch.zeros(9)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=r"conv2.1.bias is 9 where the network has 4"):
+        import_weights(tmp_path / "other.pth", "srgan", tmp_path / "run", class_name="SRResNet")
+    with pytest.raises(WeightsError, match=r"fits not Generator .dcgan.: it has no main.0.weight"):
+        import_weights(tmp_path / "more.pth", "dcgan", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "kind", "said"),
+    [
+        ("srgam", {}, ModelError, "Did you mean srgan"),
+        ("gan", {}, ModelError, "Of gan no official layout is known; weights can be imported as dcgan, "),
+        ("srgan", {"class_name": "UNet"}, ModelError, "no class 'UNet' is known; there are .*SRResNet"),
+        ("srgan", {"arguments": {"widht": 3}, "class_name": "SRResNet"}, WeightsError, "unexpected keyword .*widht"),
+        (
+            "srgan",
+            {"arguments": {"num_rcb": 2}, "class_name": "SRResNet"},
+            WeightsError,
+            "missing: trunk.1.rcb.0.weight",
+        ),
+    ],
+)
+def test_wrong_words_are_named(
+    model: str, options: dict[str, Any], kind: type[GANForgeError], said: str, tmp_path: Path
+):
+    with pytest.raises(kind, match=said):
+        import_weights(srresnet(tmp_path / "net.safetensors"), model, tmp_path / "run", **options)
+
+
+def test_two_files_cannot_be_one_network(tmp_path: Path):
+    one, other = (srresnet(tmp_path / f"{i}.pth") for i in range(2))
+    with pytest.raises(OptionError, match="would be generator, generator"):
+        import_weights([one, other], "srgan", tmp_path / "run")
+    run = import_weights(f"generator={one}", "srgan", tmp_path / "run", config=SMALL_JUDGE)
+    with pytest.raises(RunError, match="is not empty"):
+        import_weights(one, "srgan", run)
+
+
+def test_an_imported_run_goes_on_learning(tmp_path: Path):
+    for k in range(2):
+        write(tmp_path / "photos" / f"{k}.png", torch.randint(0, 256, (96, 96, 3), dtype=torch.uint8).numpy())
+    run = import_weights(srresnet(tmp_path / "net.pth"), "srgan", tmp_path / "run", config=SMALL_JUDGE)
+    folder = RunFolder.open(run)
+    folder.rewrite(replace(folder.card, run={**folder.card.run, "batch": 1, "sample_every": 0}))
+    with pytest.raises(GANForgeError, match="There is no data called ''"):
+        ganforge.resume(run, steps=1, quiet=True)
+    assert ganforge.resume(run, steps=1, data=tmp_path / "photos", quiet=True).step == 1
+
+
+# -- out -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exchange")
+    return import_weights(srresnet(folder / "net.pth"), "srgan", folder / "run", config=SMALL_JUDGE)
+
+
+def low() -> Tensor:
+    return torch.rand(3, 3, 48, 48)
+
+
+def test_export_as_safetensors(run: Path, tmp_path: Path):
+    (path,) = export(run, tmp_path / "weights.safetensors")
+    source = ganforge.load(run, device="cpu").game.generator
+    torch.testing.assert_close(load_file(path), dict(source.state_dict()), rtol=0, atol=0)  # pyright: ignore
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["model"] == "srgan"
+
+
+def test_export_by_torch(run: Path, tmp_path: Path):
+    (path,) = export(run, tmp_path, ["pt2"])
+    assert path == tmp_path / "generator.pt2"
+    source, given = ganforge.load(run, device="cpu").game.generator, low()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.export.load(path).module()(given), source(given))  # pyright: ignore
+
+
+def test_export_as_onnx(run: Path, tmp_path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    (path,) = export(run, tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    source, given = ganforge.load(run, device="cpu").game.generator, low()
+    (made,) = session.run(None, {"input_0": given.numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(made), source(given), rtol=1e-4, atol=1e-4)  # pyright: ignore
+
+
+def test_a_difference_is_an_error(tmp_path: Path):
+    path = tmp_path / "net.onnx"
+    path.touch()
+    with pytest.raises(ModelError, match=r"would have differed from its source by 1.0e-02, more than 1.0e-04"):
+        checked(path, [torch.zeros(2)], [torch.tensor([0.0, 0.01])])
+    assert not path.exists()
+    with pytest.raises(ModelError, match="differed"):
+        checked(path, [torch.tensor([float("nan")])], [torch.zeros(1)])
+    assert checked(path, [torch.full((2,), 1000.05)], [torch.full((2,), 1000.0)]) == pytest.approx(0.05, rel=0.01)
+
+
+def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(OptionError, match=r"must end in the format, one of .safetensors, .onnx, .pt2"):
+        export(run, tmp_path / "net.pth")
+    with pytest.raises(OptionError, match="must end in the format"):
+        export(run, tmp_path / "net.pt2", ["safetensors"])
+
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    call = Call("odd", Odd(), (torch.ones(2, 3),))
+    with pytest.raises(ModelError, match=r"network odd cannot be written as torch.export"):
+        write_pt2(call, tmp_path / "odd.pt2", ganforge.load(run, device="cpu"))
+    assert not (tmp_path / "odd.pt2").exists()
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(OptionError, match=r"pip install 'ganforge\[export\]'"):
+        export(run, tmp_path, ["onnx"])
+
+
+def test_the_command_exports(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert command(["export", f"{run}", "--format", "safetensors", "pt2", "-o", f"{tmp_path}"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"generator.safetensors", "generator.pt2"}
+    assert "differs from its source by" in capsys.readouterr().out
+    assert command(["export"]) == 1
+    assert command(["import", f"{run}"]) == 1
+    assert "--as pix2pix" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """--select: which measure compares which game, and that a run chosen by one equals a run without."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,13 @@ from ganforge import criteria
 from ganforge.batches import Facts
 from ganforge.checkpoint import Checkpoints
 from ganforge.data.dataset import DataSet
+from ganforge.data.deal import to_images
+from ganforge.draw import RowDraw
+from ganforge.engine import performing
 from ganforge.errors import OptionError
 from ganforge.folder import RunFolder
+from ganforge.images import to_uint8
+from ganforge.judging.evaluate import evaluate
 from ganforge.metrics.fid import fid
 from ganforge.metrics.psnr import psnr
 from ganforge.models import dcgan, pix2pix
@@ -45,16 +51,16 @@ def pairs(n: int = 6) -> DataSet:
 
 
 def test_each_kind_of_game_has_its_measures():
-    assert criteria.measures(dcgan.DCGAN) == ("fid", "kid")
-    assert criteria.measures(pix2pix.Pix2Pix) == ("l1", "psnr", "ssim")
+    assert criteria.measures(dcgan.DCGAN) == ("fid", "kid", "cmmd", "is")
+    assert criteria.measures(pix2pix.Pix2Pix) == ("psnr", "ssim", "l1")
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"select": "psnr"}, "cannot compare the checkpoints of this model: there are fid, kid"),
+        ({"select": "psnr"}, "cannot compare the checkpoints of this model: there are fid, kid, cmmd, is"),
         ({"select": "beauty"}, "cannot compare"),
-        ({"select": "fid:smell"}, "classifier or pixels"),
+        ({"select": "fid:smell"}, "classifier, inception"),
         ({"every": 5}, "need a measure"),
         ({"patience": 5}, "need a measure"),
         ({"select": "fid", "patience": -1}, "cannot be negative"),
@@ -77,58 +83,52 @@ def test_ways_to_be_better():
 # -- figures --------------------------------------------------------------------------------------
 
 
+def by(select: str, data: DataSet, n: int, held_out: DataSet | None = None, say=lambda _: None):
+    return criteria.criterion(run(select=select, judged=n), data, lambda: held_out or data, Path(), CPU, say)
+
+
 def test_fid_of_pixels_is_that_of_the_games_pictures():
     torch.manual_seed(0)
-    game, data = Toy(Config(), FACTS), pictures(90)
-    by = criteria.criterion(run(select="fid:pixels", judged=70), data, lambda: data, CPU)
+    game, data, said = Toy(Config(), FACTS), pictures(90), []
+    compare = by("fid:pixels", data, 90, say=said.append)
     before = weights(game).clone()
     game.train()
-    value = by.of(game)
-    drawn = ganforge.Trained(game, Path(), "toy", 0).sample(70, criteria.SEED)
-    real = torch.from_numpy(data.columns["images"]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    assert value == pytest.approx(fid(real.flatten(1), drawn.flatten(1)).value, rel=1e-6)
-    assert by.of(game) == value
+    value = compare.of(game)
+    assert "pixels" in said[0]
+    drawn = to_images(to_uint8(ganforge.Trained(game, Path(), "toy", 0).sample(90, criteria.SEED)))
+    assert value == pytest.approx(fid(to_images(data.columns["images"]).flatten(1), drawn.flatten(1)).value, rel=1e-6)
+    assert compare.of(game) == value
     assert game.training
     assert torch.equal(weights(game), before)
     game.generator.weight.data += 1
-    assert by.of(game) != pytest.approx(value, rel=1e-3)
+    assert compare.of(game) != pytest.approx(value, rel=1e-3)
 
 
 def test_a_labelled_set_is_seen_by_its_classifier(monkeypatch):
     from ganforge.metrics import classifier
 
-    asked = []
-    seen = classifier.classifier_of
     monkeypatch.setattr(classifier, "PIXELS", 100 * 64)
-    monkeypatch.setattr(classifier, "classifier_of", lambda *given: asked.append(1) or seen(*given))
-    facts = Facts(3, 8, 8, labels=("a", "b"))
-    images = pictures(300, facts)
-    data = DataSet("toys", facts, {**images.columns, "condition": np.arange(300) % 2}, "labelled toys")
+    facts, said = Facts(3, 8, 8, labels=("a", "b")), []
+    data = replace(pictures(300, facts), facts=facts, name="labelled toys")
+    data = replace(data, columns={**data.columns, "condition": np.arange(300) % 2})
     torch.manual_seed(0)
-    game = Toy(Config(), facts)
-    by = criteria.criterion(run(select="kid", judged=40), data, lambda: data, CPU)
-    assert asked
-    assert np.isfinite(by.of(game))
+    compare = by("kid", data, 40, say=said.append)
+    assert "a classifier of the data's own 2 classes" in said[0]
+    assert np.isfinite(compare.of(Toy(Config(), facts)))
 
 
 def test_a_translator_is_held_against_the_truth():
     torch.manual_seed(0)
     data = pairs()
     game = Translating(Config(), data.facts)
-    by = criteria.criterion(run(select="psnr", judged=4), pictures(), lambda: data, CPU)
-    source = torch.from_numpy(data.columns["source"][:4]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    made = next(criteria.answers(game, source, -source, CPU))[0]
-    assert by.of(game) == pytest.approx(float(psnr(made, -source).mean()))
+    compare = by("psnr", pictures(), 6, data)
+    source = to_images(data.columns["source"])
+    with performing(game):
+        game.draw = RowDraw(criteria.SEED)
+        made = to_images(to_uint8(game.translate(source)))
+    assert compare.of(game) == pytest.approx(float(psnr(made, to_images(data.columns["target"])).mean()))
     game.generator.weight.data.zero_()[range(3), range(3), 1, 1] = -1.0
-    assert by.of(game) > 8  # it answers with negatives, up to tanh and its chance
-
-
-def test_the_margin_for_random_windows_is_cut_away():
-    images = np.random.default_rng(0).integers(0, 256, (3, 12, 10, 3), dtype=np.uint8)
-    data = DataSet("wide", Facts(3, 8, 8), {"images": images}, "wide")
-    (seen,) = criteria.stored(data, "images")
-    expected = torch.from_numpy(images[:, 2:10, 1:9]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    assert torch.equal(seen, expected)
+    assert compare.of(game) > 8  # it answers with negatives, up to tanh and its chance
 
 
 # -- whole runs -----------------------------------------------------------------------------------
@@ -155,6 +155,8 @@ def test_best_is_a_name_everywhere(tmp_path, data):
     assert f"of step {step}: {made.path}@best." in said[-1]
     assert RunFolder.open(made.path).card.run["every"] == 2
     assert ganforge.sample(f"{made.path}@best", n=4, out=tmp_path / "grid.png").exists()
+    report = evaluate(f"{made.path}@best", metrics=["fid"], features="pixels", n=16)
+    assert report["fid"].value == pytest.approx(min(scores, key=lambda score: score[1])[1], rel=1e-9)
 
 
 def test_an_early_stop_says_why_and_how_to_go_on(tmp_path, data):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ganforge.exporting import export as export
     from ganforge.judging.compare import compare as compare
     from ganforge.judging.evaluate import evaluate as evaluate
+    from ganforge.perception.pictures import study as study
+    from ganforge.perception.results import study_results as study_results
     from ganforge.search.trials import sweep as sweep
     from ganforge.translating import translate as translate
 
@@ -49,6 +51,8 @@ __all__ = [
     "resume",
     "sample",
     "show",
+    "study",
+    "study_results",
     "sweep",
     "train",
     "translate",
@@ -61,6 +65,8 @@ HOMES: dict[str, str] = {
     "evaluate": "ganforge.judging.evaluate",
     "export": "ganforge.exporting",
     "import_weights": "ganforge.exchange",
+    "study": "ganforge.perception.pictures",
+    "study_results": "ganforge.perception.results",
     "sweep": "ganforge.search.trials",
     "translate": "ganforge.translating",
 }

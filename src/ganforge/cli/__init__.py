@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge import __version__
-from ganforge.cli import draw, exchange, facts, judge, search, train, translate
+from ganforge.cli import draw, exchange, facts, judge, search, study, train, translate
 from ganforge.cli.asking import FIRST
 from ganforge.errors import GANForgeError, ProcessError
 
@@ -27,6 +27,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "compare": judge.compare,
     "import": exchange.import_weights,
     "export": exchange.export,
+    "study": study.study,
     "data": facts.data,
     "list": facts.list_models,
     "show": facts.show,

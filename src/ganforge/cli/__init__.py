@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge import __version__
-from ganforge.cli import draw, exchange, facts, judge, search, study, train, translate
+from ganforge.cli import draw, exchange, facts, judge, lab, search, study, train, translate
 from ganforge.cli.asking import FIRST
 from ganforge.errors import GANForgeError, ProcessError
 
@@ -31,6 +31,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "data": facts.data,
     "list": facts.list_models,
     "show": facts.show,
+    "lab": lab.lab,
     "env": facts.env,
 }
 """Every verb by its name, in the order of the help; a new one is a function in a file of this room."""

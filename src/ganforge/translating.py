@@ -20,7 +20,7 @@ from ganforge.data.sheet import cell
 from ganforge.data.sides import instances, shorter, stem
 from ganforge.errors import DataError, OptionError
 from ganforge.images import Depth, grid, lossless, recolour, stored, write
-from ganforge.plan import Say, silent
+from ganforge.planning import Say, silent
 from ganforge.trained import Trained
 
 ROWS, SIDE = 12, 192  # of a comparison sheet: its most rows, and the side of its cells in pixels

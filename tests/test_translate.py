@@ -367,3 +367,29 @@ def test_the_command_trains_from_made_pairs(tmp_path, capsys):
     words[3:4] = ["shapes-defects", "--make", "mask", "--direction", "BtoA"]
     assert main(words) == 0
     assert "make: mask" in capsys.readouterr().out
+
+
+NAMED = (
+    TOY.replace("Facts, Paired", "Facts, Labelled as Paired")
+    .replace("light: Annotated[float, Range(0, 1)] = 0.0", "to: Label = None")
+    .replace("light * self.draw.normal(len(images), 1, 1, 1)", "(0 if to is None else to[:, :3, None, None])")
+    .replace("pair.source) - pair.target", "pair.images) - pair.images")
+)
+
+
+def test_attributes_are_named_on_the_command_line(tmp_path, capsys):
+    for k in range(4):
+        picture(tmp_path / "faces" / f"{k}.png", (16, 16, 3))
+    lines = ["file_name,blond,old,smiling", *(f"{k}.png,{k % 2},{k // 2},1" for k in range(4))]
+    (tmp_path / "faces" / "attributes.csv").write_text("\n".join(lines))
+    (tmp_path / "toy.py").write_text(NAMED)
+    options = {"steps": 1, "batch": 2, "sample_every": 1, "quiet": True, "outdir": tmp_path / "runs"}
+    run = ganforge.train(str(tmp_path / "toy.py"), tmp_path / "faces", **options)
+    assert read(run.path / "samples" / "step-000000001.png").shape[1] == 4 * 18 - 2  # the source, three attributes
+    words = ["translate", str(run.path), str(tmp_path / "faces" / "0.png"), str(tmp_path / "o.png")]
+    assert main([*words, "--to", "blond,smiling"]) == 0
+    before, after = read(tmp_path / "faces" / "0.png").astype(float), read(tmp_path / "o.png")
+    expected = np.clip(255 - before + np.array([127.5, 0, 127.5]), 0, 255)
+    assert np.abs(after - expected).max() <= 1
+    assert main([*words, "--to", "bald"]) == 1
+    assert "'bald' is no attribute of this run's, which are blond, old, smiling" in capsys.readouterr().err

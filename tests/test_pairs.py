@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ganforge.plan import plan
 from PIL import Image
 
 import ganforge
@@ -18,6 +17,7 @@ from ganforge.data.open import open_data
 from ganforge.data.reading import Reading
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, recolour
+from ganforge.planning import plan
 from tests.goldens import SHARED
 from tests.test_folders import picture, zipped
 from tests.toys import RUN

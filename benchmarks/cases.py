@@ -89,6 +89,25 @@ def cgan(terms: Terms) -> Iterator[str]:
     yield rates("cgan, 32 x 32 colour, batch 64", race(entries, terms.pace), ["usual loop, fp32"])
 
 
+def pix2pix(terms: Terms) -> Iterator[str]:
+    """The paper's networks at 256 x 256 against the usual loop, batches of one, and of four."""
+    for batch in (1,) if terms.quick else (1, 4):
+        own = [ours(precision, model="pix2pix", preset="paper", batch=batch, **PLAIN) for precision in precisions()]
+        theirs = [usual("pix2pix", precision, batch=batch) for precision in precisions()]
+        results = race([*own, *theirs], terms.pace)
+        yield rates(f"pix2pix, 256 x 256 colour, batch {batch}", results, ["usual loop, fp32"], memory=True)
+
+
+def cyclegan(terms: Terms) -> Iterator[str]:
+    """The paper's networks at 128 x 128 against the usual loop, batches of one."""
+    own = [ours(precision, model="cyclegan", preset="paper", size=(128,), **PLAIN) for precision in precisions()]
+    results = race([*own, *(usual("cyclegan", precision) for precision in precisions())], terms.pace)
+    yield rates("cyclegan, 128 x 128 colour, batch 1", results, ["usual loop, fp32"], memory=True)
+
+
+PLAIN = {"flip": False, "crop": False}  # the usual loops take their pictures as they lie
+
+
 def loader(terms: Terms) -> Iterator[str]:
     """The deck alone, and as a share of a chapter round."""
     rows = []
@@ -161,15 +180,22 @@ def replaced(entry: Entry, label: str) -> Entry:
     return Entry(label, entry.program, entry.settings, entry.python)
 
 
-def rates(title: str, results: Mapping[str, Result], against: Sequence[str]) -> str:
-    """Images a second, and how many times the programs named in `against`."""
+def rates(title: str, results: Mapping[str, Result], against: Sequence[str], memory: bool = False) -> str:
+    """Images a second, how many times the programs named in `against`, and the peak of memory if it is wanted."""
+    slow = any(min(result.rates("images")) < 20 for result in results.values())
     rows = [
-        [label, spread(result.rates("images")), *(f"{result.times(results[other]):.2f}" for other in against)]
+        [
+            label,
+            spread(result.rates("images"), 2 if slow else 0),
+            *(f"{result.times(results[other]):.2f}" for other in against),
+            *([f"{result.memory:,.0f}"] if memory else []),
+        ]
         for label, result in results.items()
     ]
-    return table(title, ["program", "images/s", *(f"x {other.partition(',')[0]}" for other in against)], rows)
+    heads = [*(f"x {other.partition(',')[0]}" for other in against), *(["peak: MiB"] if memory else [])]
+    return table(title, ["program", "images/s", *heads], rows)
 
 
 CASES: dict[str, Case] = {
-    case.__name__: case for case in (chapter, dcgan64, wgan_gp, cgan, loader, startup, memory, peak)
+    case.__name__: case for case in (chapter, dcgan64, wgan_gp, cgan, pix2pix, cyclegan, loader, startup, memory, peak)
 }

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.program import Program, pictures
 from ganforge import machine
-from ganforge.batches import Facts
+from ganforge.batches import PIXELS, Facts
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
 from ganforge.data.deal import Deck
@@ -58,9 +58,9 @@ def seated(model: str, preset: str, **run: Any) -> Engine:
     chosen = found.preset(preset)
     wanted = replace(chosen.run, **run)
     side, channels = wanted.size[0], wanted.channels or 3
-    images = pictures(side, channels)
+    images = pictures(side, channels, min(4_000, 4_000 * 64**2 // side**2))
     facts = Facts(channels, side, side, labels=CLASSES)
-    columns = {"images": images, "condition": np.arange(len(images)) % len(CLASSES)}
-    dealt = {name: columns[name] for name in found.game.Deal.columns()}
+    labels = np.arange(len(images)) % len(CLASSES)
+    dealt = {name: images if name in PIXELS else labels for name in found.game.Deal.columns()}
     players = built(found, chosen.config, facts, wanted.seed, {})
     return Engine(players, wanted, Deck(DataSet("noise", facts, dealt), found.game.Deal, wanted))

@@ -6,7 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.layers import Dropout, FlattenLast, SameConv2d, ThinConv2d, UnflattenLast, UpConv2d
+from ganforge.nn.layers import (
+    DoublingConv2d,
+    Dropout,
+    FlattenLast,
+    HalvingConv2d,
+    SameConv2d,
+    ThinConv2d,
+    UnflattenLast,
+    UpConv2d,
+)
 
 
 def up(x: Tensor, layer: nn.Conv2d) -> Tensor:
@@ -34,7 +43,13 @@ CASES = [
     (lambda: SameConv2d(3, 4, 3, 1), keras),
     (lambda: SameConv2d(2, 2, 4, 3), keras),
 ]
-SIZES = [(8, 8), (7, 7), (5, 12), (1, 3)]
+CASES += [
+    (lambda: HalvingConv2d(3, 5), lambda x, layer: F.conv2d(x, layer.weight, layer.bias, 2, 1)),
+    (lambda: HalvingConv2d(3, 4, bias=False), lambda x, layer: F.conv2d(x, layer.weight, None, 2, 1)),
+    (lambda: DoublingConv2d(3, 5), lambda x, layer: F.conv_transpose2d(x, layer.weight, layer.bias, 2, 1)),
+    (lambda: DoublingConv2d(4, 1, bias=False), lambda x, layer: F.conv_transpose2d(x, layer.weight, None, 2, 1)),
+]
+SIZES = [(8, 8), (7, 7), (5, 12), (2, 3)]
 
 
 def inputs(layer: nn.Conv2d, size: tuple[int, int]) -> list[Tensor]:
@@ -83,7 +98,8 @@ def test_enlarging_takes_either_form_in_bf16(tiles, monkeypatch):
 @pytest.mark.parametrize(("make", "_"), CASES)
 def test_state_dicts_are_those_of_a_plain_convolution(make, _):
     layer = make()
-    twin = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size, bias=layer.bias is not None)
+    plain = nn.ConvTranspose2d if isinstance(layer, nn.ConvTranspose2d) else nn.Conv2d
+    twin = plain(layer.in_channels, layer.out_channels, layer.kernel_size, bias=layer.bias is not None)
     twin.load_state_dict(layer.state_dict())
     assert layer.weight.shape == twin.weight.shape
 
@@ -140,3 +156,18 @@ def test_dropout_takes_views_and_odd_numbers_of_elements():
 def test_a_probability_that_bytes_cannot_draw_is_refused_with_its_neighbour():
     with pytest.raises(ModelError, match=r"cannot drop 0\.3.*0\.30078125"):
         Dropout(0.3)
+
+
+@pytest.mark.parametrize("make", [HalvingConv2d, DoublingConv2d])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_few_pixels_take_the_short_way_to_the_same_numbers(make, precision, layout):
+    torch.manual_seed(0)
+    layer = make(8, 6).to(memory_format=layout)
+    plainly = super(make, layer).forward
+    for side in (2, 4, 16, 32):  # short for the first three, with one picture
+        x = torch.randn(1, 8, side, side).to(memory_format=layout)
+        with torch.autocast("cpu", torch.bfloat16, precision == "bf16"):
+            ours, theirs = layer(x), plainly(x)
+        assert ours.is_contiguous(memory_format=layout)
+        torch.testing.assert_close(ours, theirs, **({"rtol": 0.02, "atol": 0.02} if precision == "bf16" else {}))

@@ -437,7 +437,9 @@ def performing(game: Game[Any, Any]) -> Iterator[Game[Any, Any]]:
 
 def prefer_speed(game: nn.Module, players: Mapping[str, torch.optim.Optimizer], device: torch.device) -> None:
     """Take the forms that are faster on this device and equal up to the last digits: measured in benchmarks/."""
-    game.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    for layer in (game, *game.modules()):
+        if layout := getattr(layer, "layout", torch.channels_last if layer is game else None):
+            layer.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     for optimiser in players.values():
         if "fused" in optimiser.defaults and device.type in ("cpu", "cuda"):
             for group in optimiser.param_groups:

@@ -74,6 +74,81 @@ class ThinConv2d(nn.Conv2d):
         return summed if self.bias is None else summed + self.bias.to(summed.dtype).view(-1, 1, 1)
 
 
+class HalvingConv2d(nn.Conv2d):
+    """A 4 x 4 convolution of stride 2: (N, in, 2h, 2w) -> (N, out, h, w).
+
+    Equals `conv2d(x, weight, bias, stride=2, padding=1)`.  Deep in a U-Net a few pixels meet millions of weights: there
+    a CPU does best to leave the weights as they lie and to multiply a matrix of windows with them.
+    """
+
+    layout = property(lambda self: layout_of(self.weight))
+
+    few = 128  # results from which on the library's convolutions, which rearrange their weights first, catch up
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 4, 2, 1, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        n, h, w = len(input), input.shape[2] // 2, input.shape[3] // 2
+        if n * h * w > self.few or input.device.type != "cpu":
+            return super().forward(input)
+        padded = F.pad(input.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+        windows, weight = padded.unfold(1, 4, 2).unfold(2, 4, 2), self.weight  # (n, h, w, in, 4, 4), (out, in, 4, 4)
+        if lies_last(weight):
+            windows, weight = windows.permute(0, 1, 2, 4, 5, 3), weight.permute(0, 2, 3, 1)
+        made = F.linear(windows.reshape(n * h * w, -1), weight.flatten(1), self.bias)
+        return like(input, made.view(n, h, w, -1).permute(0, 3, 1, 2))
+
+
+class DoublingConv2d(nn.ConvTranspose2d):
+    """A transposed 4 x 4 convolution of stride 2: (N, in, h, w) -> (N, out, 2h, 2w).
+
+    Equals `conv_transpose2d(x, weight, bias, stride=2, padding=1)`, as the mirror image of `HalvingConv2d`.
+    """
+
+    layout = property(lambda self: layout_of(self.weight))
+
+    few = 256  # inputs
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 4, 2, 1, bias=bias)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        n, _, h, w = input.shape
+        if n * h * w > self.few or input.device.type != "cpu":
+            return super().forward(input, output_size)
+        rows, last = input.permute(0, 2, 3, 1).reshape(n * h * w, -1), lies_last(self.weight)
+        weight = self.weight.permute(0, 2, 3, 1) if last else self.weight
+        said = rows @ weight.flatten(1)  # what each pixel gives to the 4 x 4 around it
+        # As rows of two, lines in a row, columns of two, lines in a column.
+        said = said.view(n, h, w, 2, 2, 2, 2, -1) if last else said.view(n, h, w, -1, 2, 2, 2, 2).movedim(3, 7)
+        summed = sum(
+            F.pad(said[:, :, :, a, :, b], (0, 0, 0, 0, 0, 0, b, 1 - b, a, 1 - a)) for a in (0, 1) for b in (0, 1)
+        )
+        assert isinstance(summed, Tensor)
+        made = summed.transpose(2, 3).reshape(n, 2 * h + 2, 2 * w + 2, -1)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+        return like(input, made if self.bias is None else made + self.bias.to(made.dtype).view(-1, 1, 1))
+
+
+def layout_of(weight: Tensor) -> torch.memory_format:
+    """How a weight had best lie: so many numbers as only few pixels meet stay as they are on a CPU.
+
+    There torch's fused Adam copies every gradient whose channels lie last, and has no use for the copy.
+    """
+    many = weight.device.type == "cpu" and weight.numel() >= 2**22
+    return torch.contiguous_format if many else torch.channels_last
+
+
+def lies_last(tensor: Tensor) -> bool:
+    """Whether channels lie last in memory, and not first."""
+    return not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def like(input: Tensor, made: Tensor) -> Tensor:
+    """`made` in the memory layout of `input`."""
+    return made.contiguous(memory_format=torch.channels_last if lies_last(input) else torch.contiguous_format)
+
+
 class SameConv2d(nn.Conv2d):
     """A convolution with the padding that Keras calls "same": (N, in, H, W) -> (N, out, ceil(H / stride), ...).
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ganforge.errors import ModelError
 from ganforge.nn.augment import Chance
 from ganforge.nn.initialise import initial_weights
-from ganforge.nn.layers import Dropout, LiveDropout
+from ganforge.nn.layers import DoublingConv2d, Dropout, HalvingConv2d, LiveDropout
 from ganforge.nn.norms import Norm, biased, norm_of
 
 
@@ -25,7 +25,7 @@ class Down(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, bias: bool, live: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias)
+        self.conv = HalvingConv2d(inputs, outputs, bias)
         self.norm = norm_of(norm, outputs, live)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Up(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, bias: bool, live: bool, dropout: float) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
+        self.conv = DoublingConv2d(inputs, outputs, bias)
         self.norm = norm_of(norm, outputs, live)
         self.drop = LiveDropout(dropout)
 

@@ -9,7 +9,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check bench quality docs lock
+.PHONY: help demo test check bench quality peers docs lock
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -31,6 +31,9 @@ bench: $(READY)  ## measure speed and memory
 quality: $(READY)  ## the slow tests: real trainings and large networks
 	$(BIN)/python -m pytest -m quality
 
+peers: .venv-peers/ready  ## hold our measures against other people's libraries
+	.venv-peers/bin/python -m pytest tests/peers
+
 docs: $(READY)  ## draw the pictures of the documentation again
 	$(BIN)/python docs/draw.py
 
@@ -38,6 +41,20 @@ lock: $(READY)  ## resolve requirements.lock again
 	@$(uv_as_pip) printf 'torch==2.14.1\ntorchvision==0.29.1\n' | $(BIN)/uv pip compile --quiet --universal \
 	  --python-version 3.11 --extra test --upgrade --no-header --no-annotate \
 	  --output-file requirements.lock pyproject.toml -
+
+# The peers have an environment of their own: some of them need an older scipy, or a torchvision beside torch.
+PEERS := torch==2.14.1 torchvision==0.29.1 torch-fidelity==0.4.0 torchmetrics==1.9.0 clean-fid==0.1.35 \
+  pytorch-fid==0.3.0 prdc==0.2 'scikit-learn>=1.6' 'scipy<1.18' 'transformers>=4.46'
+
+.venv-peers/ready: $(READY)
+	@echo "Making the peers' environment in .venv-peers."
+	@$(BIN)/python -m venv .venv-peers
+	@$(uv_as_pip) \
+	install() { \
+	  if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --python .venv-peers/bin/python "$$@"; \
+	  else .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check "$$@"; fi; }; \
+	install -r requirements.lock $(PEERS) && install --no-deps -e .
+	@touch $@
 
 # The environment ------------------------------------------------------------------------------
 

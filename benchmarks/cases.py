@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.race import Entry, Pace, Result, race
@@ -65,8 +65,7 @@ KERAS, KERAS_LABEL = "usual.chapter_keras:loop", "Keras 3 on TensorFlow, repaire
 
 def has_keras(python: str) -> bool:
     """Whether an interpreter finds Keras and TensorFlow."""
-    look = "import importlib.util as u, sys; sys.exit(not (u.find_spec('keras') and u.find_spec('tensorflow')))"
-    return subprocess.run([python, "-c", look], check=False).returncode == 0
+    return finds(python, "keras", "tensorflow")
 
 
 def dcgan64(terms: Terms) -> Iterator[str]:
@@ -175,6 +174,51 @@ def peak(terms: Terms) -> Iterator[str]:
     yield table("peak", ["program", "GFLOP a round", "GFLOP/s", "of the best"], rows)
 
 
+PEERS = {"pytorch_fid": "pytorch-fid", "torch_fidelity": "torch-fidelity", "torchmetrics": "torchmetrics"}
+
+
+def judging(terms: Terms) -> Iterator[str]:
+    """Inception's features of JPEGs end to end, the Frechet distance, precision and recall, against other libraries."""
+    own = [Entry(f"ganforge, {p}", "judging:ours", {"precision": p}) for p in precisions()]
+    if not finds(terms.peers, *PEERS, "cleanfid", "prdc"):
+        yield "Other libraries are not here: `make peers`, then `--peers .venv-peers/bin/python`.\n"
+        yield rates("judging, 299 x 299 JPEGs to features", race(own, terms.pace), [])
+        return
+    theirs = [Entry(label, f"judging:{program}", {}, terms.peers) for program, label in PEERS.items()]
+    theirs.append(Entry("clean-fid", "judging:clean_fid", {}, terms.peers))
+    results = race([*own, *theirs], terms.pace)
+    fastest = max(
+        (entry.label for entry in theirs), key=lambda label: statistics.median(results[label].rates("images"))
+    )
+    yield rates("judging, 299 x 299 JPEGs to features", results, [fastest])
+    libraries = {"ganforge": "ours", "clean-fid": "clean-fid", "torchmetrics": "torchmetrics"}
+    entries = [
+        Entry(label, "judging:distance", {"library": library}, terms.peers) for label, library in libraries.items()
+    ]
+    yield seconds("judging, Frechet distance of 2,048 numbers", race(entries, terms.pace))
+    settings = {"n": 2_000} if terms.quick else {}
+    entries = [
+        Entry(label, "judging:manifold", {"library": library, **settings}, terms.peers)
+        for label, library in {"ganforge": "ours", "prdc": "prdc"}.items()
+    ]
+    yield seconds("judging, precision and recall, 10,000 x 2,048", race(entries, replace(terms.pace, warm=1)))
+
+
+def finds(python: str, *modules: str) -> bool:
+    """Whether an interpreter finds all of these modules."""
+    look = "import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in sys.argv[1:]))"
+    return subprocess.run([python, "-c", look, *modules], check=False).returncode == 0
+
+
+def seconds(title: str, results: Mapping[str, Result]) -> str:
+    """Seconds a round, and memory."""
+    rows = [
+        [label, spread([1 / pace for pace in result.paces], 2), f"{result.memory:,.0f}"]
+        for label, result in results.items()
+    ]
+    return table(title, ["program", "seconds", "peak: MiB"], rows)
+
+
 def replaced(entry: Entry, label: str) -> Entry:
     """The same program by another label."""
     return Entry(label, entry.program, entry.settings, entry.python)
@@ -197,5 +241,6 @@ def rates(title: str, results: Mapping[str, Result], against: Sequence[str], mem
 
 
 CASES: dict[str, Case] = {
-    case.__name__: case for case in (chapter, dcgan64, wgan_gp, cgan, pix2pix, cyclegan, loader, startup, memory, peak)
+    case.__name__: case
+    for case in (chapter, dcgan64, wgan_gp, cgan, pix2pix, cyclegan, loader, startup, memory, peak, judging)
 }

@@ -153,8 +153,12 @@ def test_official_weights_are_read_from_files(tmp_path):
     torch.testing.assert_close(lpips(a, b, known), net(a, b).double())
     with pytest.raises(WeightsError, match=r"AlexNet: features\.0\.weight is missing"):
         measure.official(tmp_path / "alex.pth", tmp_path / "alexnet.pth")
-    with pytest.raises(WeightsError, match=r"VGG-16: features\.0\.weight is \(64, 3, 11, 11\)"):
-        measure.official(tmp_path / "alexnet.pth", tmp_path / "alex.pth", "vgg")
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "vgg.pth")
+    with pytest.raises(WeightsError, match=r"VGG-16: features\.0\.bias is missing"):
+        measure.official(tmp_path / "vgg.pth", tmp_path / "alex.pth")
+    torch.save({**linear, "lin2.model.1.weight": torch.zeros(1, 256, 1, 1)}, tmp_path / "vgg-lin.pth")
+    with pytest.raises(WeightsError, match=r"LPIPS 0\.1 for alex: lin2\.model\.1\.weight is \(1, 256, 1, 1\)"):
+        measure.official(tmp_path / "alexnet.pth", tmp_path / "vgg-lin.pth")
     with pytest.raises(DataError, match="32 pixels"):
         lpips(pictures(1, 3, 16), pictures(1, 3, 16), known)
 

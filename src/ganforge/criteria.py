@@ -2,7 +2,8 @@
 
 fid, kid, cmmd, is      a game that draws: its pictures against its data, in the features that suit it (`evaluate`
                         says which) or in those that are named, as in `fid:pixels`
-psnr, ssim, l1          a translator of pairs: its answers against the truth, on pairs that training never sees
+psnr, ssim, l1          a translator of pairs or an enlarger: its answers against the truth, on pictures that
+                        training never sees
 
 The figures are those of `ganforge evaluate` at the same n and seed.
 """
@@ -57,9 +58,9 @@ def check(run: Run, game: type[Game[Any, Any]]) -> None:
 def measures(game: type[Game[Any, Any]]) -> tuple[str, ...]:
     """The measures by which a kind of game can be compared."""
     can, columns = capabilities(game), game.Deal.columns()
-    if "translate" in can and {"source", "target"} <= set(columns):
-        return (*AGAINST_TRUTH,)
-    return (*AGAINST_DATA,) if "sample" in can and "images" in columns else ()
+    if "sample" in can:
+        return (*AGAINST_DATA,) if "images" in columns else ()
+    return (*AGAINST_TRUTH,) if "translate" in can and {"target", "images"} & set(columns) else ()
 
 
 def better(select: str) -> Better:
@@ -134,14 +135,13 @@ def against_data(
 def against_truth(measure: str, data: DataSet, n: int, trained: Callable[[Game[Any, Any]], Trained]) -> Criterion:
     """A translator's answers against the truth that belongs to each."""
     from ganforge.judging import measures as by_name
-    from ganforge.judging.pictures import of_data, translated
+    from ganforge.judging.case import translation
 
     compare = by_name.AGAINST_TRUTH[measure][0]
-    sources, targets = of_data(data, "source", n), of_data(data, "target", n)
 
     def of(game: Game[Any, Any]) -> float:
-        made = translated(trained(game), sources, SEED)
-        pairs = zip(made.batches(BATCH), targets.batches(BATCH), strict=True)
+        _, targets, answers = translation(trained(game), data, n)
+        pairs = zip(answers(SEED).batches(BATCH), targets.batches(BATCH), strict=True)
         return float(torch.cat([compare(one, true) for one, true in pairs]).mean())
 
     return Criterion(measure, AGAINST_TRUTH[measure], of)

@@ -1,6 +1,8 @@
 """What is judged, what it is held against, and how: both sides opened, before anything is read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +13,7 @@ from ganforge.data.open import open_data
 from ganforge.data.reading import Reading
 from ganforge.errors import OptionError
 from ganforge.folder import RunFolder
-from ganforge.judging.measures import AGAINST_TRUTH, MEASURES
+from ganforge.judging.measures import AGAINST_TRUTH, MEASURES, WHOLE
 from ganforge.judging.pictures import Pictures, brought, drawn, facts_for, of_data, reduced, run_at, translated
 from ganforge.metrics.extractors import Name
 from ganforge.metrics.resize import Rule
@@ -24,7 +26,7 @@ class Terms:
     """How to judge."""
 
     metrics: tuple[str, ...] = ()
-    """fid fid_infinity kid is prdc cmmd modes; of translators with paired data also psnr ssim l1.
+    """fid fid_infinity kid is prdc cmmd modes cas; of translators diversity; with paired data psnr ssim l1 lpips fcn.
 
     Empty: fid, kid, prdc, and is where classes can be read; where each picture has its truth, psnr, ssim and l1.
     """
@@ -36,6 +38,8 @@ class Terms:
     seed: int = 0
     weights: str = ""
     """A file with the extractor's weights."""
+    lpips: tuple[str, ...] = ()
+    """Two files: torchvision's AlexNet or VGG-16, and the lin layers of LPIPS 0.1 for it."""
     resize: Rule = "clean"
     precision: Literal["fp32", "bf16"] = "fp32"
     size: tuple[int, ...] = ()
@@ -47,11 +51,13 @@ class Terms:
     batch: int = 50
 
     def __post_init__(self) -> None:
-        known = (*MEASURES, *AGAINST_TRUTH)
+        known = (*MEASURES, *AGAINST_TRUTH, *WHOLE)
         if strange := [name for name in self.metrics if name not in known]:
             raise OptionError(f"There is no metric {strange[0]!r}; there are {', '.join(known)}.")
         if self.n < 2 or self.batch < 1:
             raise OptionError(f"--n {self.n} pictures, {self.batch} at a time, measure nothing: take 2 or more.")
+        if len(self.lpips) not in (0, 2):
+            raise OptionError("--lpips takes two files: torchvision's network, and LPIPS's lin layers for it.")
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,15 @@ class Case:
     fake: Pictures
     real: Pictures
     data: DataSet
-    run: Trained | None
+    open: Callable[..., DataSet]
+    """Opens the data again, with another `size` (None: its own) or split (`held_out`)."""
+    run: Trained | None = None
     paired: bool = False
     """Picture k of one side is the truth of picture k of the other."""
     sources: Pictures | None = None
     """What a translator was given."""
+    again: Callable[[int], Pictures] | None = None
+    """A translator's answers to the same pictures by the chance of another seed."""
     notes: tuple[str, ...] = ()
     """What was left out or changed as the pictures were read from files."""
 
@@ -80,43 +90,45 @@ def case(what: str | Path, against: str | Path | None, terms: Terms, home: Path 
     size = (terms.size[0], terms.size[-1]) if terms.size else None
     given = open_data(str(what), size=size, channels=terms.channels, home=home)
     fake = of_data(given, most=terms.n if terms.n < len(given) else 0)
-    data = open_data(
-        str(against),
-        size=facts_for((), given.facts),
-        channels=given.facts.channels,
-        home=home,
-        held_out=terms.held_out,
-    )
+    opened = partial(open_data, str(against), size=facts_for((), given.facts), channels=given.facts.channels, home=home)
+    data = opened(held_out=terms.held_out)
     real = of_data(data, most=terms.reals or fake.count)
-    return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, None, notes=given.notes)
+    return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, opened, notes=given.notes)
 
 
 def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Path | None) -> Case:
     """A run against its own data or other data, by what it does: draw, translate, or enlarge."""
     card, game = RunFolder.open(trained.path).card, trained.game
     needs = game.Deal.columns()
-    data = open_data(
+    opened = partial(
+        open_data,
         str(against) if against is not None else card.data["asked"],
         size=facts_for(terms.size, trained.facts),
         channels=terms.channels or trained.facts.channels,
         home=home,
-        held_out=terms.held_out,
         needed=needs,
         reading=rebuilt(Reading, card.data.get("reading", {})),
     )
+    data = opened(held_out=terms.held_out)
     if hasattr(game, "sample"):
         real = of_data(data, most=terms.reals or terms.n)
-        return Case(brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size), real, data, trained)
+        return Case(brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size), real, data, opened, trained)
     if not hasattr(game, "translate"):
         raise OptionError(f"{trained.model} neither samples nor translates pictures, so there is nothing to judge.")
+    sources, real, again = translation(trained, data, terms.n)
+    return Case(again(terms.seed), real, data, opened, trained, "b" not in needs, sources, again)
+
+
+def translation(trained: Trained, data: DataSet, n: int) -> tuple[Pictures, Pictures, Callable[[int], Pictures]]:
+    """What a translator is given, what it is held against, and what it answers by the chance of a seed."""
+    needs = type(trained.game).Deal.columns()
     if "images" in needs:
-        sources, real = reduced(of_data(data, most=terms.n), trained)
-        return Case(translated(trained, sources, terms.seed), real, data, trained, True, sources=sources)
+        sources, real = reduced(of_data(data, most=n), trained)
+        return sources, real, lambda seed: translated(trained, sources, seed)
     source, target = ("source", "target") if "source" in needs else ("a", "b")
-    sources, real = of_data(data, source, terms.n), of_data(data, target, terms.n)
-    masks = of_data(data, f"{source}_masks", terms.n) if f"{source}_masks" in needs else None
-    made = translated(trained, sources, terms.seed, masks)
-    return Case(made, real, data, trained, source == "source", sources=sources)
+    sources, real = of_data(data, source, n), of_data(data, target, n)
+    masks = of_data(data, f"{source}_masks", n) if f"{source}_masks" in needs else None
+    return sources, real, lambda seed: translated(trained, sources, seed, masks)
 
 
 def as_named(labels: np.ndarray | None, own: DataSet, data: DataSet) -> np.ndarray | None:

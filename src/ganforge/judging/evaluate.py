@@ -15,7 +15,7 @@ from ganforge.data.progress import watched
 from ganforge.errors import DataError, OptionError
 from ganforge.folder import versions
 from ganforge.judging.case import Case, Terms, case
-from ganforge.judging.measures import AGAINST_TRUTH, MEASURES, Sides, agreement, odd
+from ganforge.judging.measures import AGAINST_TRUTH, MEASURES, WHOLE, Sides, agreement, odd
 from ganforge.judging.report import Report, table
 from ganforge.metrics.extractors import extractor
 from ganforge.metrics.features import Extractor, Reading, reading
@@ -59,13 +59,15 @@ def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides 
     began = time.perf_counter()
     machine.keep_memory()
     asked = terms.metrics or (tuple(AGAINST_TRUTH) if found.paired else ())
+    figures = against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms)
+    figures += tuple(figure for name in asked if name in WHOLE for figure in of_whole(name, found, terms, say))
     report = Report(
         subject=found.fake.name,
         against=found.data.name + (" (held out)" if terms.held_out else ""),
-        figures=against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms),
+        figures=figures,
         n_fake=found.fake.count,
         n_real=found.real.count,
-        warnings=found.notes,
+        warnings=(*found.notes, *dict.fromkeys(note for figure in figures for note in figure.notes)),
         seed=terms.seed,
         size=(found.data.facts.height, found.data.facts.width),
         channels=found.data.facts.channels,
@@ -87,6 +89,13 @@ def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides 
         sides = read(found, eyes, terms)
         report = measured(report, found, sides, eyes, terms)
     return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
+
+
+def of_whole(name: str, found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+    """The figures of a measure that needs more than two sets of features."""
+    from ganforge.judging import whole
+
+    return getattr(whole, name)(found, terms, say)
 
 
 def place(run: str | Path, found: Case) -> Path:

@@ -75,6 +75,9 @@ AGAINST_TRUTH: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
 }
 """What compares each picture with the truth that belongs to it, and which way is better."""
 
+WHOLE = ("fcn", "lpips", "diversity", "cas")
+"""What needs more of a case than that (whole.py)."""
+
 
 def odd(sides: Sides) -> tuple[str, ...]:
     """What is so strange about the pictures that a person must hear it before any figure."""

@@ -29,7 +29,7 @@ class Distance:
     """Two sets of pictures (N, C, H, W) in [-1, 1] -> (N,)."""
 
 
-def official(network: str | Path, weights: str | Path, kind: published.Kind = "alex") -> Distance:
+def official(network: str | Path, weights: str | Path) -> Distance:
     """LPIPS as it was published.
 
     `network` is the file of torchvision's AlexNet or VGG-16 trained on ImageNet, `weights` that of the authors' `lin`
@@ -37,7 +37,10 @@ def official(network: str | Path, weights: str | Path, kind: published.Kind = "a
     """
     from ganforge.official import read
 
-    net = published.LPIPS(kind).load(read(network), read(weights))
+    backbone = read(network)
+    first = backbone.get("features.0.weight")
+    kind: published.Kind = "vgg" if first is not None and first.shape == (64, 3, 3, 3) else "alex"
+    net = published.LPIPS(kind).load(backbone, read(weights))
     return Distance(f"LPIPS 0.1 ({kind})", net)
 
 

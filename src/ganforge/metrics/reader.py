@@ -88,8 +88,9 @@ def reader(
     lesson: Lesson = Lesson(),
     say: Callable[[str], None] = lambda _: None,
 ) -> Reader:
-    """A reader that has learned from photographs (N, C, H, W) in [-1, 1] and label maps int64 (N, H, W), 255: no class.
+    """A reader that has learned from photographs (N, C, H, W) and label maps (N, H, W) of whole numbers, 255: no class.
 
+    Photographs are floats in [-1, 1], or uint8: many of them then take a quarter of the memory.
     It follows from the pairs and the lesson alone, and leaves torch's own source of chance as it was.
     Raises DataError where the two do not belong together, or hold a class beyond `classes`.
     """
@@ -141,7 +142,8 @@ def windows(photographs: Tensor, label_maps: Tensor, lesson: Lesson, source: tor
         labels = label_maps[row, top : top + h, left : left + w]
         photos.append(photo.flip(-1) if mirrored else photo)
         maps.append(labels.flip(-1) if mirrored else labels)
-    return torch.stack(photos), torch.stack(maps)
+    seen = torch.stack(photos)
+    return seen / 127.5 - 1 if seen.dtype == torch.uint8 else seen, torch.stack(maps).long()
 
 
 def kept_reader(

@@ -15,6 +15,7 @@ def test_classes_come_back_from_their_colours():
     found = classes(PALETTE[drawn], colours)
     assert (colours[found] == PALETTE[drawn]).all()
     assert len(np.unique(found)) == len(PALETTE)
+    assert (classes(PALETTE[drawn], PALETTE) == drawn).all()  # a palette in any order
 
 
 def test_grey_label_maps_have_colours_too():

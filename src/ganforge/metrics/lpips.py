@@ -67,7 +67,7 @@ def lpips(made: Tensor, true: Tensor, distance: Distance, batch: int = 32) -> Te
 def diversity(answers: Tensor, distance: Distance, batch: int = 32) -> Tensor:
     """(N,): mean distance over all pairs of the pictures that each of N inputs leads to, from (N, K, C, H, W).
 
-    BicycleGAN, section 4.1 (https://arxiv.org/abs/1711.11586) takes this mean over pairs drawn at random.  Higher is
+    BicycleGAN, section 5.2 (https://arxiv.org/abs/1711.11586) takes this mean over pairs drawn at random.  Higher is
     more varied, 0 for a translator that always says the same; noise is varied too, so read it beside a measure of
     realism.  Raises DataError for answers of another shape, and OptionError for fewer than two answers an input.
     """

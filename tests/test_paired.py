@@ -125,8 +125,8 @@ class Named(torch.nn.Module):
     def __init__(self, net: LPIPS) -> None:
         super().__init__()
         self.net = torch.nn.Module()
-        self.net.register_buffer("mean", net.mean)
-        self.net.register_buffer("std", net.std)
+        self.net.register_buffer("mean", net.network.mean)
+        self.net.register_buffer("std", net.network.std)
 
 
 @pytest.mark.parametrize(("kind", "parameters"), [("alex", 2_469_696 + 1152), ("vgg", 14_714_688 + 1472)])
@@ -137,12 +137,12 @@ def test_lpips_has_the_published_shapes(kind, parameters: int):
     if kind == "vgg":  # the layers that torchvision's state dict numbers so
         convolutions = [int(k.split(".")[1]) for k in net.network.state_dict() if k.endswith("weight")]
         assert convolutions == [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
-        assert sorted(net.network.behind) == [3, 8, 15, 22, 29]
+        assert net.network.seen == [3, 8, 15, 22, 29]
 
 
 def test_official_weights_are_read_from_files(tmp_path):
     net = LPIPS("alex")
-    backbone = {k.replace("layers", "features"): v for k, v in net.network.state_dict().items()}
+    backbone = net.network.state_dict()
     classifier = {"classifier.1.weight": torch.zeros(2)}  # torchvision's file has these too
     linear = {f"lin{k}.model.1.weight": w.data for k, w in enumerate(net.weights)}
     torch.save(backbone | classifier, tmp_path / "alexnet.pth")

@@ -98,7 +98,7 @@ def test_lpips_without_its_weights_is_not_called_so(place: Path, tmp_path: Path)
 
 def test_lpips_with_its_weights(place: Path, tmp_path: Path) -> None:
     net = LPIPS("alex")
-    torch.save({k.replace("layers", "features"): v for k, v in net.network.state_dict().items()}, tmp_path / "a.pth")
+    torch.save(net.network.state_dict(), tmp_path / "a.pth")
     torch.save({f"lin{k}.model.1.weight": w.data for k, w in enumerate(net.weights)}, tmp_path / "lin.pth")
     files = (str(tmp_path / "a.pth"), str(tmp_path / "lin.pth"))
     found = case(run_in(place), None, Terms(held_out=True, lpips=files, size=(32,)), None)

@@ -10,49 +10,38 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import DataError, WeightsError
+from ganforge.nn.vgg import VGG
 
 Kind = Literal["alex", "vgg"]
 WIDTHS: dict[str, tuple[int, ...]] = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
 """Channels of the five layers that each network is looked at behind."""
+NAMES = {"alex": "AlexNet", "vgg": "VGG-16"}
 
 
-class Layers(nn.Module):
-    """A convolutional network, and what it sees behind some of its layers."""
+class AlexNet(nn.Module):
+    """What AlexNet, in the form of "One weird trick" (Krizhevsky 2014), sees of pictures behind its five ReLUs."""
 
-    def __init__(self, layers: Sequence[nn.Module], behind: Sequence[int]) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
-        self.layers, self.behind = nn.Sequential(*layers), frozenset(behind)
+        layers: list[nn.Module] = [nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+        layers += [nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
+        layers += [nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()]
+        layers += [nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()]
+        self.features = nn.Sequential(*layers)
+        for name, values in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):  # ImageNet's
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Pictures as the network was trained on them -> a map (N, K, h, w) behind each of the layers `behind`."""
-        seen = []
-        for number, layer in enumerate(self.layers):
-            pictures = layer(pictures)
-            if number in self.behind:
-                seen.append(pictures)
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Pictures (N, 3 or 1, H, W) in [0, 1] -> five maps (N, K, h, w)."""
+        seen, maps = [], (images - self.mean) / self.std
+        for layer in self.features:
+            maps = layer(maps)
+            if isinstance(layer, nn.ReLU):
+                seen.append(maps)
         return seen
-
-
-def alexnet() -> Layers:
-    """AlexNet in the form of "One weird trick" (Krizhevsky 2014), seen behind its five ReLUs."""
-    layers: list[nn.Module] = [nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)]
-    layers += [nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
-    layers += [nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()]
-    layers += [nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()]
-    return Layers(layers, (1, 4, 7, 9, 11))
-
-
-def vgg16() -> Layers:
-    """VGG-16 (Simonyan and Zisserman 2015), seen behind the last ReLU of each of its five blocks."""
-    layers: list[nn.Module] = []
-    behind, before = [], 3
-    for width, convolutions in zip(WIDTHS["vgg"], (2, 2, 3, 3, 3), strict=True):
-        layers += [nn.MaxPool2d(2)] if layers else []
-        for _ in range(convolutions):
-            layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
-            before = width
-        behind.append(len(layers) - 1)
-    return Layers(layers, behind)
 
 
 class LPIPS(nn.Module):
@@ -61,16 +50,12 @@ class LPIPS(nn.Module):
     The networks begin with random weights: `load` gives them the published ones.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, kind: Kind = "alex") -> None:
         super().__init__()
-        self.kind, self.network = kind, alexnet() if kind == "alex" else vgg16()
+        self.kind = kind
+        behind = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+        self.network = AlexNet() if kind == "alex" else VGG(16, behind)
         self.weights = nn.ParameterList(torch.ones(1, width, 1, 1) for width in WIDTHS[kind])
-        # ImageNet's mean and deviation, for pictures in [-1, 1].
-        self.register_buffer("mean", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -83,8 +68,7 @@ class LPIPS(nn.Module):
                 f"LPIPS looks at grey or colour pictures of 32 pixels a side or more, not at {tuple(a.shape[1:])}."
             )
         n = len(a)
-        pictures = torch.cat([a, b]).expand(-1, 3, -1, -1)
-        seen = self.network((pictures - self.mean) / self.std)
+        seen = self.network((torch.cat([a, b]) + 1) / 2)
         return distance([maps[:n] for maps in seen], [maps[n:] for maps in seen], [*self.weights])
 
     def load(self, network: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> "LPIPS":
@@ -92,8 +76,9 @@ class LPIPS(nn.Module):
 
         Raises WeightsError where a key is missing or has another shape.
         """
-        own = {key: f"features.{key.removeprefix('layers.')}" for key in self.network.state_dict()}
-        fill(self.network, own, network, f"torchvision's {'AlexNet' if self.kind == 'alex' else 'VGG-16'}")
+        fill(
+            self.network, {key: key for key in self.network.state_dict()}, network, f"torchvision's {NAMES[self.kind]}"
+        )
         fill(self.weights, {str(k): f"lin{k}.model.1.weight" for k in range(5)}, weights, f"LPIPS 0.1 for {self.kind}")
         return self
 

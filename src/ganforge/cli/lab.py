@@ -10,6 +10,8 @@ usage: ganforge lab SUBJECT [options]
 
 subjects
   density     a GAN on the line: p_data, p_g, D and D*, and the theorems of 2014 beside them
+  gradients   why the saturating loss starves, and what weight clipping does to a critic
+  modes       ten objectives on rings and grids of Gaussians: which find every mode
 
 `ganforge lab SUBJECT --help` lists the options.
 """
@@ -53,4 +55,41 @@ def density(words: list[str]) -> None:
     say(f"Wrote {out / 'figure-1.html'} (open it in a browser), figure-1.gif, figure-1.png and frames/ beside it.")
 
 
-SUBJECTS = {"density": density}
+def gradients(words: list[str]) -> None:
+    """Slopes of losses, and of critics."""
+    asked = ask(
+        "ganforge lab gradients",
+        "Measure why the saturating loss starves the generator, and what weight clipping does to a critic.",
+        words,
+        ("out", Annotated[str, alias("-o", help="The folder to write.")], "lab/gradients"),
+        ("seed", Annotated[int, note("Everything drawn follows from it.")], 0),
+    )
+    from ganforge import lab
+
+    found = lab.gradients(asked.out, seed=asked.seed)
+    say(f"{found.starving.table()}\n\n{found.clipping.table()}")
+    say(f"Wrote {asked.out}/starving.png and clipping.png beside it.")
+
+
+def modes(words: list[str]) -> None:
+    """Which objectives find every mode."""
+    asked = ask(
+        "ganforge lab modes",
+        "Let ten objectives learn a ring of 8 and a grid of 25 Gaussians, and count the modes they find. "
+        "What is done is kept: the same command goes on where it was stopped.",
+        words,
+        ("quick", Annotated[bool, note("The ring, one seed, three objectives: under a minute.")], False),
+        ("out", Annotated[str, alias("-o", help="The folder to write. Empty: lab/modes or lab/modes-quick.")], ""),
+        ("objectives", Annotated[tuple[str, ...], note("Only these.")], ()),
+        ("planes", Annotated[tuple[str, ...], note("Only these: ring, grid.")], ()),
+        ("workers", Annotated[int, note("Processes. 0: one a core.")], 0),
+    )
+    from ganforge import lab
+
+    out = asked.out or ("lab/modes-quick" if asked.quick else "lab/modes")
+    given = {k: v for k, v in vars(asked).items() if k != "out"}
+    say(lab.modes(out, **given).table())
+    say(f"Wrote {out}/modes.png and modes.md beside it.")
+
+
+SUBJECTS = {"density": density, "gradients": gradients, "modes": modes}

@@ -55,6 +55,7 @@ class Line(Game[Config, Images]):
             nn.Tanh(),
             nn.Unflatten(1, (1, 1, 1)),
         )
+        nn.init.constant_(self.generator.get_parameter("4.bias"), -0.6)  # begins at the left, and has a way to go
         self.discriminator = nn.Sequential(
             nn.Flatten(),
             Widened(4.0),

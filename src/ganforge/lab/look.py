@@ -12,8 +12,9 @@ from ganforge.images import replacing
 
 INK, PALE, SOFT = "#1f2937", "#e5e7eb", "#6b7280"
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
+Dash = str | tuple[int, tuple[float, ...]]
 COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (9, 3)), (0, (3, 1, 1, 1)))
+DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (9, 3)), (0, (3, 1, 1, 1)))
 
 
 def canvas(width: float, height: float, title: str = "", dpi: int = 110) -> Figure:
@@ -47,13 +48,18 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]], least: float = 0
     def share(y: float) -> float:
         return (y - low) / (high - low) if flat else np.log(y / low) / np.log(high / low)
 
-    places: list[float] = []
-    for height, text, colour in sorted(ends):
-        places.append(max(min(max(share(height), 0.0), 1.0), places[-1] + least if places else 0.0))
-        over = (places[-1] - 1.0) if places[-1] > 1.0 else 0.0
+    ordered = sorted(ends)
+    places = [min(max(share(height), 0.0), 1.0) for height, _, _ in ordered]
+    for k in range(1, len(places)):
+        places[k] = max(places[k], places[k - 1] + least)
+    ceiling = 1.0
+    for k in reversed(range(len(places))):
+        places[k] = min(places[k], ceiling)
+        ceiling = places[k] - least
+    for place, (_, text, colour) in zip(places, ordered, strict=True):
         ax.annotate(
             text,
-            (1, places[-1] - over / 2),
+            (1, place),
             (7, 0),
             xycoords="axes fraction",
             textcoords="offset points",

@@ -1,0 +1,85 @@
+"""Mixtures of Gaussians in the plane whose modes can be counted: the ring of 8 and the grid of 25.
+
+Ring: radius 2, spread 0.02 (Metz et al. 2017, appendix A).  Grid: two apart, spread 0.05 (Srivastava et al. 2017,
+section 4.1; Lin et al. 2018, section 4.1).  The measures are those of the latter two.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganforge.errors import OptionError
+
+SAMPLES = 2_500
+"""Points that a generator is judged by (Srivastava et al. 2017; Lin et al. 2018)."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Equally likely Gaussians in the plane."""
+
+    name: str
+    means: np.ndarray
+    """(modes, 2)."""
+    spread: float
+
+    def sample(self, n: int, source: torch.Generator) -> Tensor:
+        """(n, 2) independent draws."""
+        which = torch.randint(len(self.means), (n,), generator=source)
+        return torch.as_tensor(self.means, dtype=torch.float32)[which] + self.spread * torch.randn(
+            n, 2, generator=source
+        )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How some points stand to the modes."""
+
+    modes: int
+    """With at least one point within three spreads."""
+    quality: float
+    """Share of the points that are within three spreads of a mode."""
+    reverse_kl: float
+    """KL(share of points nearest to each mode || equal shares), in nats."""
+    finite: bool = True
+    """Whether all points are numbers: a training that diverged leaves none."""
+
+
+def coverage(points: np.ndarray, plane: Plane) -> Coverage:
+    """Judge points (n, 2).  Points that are not finite are near no mode; with none left the divergence is the worst."""
+    there = np.isfinite(points).all(1)
+    worst = math.log(len(plane.means))
+    if not there.any():
+        return Coverage(0, 0.0, worst, False)
+    apart = np.linalg.norm(points[there][:, None] - plane.means, axis=2)
+    nearest, near = apart.argmin(1), apart.min(1) < 3 * plane.spread
+    counts = np.bincount(nearest, minlength=len(plane.means))
+    shares = counts[counts > 0] / counts.sum()
+    return Coverage(
+        modes=len(np.unique(nearest[near])),
+        quality=float(near.sum() / len(points)),
+        reverse_kl=float(np.sum(shares * np.log(shares * len(plane.means)))),
+        finite=bool(there.all()),
+    )
+
+
+def ring(modes: int = 8, radius: float = 2.0, spread: float = 0.02) -> Plane:
+    """Modes on a circle."""
+    angles = np.arange(modes) * 2 * math.pi / modes
+    return Plane("ring", radius * np.stack([np.cos(angles), np.sin(angles)], 1), spread)
+
+
+def grid(side: int = 5, apart: float = 2.0, spread: float = 0.05) -> Plane:
+    """Modes on a square lattice about 0."""
+    line = (np.arange(side) - (side - 1) / 2) * apart
+    return Plane("grid", np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), spread)
+
+
+def plane(name: str) -> Plane:
+    """The ring or the grid.  Raises OptionError for another name."""
+    if name not in ("ring", "grid"):
+        raise OptionError(f"There is no plane {name!r}: ask for ring or grid.")
+    return ring() if name == "ring" else grid()

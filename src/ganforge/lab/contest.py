@@ -25,7 +25,6 @@ from ganforge.lab.player import Cell, Rules
 
 PLANES = ("ring", "grid")
 SHOWN = 600  # points of the first seed that are kept for the picture
-REPORT = 25  # steps between two words from a process
 STUDENT = (0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """Student's t for 95 % of both sides, by degrees of freedom; 0 stands for none."""
 
@@ -137,9 +136,13 @@ def share_out(
     out: Path, cells: Sequence[tuple[str, str]], rules: Rules, workers: int, told: Callable[[int], None]
 ) -> None:
     """Play cells in processes, the long ones first, and pass on how far they are."""
+    ordered = sorted(cells, key=lambda cell: -cost(cell[1]))
+    if workers == 1:
+        for k, (where, objective) in enumerate(ordered):
+            play_cell(out, where, objective, rules, lambda step, k=k: told(k * rules.steps + step))
+        return
     context = multiprocessing.get_context("spawn")
     steps = context.Value("q", 0)
-    ordered = sorted(cells, key=lambda cell: -cost(cell[1]))
     with ProcessPoolExecutor(workers, context, prepare, (steps,)) as pool:
         waiting: list[Future[None]] = [pool.submit(play_cell, out, p, o, rules) for p, o in ordered]
         try:
@@ -163,6 +166,7 @@ def cost(objective: str) -> float:
 
 
 COUNTER: Any = None
+"""Of a process that shares the work: the steps that all of them have done."""
 
 
 def prepare(steps: Any) -> None:
@@ -172,14 +176,14 @@ def prepare(steps: Any) -> None:
     torch.set_num_threads(1)
 
 
-def play_cell(out: Path, plane_name: str, objective: str, rules: Rules) -> None:
+def count(step: int) -> None:
+    """Add one step to the counter."""
+    with COUNTER.get_lock():
+        COUNTER.value += 1
+
+
+def play_cell(out: Path, plane_name: str, objective: str, rules: Rules, told: Callable[[int], None] = count) -> None:
     """Play one cell and write what came out."""
-
-    def told(step: int) -> None:
-        if COUNTER is not None and (step % REPORT == 0 or step == rules.steps):
-            with COUNTER.get_lock():
-                COUNTER.value += REPORT if step % REPORT == 0 else step % REPORT
-
     began, where = time.perf_counter(), plane(plane_name)
     points = Cell(where, OBJECTIVES[objective], rules, range(rules.seeds)).play(told)
     kept = points[0, :SHOWN].astype(np.float64)

@@ -62,7 +62,9 @@ def measured(ax: Axes, results: list[Result], what: str, names: bool) -> None:
         if not np.isnan(low):
             ax.plot([max(low, 0), min(high, total)], [k, k], color=INK, linewidth=1.6, solid_capstyle="butt")
         values = [c.modes if what == "modes" else 100 * c.quality for c in result.seeds]
-        ax.scatter(values, [k] * len(values), s=11, color="white", edgecolors=INK, linewidths=0.8, zorder=3, clip_on=False)
+        ax.scatter(
+            values, [k] * len(values), s=11, color="white", edgecolors=INK, linewidths=0.8, zorder=3, clip_on=False
+        )
     ax.set_xlim(0, total * 1.04)
     ax.axvline(total, color=SOFT, linewidth=1)
     ax.set_ylim(len(results) - 0.4, -0.6)

@@ -32,6 +32,7 @@ from ganforge.run import Run
 BINS = 512
 LATTICE = np.linspace(-6, 6, 6_001)  # values of z; beyond them lies a mass of 2e-9
 POINTS = 50_000
+FACTS = Facts(channels=1, height=1, width=1)
 BATCH = 256
 
 
@@ -150,7 +151,7 @@ def watch(
         raise OptionError(f"Of {steps} steps {frames} frames cannot be kept: take at least 2 and at most one a step.")
     task = distribution(data)
     film = Film(task, {round(steps * (k / (frames - 1)) ** 1.6) for k in range(frames)})
-    run = Run(steps=steps, batch=BATCH, seed=seed, schedule="linear", log_every=200, sample_every=0, save_every=0)
+    run = Run(steps=steps, batch=BATCH, seed=seed, schedule="linear", log_every=100, sample_every=0, save_every=0)
     torch.manual_seed(seed)
     engine = Engine(Line(config, FACTS), run, Deck(points(film, run), Images, run), None, [film, *watchers])
     broke = ""
@@ -163,9 +164,6 @@ def watch(
     )
 
 
-FACTS = Facts(channels=1, height=1, width=1)
-
-
 class Film(Watcher):
     """Looks at the players at chosen steps; the window of x is what their [-1, 1] means."""
 
@@ -174,7 +172,8 @@ class Film(Watcher):
         low, high = task.window()
         self.middle, self.half = (low + high) / 2, (high - low) / 2
         self.edges = np.linspace(low, high, BINS + 1)
-        self.p_data = np.diff(task.below(self.edges)) / np.diff(self.edges)
+        masses = np.diff(task.below(self.edges))
+        self.p_data = masses / masses.sum() / np.diff(self.edges)  # what lies outside is less than 1e-6
 
     def start(self, engine: Engine) -> None:
         """The players before they have learnt anything."""
@@ -184,15 +183,19 @@ class Film(Watcher):
         """Keep this moment, if it is one of the chosen."""
         if engine.step in self.steps:
             with performing(engine.game) as game:
-                self.frames.append(self.look(engine.step, game))
+                frame = self.look(engine.step, game)
+            if frame is not None:
+                self.frames.append(frame)
 
-    def look(self, step: int, game: Game[Any, Any]) -> Frame:
-        """Everything about this moment."""
+    def look(self, step: int, game: Game[Any, Any]) -> Frame | None:
+        """Everything about this moment; None once the networks are broken, which the engine soon notices itself."""
         x, widths = (self.edges[1:] + self.edges[:-1]) / 2, np.diff(self.edges)
         z = torch.as_tensor(LATTICE, dtype=torch.float32)[:, None]
         heights = self.middle + self.half * game.generator(z).double().numpy().ravel()
         there = torch.as_tensor((x - self.middle) / self.half, dtype=torch.float32)[:, None, None, None]
         logit = game.discriminator(there).double().numpy()
+        if not (np.isfinite(heights).all() and np.isfinite(logit).all()):
+            return None
         p_g = pushed(heights, self.edges)
         log_data, log_g = logs(self.p_data), logs(p_g)
         best, says = exact.optimum(log_data, log_g), exact.probability(logit)
@@ -227,7 +230,8 @@ def pushed(heights: np.ndarray, edges: np.ndarray) -> np.ndarray:
     high = np.maximum(high, low + 1e-7 * (edges[-1] - edges[0]))  # where G is flat
     slopes = masses / (high - low)
     below = risen(low, slopes, edges) - risen(high, slopes, edges)
-    return np.maximum(np.diff(below) / np.diff(edges), 0)
+    found = np.maximum(np.diff(below), 0)
+    return found / found.sum() / np.diff(edges)
 
 
 def risen(starts: np.ndarray, slopes: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ def figure(contest: Contest) -> Figure:
     bars = 0.34 * max(len(row) for row in cells.values()) + 0.9
     seeds = f"{contest.rules.seeds} seeds" if contest.rules.seeds > 1 else "one seed"
     whole = canvas(max(2.4 * columns, 9), 2.75 * len(rows) + bars, f"Which objectives find every mode  ({seeds})")
-    above, below = whole.subfigures(2, 1, height_ratios=(2.75 * len(rows), bars))
+    above, below = whole.subfigures(2, 1, squeeze=False, height_ratios=(2.75 * len(rows), bars))[:, 0]
     tiles = above.subplots(len(rows), columns, squeeze=False)
     for row, axes in zip(rows, tiles, strict=True):
         for k, ax in enumerate(axes):

@@ -23,7 +23,6 @@ from ganforge.data.dataset import DataSet
 from ganforge.data.deal import Deck
 from ganforge.engine import Engine, Watcher, performing
 from ganforge.errors import NotFiniteError, OptionError
-from ganforge.game import Game
 from ganforge.lab import exact
 from ganforge.lab.game import Config, Line
 from ganforge.lab.line import Distribution, distribution, normal_below
@@ -90,8 +89,8 @@ class Study:
     def error(self) -> float:
         """How far the last JSD is from what bins of twice the width give: about what these bins miss of it."""
         last, wide = self.frames[-1], np.diff(self.edges)[::2] * 2
-        halves = [logs((d * np.diff(self.edges)).reshape(-1, 2).sum(1) / wide) for d in (self.p_data, last.p_g)]
-        return abs(last.jsd - exact.jsd(*halves, wide))
+        p, q = (logs((d * np.diff(self.edges)).reshape(-1, 2).sum(1) / wide) for d in (self.p_data, last.p_g))
+        return abs(last.jsd - exact.jsd(p, q, wide))
 
     def figure(self, frame: int = -1) -> Figure:
         """Figure 1 of the paper at one frame, the last without it, as a matplotlib figure."""
@@ -187,7 +186,7 @@ class Film(Watcher):
             if frame is not None:
                 self.frames.append(frame)
 
-    def look(self, step: int, game: Game[Any, Any]) -> Frame | None:
+    def look(self, step: int, game: Any) -> Frame | None:
         """Everything about this moment; None once the networks are broken, which the engine soon notices itself."""
         x, widths = (self.edges[1:] + self.edges[:-1]) / 2, np.diff(self.edges)
         z = torch.as_tensor(LATTICE, dtype=torch.float32)[:, None]

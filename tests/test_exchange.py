@@ -105,6 +105,55 @@ def test_an_official_file_becomes_a_run(
     assert expected.std() > 0
 
 
+RESNET, FACES = {"norm": "instance", "ngf": 4, "n_blocks": 6}, {"conv_dim": 4, "c_dim": 5, "repeat_num": 2}
+UNET = {"num_downs": 6, "ngf": 4, "norm": "instance"}
+BICYCLE = {"num_downs": 6, "ngf": 4, "norm": "instance", "nl": "relu", "nz": 3}
+TRANSLATORS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("pix2pix", "UnetGenerator", {"input_nc": 1, "output_nc": 3, **UNET}, {"use_dropout": False}),
+    ("pix2pix", "ResnetGenerator", {"input_nc": 1, "output_nc": 3, **RESNET}, {}),
+    ("cyclegan", "ResnetGenerator", {"input_nc": 3, "output_nc": 3, **RESNET}, {}),
+    ("bicyclegan", "G_Unet_add_all", {"input_nc": 1, "output_nc": 3, **BICYCLE}, {}),
+    ("stargan", "Generator", FACES, {}),
+]
+
+
+@pytest.mark.parametrize(("model", "class_name", "arguments", "given"), TRANSLATORS, ids=[t[1] for t in TRANSLATORS])
+def test_translators_of_other_files(
+    model: str, class_name: str, arguments: dict[str, Any], given: dict[str, Any], tmp_path: Path
+):
+    """Their networks normalise by running statistics in evaluation, ours by the picture's own: instance norm agrees."""
+    network, source = theirs(model, class_name, arguments), torch.rand(1, arguments.get("input_nc", 3), 64, 64)
+    small = {} if model == "stargan" else {"judge_width": 2}
+    run = import_weights(saved(network, tmp_path / "G.pth"), model, tmp_path / "run", arguments=given, config=small)
+    game = ganforge.load(run, device="cpu").game
+    ours = game.to_b if model == "cyclegan" else game.generator
+    more = {"stargan": [torch.rand(1, 5)], "bicyclegan": [torch.rand(1, 3)]}.get(model, [])
+    network.train(model == "stargan")  # their program never evaluates
+    with torch.no_grad():
+        torch.testing.assert_close(ours(source, *more), network(source, *more), rtol=1e-4, atol=1e-5)
+
+
+def test_two_ways_are_two_files(tmp_path: Path):
+    ways = [theirs("cyclegan", "ResnetGenerator", {"input_nc": 3, "output_nc": 3, **RESNET}, seed) for seed in (0, 1)]
+    there, back = (saved(network, tmp_path / f"{k}.pth") for k, network in enumerate(ways))
+    files = [there, f"to_a={back}"]
+    game = ganforge.load(import_weights(files, "cyclegan", tmp_path / "run", config={"judge_width": 2})).game
+    torch.testing.assert_close(game.to_b.state_dict(), ways[0].network.state_dict(), rtol=0, atol=0)  # pyright: ignore
+    torch.testing.assert_close(game.to_a.state_dict(), ways[1].network.state_dict(), rtol=0, atol=0)  # pyright: ignore
+
+
+def test_a_judge_that_reads_faces_goes_with_its_generator(tmp_path: Path):
+    judge = {"image_size": 32, "conv_dim": 4, "c_dim": 5, "repeat_num": 4}
+    one, other = (theirs("stargan", *said) for said in (("Generator", FACES), ("Discriminator", judge)))
+    files = [saved(one, tmp_path / "G.pth"), saved(other, tmp_path / "D.pth")]
+    trained = ganforge.load(import_weights(files, "stargan", tmp_path / "run"))
+    assert trained.facts.height == 32
+    assert trained.facts.attributes[0] == "Black_Hair"
+    assert import_weights(
+        saved(theirs("stargan", "Generator", {**FACES, "c_dim": 8}), files[0]), "stargan", tmp_path / "r"
+    )
+
+
 def test_the_command_imports_and_the_run_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     network = theirs("dcgan", "Generator", {"globals": {"nz": 6, "ngf": 4, "nc": 1}})
     weights = {f"module.{key}": value for key, value in network.state_dict().items()}
@@ -142,7 +191,7 @@ def test_a_wrong_file_says_what_does_not_fit(tmp_path: Path):
     ("model", "options", "kind", "said"),
     [
         ("srgam", {}, ModelError, "Did you mean srgan"),
-        ("gan", {}, ModelError, "Of gan no official layout is known; weights can be imported as dcgan, "),
+        ("gan", {}, ModelError, "Of gan no official layout is known; weights can be imported as .*dcgan, "),
         ("srgan", {"class_name": "UNet"}, ModelError, "no class 'UNet' is known; there are .*SRResNet"),
         ("srgan", {"arguments": {"widht": 3}, "class_name": "SRResNet"}, WeightsError, "unexpected keyword .*widht"),
         (

@@ -80,7 +80,9 @@ def import_weights(
     chosen = find(model)
     path = run_folder(out, model, found[0].path)
     settings = {**together(found, "config"), **(config or {})}
-    game = game_of(chosen, settings, together(found, "facts"))
+    size = paper(chosen).run.size
+    facts = {"height": size[0], "width": size[-1], **together(found, "facts")}
+    game = game_of(chosen, settings, facts)
     for one in found:
         try:
             getattr(game, one.network).load_state_dict(one.adapter.weights())

@@ -51,7 +51,10 @@ class Adapter(nn.Module):
 
     @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(settings of the Config, facts) of the game whose network `place`, one of `fills`, has these arguments."""
+        """(settings of the Config, facts) of the game whose network `place`, one of `fills`, has these arguments.
+
+        Sides belong to the facts only where the network needs them: else they are the paper's.
+        """
         raise NotImplementedError
 
     def weights(self) -> dict[str, Tensor]:

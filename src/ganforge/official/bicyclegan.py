@@ -5,7 +5,7 @@ and `define_E` are that file's functions, which choose a class by a name and dra
 criterion.
 """
 
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,14 @@ from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
 from ganforge.nn.patch import PatchGAN, ScaledPatchGAN
 from ganforge.nn.unet import Activation, CodedUNet
-from ganforge.official import Adapter
+from ganforge.official import Adapter, State
 
 
 class _Unet(Adapter):
     """images (N, input_nc, H, W), z (N, nz) where nz > 0 -> images (N, output_nc, H, W)."""
 
     inject = "all"
+    fills = ("bicyclegan.generator",)
 
     def __init__(
         self,
@@ -54,9 +55,33 @@ class _Unet(Adapter):
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         return self.network(x, z)
 
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a, side = arguments, 2 ** min(8, arguments["num_downs"])
+        config = {"inject": cls.inject, "latent": a["nz"], "width": a["ngf"], "norm": a["norm"]}
+        sides = {"source_channels": a["input_nc"], "channels": a["output_nc"], "height": side, "width": side}
+        return {**config, "upsample": a["upsample"]}, sides
+
 
 class G_Unet_add_all(_Unet):
     """images (N, input_nc, H, W), z (N, nz), read at every level -> images (N, output_nc, H, W)."""
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        """Every level is told the code, so its channels less those from above are the code's length."""
+        width, seen = state["model.down.0.weight"].shape[:2]
+        nz = state["model.submodule.down.1.weight"].shape[1] - width
+        bilinear = "model.up.3.weight" in state
+        last = state["model.up.3.weight" if bilinear else "model.up.1.weight"]
+        return {
+            "input_nc": seen - nz,
+            "output_nc": last.shape[0] if bilinear else last.shape[1],
+            "nz": nz,
+            "num_downs": 1 + sum(key.endswith(".down.1.weight") for key in state),
+            "ngf": width,
+            "norm": "batch" if any(key.endswith(".running_mean") for key in state) else "instance",
+            "upsample": "bilinear" if bilinear else "basic",
+        }
 
     @staticmethod
     def names(depth: int, normed: bool, more: int) -> dict[str, str]:
@@ -72,6 +97,7 @@ class G_Unet_add_input(_Unet):
     """images (N, input_nc, H, W), z (N, nz), read beside the image -> images (N, output_nc, H, W)."""
 
     inject = "input"
+    fills = ()  # no shape tells how long the code is
 
     @staticmethod
     def names(depth: int, normed: bool, more: int) -> dict[str, str]:

@@ -15,8 +15,6 @@ from ganforge.nn.enlarging import RRDBNet, VGGStyleJudge
 from ganforge.nn.vgg import VGG, layer_names
 from ganforge.official import Adapter, State
 
-TRAINED_AT = {"height": 128, "width": 128}
-
 
 class _Dense(Adapter):
     """low (N, in, H, W) in [0, 1] -> high (N, out, 4H, 4W), without limits."""
@@ -57,7 +55,7 @@ def measured(state: State, first: str, block: str, last: str) -> dict[str, int]:
 def dense_game(channels: int, width: int, blocks: int, growth: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The Config and the Facts of a game with such a generator."""
     config = {"generator": "rrdb", "scale": 4, "width": width, "blocks": blocks, "growth": growth, "judge": "esrgan"}
-    return {**config, "content": "pixel", "relativistic": True}, {"channels": channels, **TRAINED_AT}
+    return {**config, "content": "pixel", "relativistic": True}, {"channels": channels}
 
 
 class RRDBNetOfESRGAN(_Dense):
@@ -178,8 +176,7 @@ class MSRResNet(Adapter):
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         config = {"generator": "msrresnet", "scale": a["upscale"], "width": a["num_feat"], "blocks": a["num_block"]}
-        side = 96 // a["upscale"] * a["upscale"]
-        return {**config, "content": "pixel"}, {"channels": a["num_in_ch"], "height": side, "width": side}
+        return {**config, "content": "pixel"}, {"channels": a["num_in_ch"]}
 
 
 class VGGStyleDiscriminator128(Adapter):

@@ -4,7 +4,7 @@ Norms are given by name, as `norm` or as `norm_layer`.  `define_G` and `define_D
 choose a class by a name and draw its first weights; `GANLoss` is its criterion.
 """
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from ganforge.nn.norms import Norm
 from ganforge.nn.patch import PatchGAN
 from ganforge.nn.resnet import ResNetGenerator
 from ganforge.nn.unet import UNet
-from ganforge.official import Adapter
+from ganforge.official import Adapter, State
 
 T = TypeVar("T")
 NORMS: dict[str, Norm] = {"batch": "batch", "instance": "instance", "none": "none"}
@@ -26,6 +26,8 @@ PADDINGS: dict[str, Padding] = {"reflect": "reflect", "replicate": "replicate", 
 
 class UnetGenerator(Adapter):
     """images (N, input_nc, H, W) -> images (N, output_nc, H, W); sides multiples of 2 ** num_downs."""
+
+    fills = ("pix2pix.generator",)
 
     def __init__(
         self,
@@ -52,6 +54,39 @@ class UnetGenerator(Adapter):
     def forward(self, input: Tensor) -> Tensor:
         return self.network(input)
 
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        """Whether features are dropped no weight tells: they are, as by default there."""
+        width, channels = state["model.model.0.weight"].shape[:2]
+        depth, path = 1, "model.model.1.model"
+        while f"{path}.1.weight" in state:
+            depth, path = depth + 1, f"{path}.3.model"
+        inner = "model.model.1.model"
+        return {
+            "input_nc": channels,
+            "output_nc": state["model.model.3.weight"].shape[1],
+            "num_downs": depth,
+            "ngf": width,
+            "norm": norm_seen(state, f"{inner}.2.running_mean", f"{inner}.1.bias"),
+            "use_dropout": True,
+        }
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a, side = arguments, 2 ** min(8, arguments["num_downs"])
+        config = {"networks": "unet", "width": a["ngf"], "norm": a["norm"], "dropout": a["use_dropout"]}
+        return config, {
+            "channels": a["output_nc"],
+            "source_channels": a["input_nc"],
+            "height": side,
+            "width": side,
+        }
+
+
+def norm_seen(state: State, mean: str, bias: str) -> str:
+    """The norm that keys tell of: batch norm keeps a mean, in front of instance norm there is a bias."""
+    return "batch" if mean in state else "instance" if bias in state else "none"
+
 
 def unet_names(depth: int) -> dict[str, str]:
     """{official name: ours}: their levels lie inside one another, ours side by side."""
@@ -68,6 +103,8 @@ def unet_names(depth: int) -> dict[str, str]:
 
 class ResnetGenerator(Adapter):
     """images (N, input_nc, H, W) -> images (N, output_nc, H, W); sides multiples of 4."""
+
+    fills = ("pix2pix.generator", "cyclegan.to_b", "cyclegan.to_a")
 
     def __init__(
         self,
@@ -86,6 +123,31 @@ class ResnetGenerator(Adapter):
 
     def forward(self, input: Tensor) -> Tensor:
         return self.network(input)
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        width, channels = state["model.1.weight"].shape[:2]
+        padded = "model.10.conv_block.0.weight" not in state
+        later = state.get(f"model.10.conv_block.{6 if padded else 4}.weight")  # where the second convolution then is
+        return {
+            "input_nc": channels,
+            "output_nc": max((int(k.split(".")[1]), len(v)) for k, v in state.items() if k.endswith(".weight"))[1],
+            "ngf": width,
+            "norm": norm_seen(state, "model.2.running_mean", "model.1.bias"),
+            "use_dropout": later is not None and later.ndim == 4,
+            "n_blocks": len({key.split(".")[1] for key in state if ".conv_block." in key}),
+            "padding_type": "reflect" if padded else "zero",
+        }
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a, channels = arguments, {"channels": arguments["output_nc"]}
+        if a["padding_type"] != "reflect":
+            raise ModelError(f"Our games pad by reflection, this generator by {a['padding_type']}.")
+        config = {"width": a["ngf"], "norm": a["norm"], "dropout": a["use_dropout"]}
+        if place == "pix2pix.generator":
+            return {**config, "networks": f"resnet{a['n_blocks']}"}, {**channels, "source_channels": a["input_nc"]}
+        return {**config, "blocks": a["n_blocks"]}, channels
 
 
 def resnet_names(blocks: int, dropout: bool, padded: bool) -> dict[str, str]:

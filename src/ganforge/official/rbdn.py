@@ -74,8 +74,8 @@ class _Regression(_Definition):
 
     @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        sides = {"height": 128, "width": 128, "channels": cls.outputs, "source_channels": arguments["in_channels"]}
-        return {"width": arguments["num_output_64_replaced_by"]}, sides
+        channels = {"channels": cls.outputs, "source_channels": arguments["in_channels"]}
+        return {"width": arguments["num_output_64_replaced_by"]}, channels
 
 
 def mirrored(tensor: Tensor) -> Tensor:

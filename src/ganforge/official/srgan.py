@@ -55,7 +55,7 @@ class SRResNet(Adapter):
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         config = {"scale": a["upscale"], "width": a["channels"], "blocks": a["num_rcb"]}
-        return {"generator": "srresnet", "content": "pixel", **config}, training_sides(a["in_channels"])
+        return {"generator": "srresnet", "content": "pixel", **config}, {"channels": a["in_channels"]}
 
 
 def enlargement(shuffles: list[int]) -> int:
@@ -64,11 +64,6 @@ def enlargement(shuffles: list[int]) -> int:
     for times in shuffles:
         scale *= round(times**0.5)
     return scale
-
-
-def training_sides(channels: int) -> dict[str, Any]:
-    """The facts of a game whose generator came ready: pictures of 96 pixels a side, of so many channels."""
-    return {"channels": channels, "height": 96, "width": 96}
 
 
 class DiscriminatorForVGG(Adapter):
@@ -148,7 +143,7 @@ class Generator(Adapter):
     @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         config = {"generator": "srresnet", "bounded": True, "blocks": 5, "content": "pixel"}
-        return {**config, "scale": arguments["scale_factor"]}, training_sides(3)
+        return {**config, "scale": arguments["scale_factor"]}, {"channels": 3}
 
 
 class Discriminator(Adapter):

@@ -3,11 +3,13 @@
 Their generator in evaluation mode uses the running statistics of its norms, which their own programs never do.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 from ganforge.models import stargan
-from ganforge.official import Adapter
+from ganforge.official import Adapter, State
 
 
 class ResidualBlock(Adapter):
@@ -27,6 +29,8 @@ class ResidualBlock(Adapter):
 class Generator(Adapter):
     """images (N, 3, H, W), labels (N, c_dim) -> images (N, 3, H, W)."""
 
+    fills = ("stargan.generator",)
+
     def __init__(self, conv_dim: int = 64, c_dim: int = 5, repeat_num: int = 6) -> None:
         ours = stargan.Generator(conv_dim, c_dim, repeat_num, norm=nn.InstanceNorm2d)
         names = {}
@@ -38,9 +42,22 @@ class Generator(Adapter):
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         return self.network(x, c)
 
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        width, inputs = state["main.0.weight"].shape[:2]
+        blocks = sum(key.endswith(".main.0.weight") for key in state)
+        return {"conv_dim": width, "c_dim": inputs - 3, "repeat_num": blocks}
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a = arguments
+        return {"width": a["conv_dim"], "blocks": a["repeat_num"], "attributes": ()}, faces(a["c_dim"])
+
 
 class Discriminator(Adapter):
     """images (N, 3, image_size, image_size) -> scores of patches (N, 1, h, w), logits of the label (N, c_dim)."""
+
+    fills = ("stargan.discriminator",)
 
     def __init__(self, image_size: int = 128, conv_dim: int = 64, c_dim: int = 5, repeat_num: int = 6) -> None:
         ours = stargan.Discriminator((image_size, image_size), conv_dim, c_dim, repeat_num)
@@ -48,3 +65,27 @@ class Discriminator(Adapter):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.network(x)
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        layers = sum(key.startswith("main.") and key.endswith(".weight") for key in state)
+        c_dim, side = len(state["conv2.weight"]), state["conv2.weight"].shape[2] << layers
+        return {"image_size": side, "conv_dim": len(state["main.0.bias"]), "c_dim": c_dim, "repeat_num": layers}
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a = arguments
+        sides = {"height": a["image_size"], "width": a["image_size"]}
+        return {"width": a["conv_dim"], "layers": a["repeat_num"], "attributes": ()}, {**faces(a["c_dim"]), **sides}
+
+
+CELEBA = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
+RAFD = ("angry", "contemptuous", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+
+
+def faces(labels: int) -> dict[str, Any]:
+    """The facts of their faces: five attributes of CelebA, eight expressions of RaFD, or numbered attributes."""
+    if labels == len(RAFD):
+        return {"labels": RAFD, "channels": 3}
+    numbered = tuple(f"attribute{k + 1}" for k in range(labels))
+    return {"attributes": CELEBA if labels == len(CELEBA) else numbered, "channels": 3}

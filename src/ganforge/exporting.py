@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import itertools
 import json
 import logging
 import warnings
@@ -34,6 +35,8 @@ class Call:
     name: str
     network: nn.Module
     inputs: tuple[Tensor, ...]
+    noisy: bool = False
+    """Whether it is given a source of noise as well, which no file can hold: it is exported without."""
 
 
 def export(run: str | Path, out: str | Path = "", formats: Sequence[Format] = (), *, say: Say = silent) -> list[Path]:
@@ -59,7 +62,8 @@ def export(run: str | Path, out: str | Path = "", formats: Sequence[Format] = ()
             path.parent.mkdir(parents=True, exist_ok=True)
             apart = WRITERS[kind](call, path, trained)
             said = ", ".join("x".join(map(str, t.shape[1:])) for t in call.inputs)
-            say(f"Wrote {path} (inputs: {said}; differs from its source by {apart:.1e})")
+            mute = "; without its noise" if call.noisy else ""
+            say(f"Wrote {path} (inputs: {said}; differs from its source by {apart:.1e}{mute})")
             written.append(path)
     return written
 
@@ -80,8 +84,9 @@ def calls_of(trained: Trained) -> list[Call]:
 
     def listen(name: str, network: nn.Module) -> Any:
         def heard(_network: nn.Module, given: tuple[Any, ...]) -> None:
-            if name not in calls and all(isinstance(value, Tensor) for value in given):
-                calls[name] = Call(name, network, tuple(value.clone() for value in given))
+            tensors = tuple(itertools.takewhile(lambda value: isinstance(value, Tensor), given))
+            if name not in calls and tensors and not any(isinstance(v, Tensor) for v in given[len(tensors) :]):
+                calls[name] = Call(name, network, tensors, noisy=len(tensors) < len(given))
 
         return network.register_forward_pre_hook(heard)
 

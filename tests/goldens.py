@@ -49,6 +49,11 @@ class Golden:
         return self.facts.get("modes") or [self.facts.get("mode", "eval")]
 
     @property
+    def calls(self) -> int:
+        """How often the network was called: twice where a call changes the next one's answer."""
+        return 2 if any(name.endswith("second_call") for name in self.facts.get("outputs", ())) else 1
+
+    @property
     def tolerance(self) -> dict[str, float]:
         if "recommended_tolerance" in self.facts:
             return self.facts["recommended_tolerance"]

@@ -1,0 +1,85 @@
+"""Networks of a picture and the set of masks of what is in it: what is learnt about the set is summed.
+
+So the order of masks does not matter, and there may be any number of them (Mo et al. 2019, section 2.1).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.nn.norms import Norm, biased, norm_of
+from ganforge.nn.resnet import Padding, ResNetDecoder, ResNetEncoder
+from ganforge.nn.spectral import SpectralConv2d
+
+
+def present(masks: Tensor) -> Tensor:
+    """bool (N, M): which masks (N, M, H, W) hold anything; the first of a picture counts where none does."""
+    some = masks.amax((2, 3)) > -1
+    some[:, 0] |= ~some.any(1)
+    return some
+
+
+class SetGenerator(nn.Module):
+    """images (N, C, H, W), masks (N, M, H, W) in [-1, 1] -> translated images and masks; empty masks stay empty.
+
+    Both sides are multiples of 4.  Equation 1: every mask is drawn from its own features, the picture's, and the sum.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        blocks: int,
+        norm: Norm = "instance",
+        dropout: bool = False,
+        padding: Padding = "reflect",
+        outputs: int = 0,
+    ) -> None:
+        super().__init__()
+        self.image_encoder = ResNetEncoder(channels, width, blocks, norm, dropout, padding)
+        self.mask_encoder = ResNetEncoder(1, width, blocks, norm, dropout, padding)
+        self.image_decoder = ResNetDecoder(8 * width, outputs or channels, norm)
+        self.mask_decoder = ResNetDecoder(12 * width, 1, norm)
+        self.alone = norm == "batch"  # each mask has its own statistics
+
+    def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        row, place = present(masks).nonzero(as_tuple=True)
+        of_images, of_masks = self.image_encoder(images), self.each(self.mask_encoder, masks[row, place][:, None])
+        total = torch.zeros_like(of_images).index_add(0, row, of_masks.to(of_images.dtype))
+        made = self.each(self.mask_decoder, torch.cat([of_masks, of_images[row], total[row]], 1))
+        images = self.image_decoder(torch.cat([of_images, total], 1))
+        return images, masks.index_put((row, place), made[:, 0].to(masks.dtype))
+
+    def each(self, network: nn.Module, given: Tensor) -> Tensor:
+        return torch.cat([network(one) for one in given.split(1)]) if self.alone else network(given)
+
+
+def features(inputs: int, width: int, layers: int, norm: Norm) -> nn.Sequential:
+    """PatchGAN's halvings: (N, inputs, H, W) -> (N, width * 2 ** (layers - 1), h, w)."""
+    body: list[nn.Module] = [SpectralConv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+    for i in range(1, layers):
+        a, b = (width * min(2**k, 8) for k in (i - 1, i))
+        body += [SpectralConv2d(a, b, 4, 2, 1, biased(norm)), norm_of(norm, b), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*body)
+
+
+class SetDiscriminator(nn.Module):
+    """images (N, C, H, W), masks (N, M, H, W) in [-1, 1] -> scores (N, 1, h, w) (equation 2).
+
+    `held`, bool (N, M), says which masks count; without it those that are not empty.
+    """
+
+    def __init__(self, channels: int, width: int, layers: int = 3, norm: Norm = "instance") -> None:
+        super().__init__()
+        self.image_features, self.mask_features = (features(n, width, layers, norm) for n in (channels, 1))
+        a, b = (2 * width * min(2**k, 8) for k in (layers - 1, layers))
+        self.verdict = nn.Sequential(
+            SpectralConv2d(a, b, 4, 1, 1), norm_of(norm, b), nn.LeakyReLU(0.2), SpectralConv2d(b, 1, 4, 1, 1)
+        )
+
+    def forward(self, images: Tensor, masks: Tensor, held: Tensor | None = None) -> Tensor:
+        held, of_images = present(masks) if held is None else held, self.image_features(images)
+        total = torch.zeros_like(of_images)
+        for i in range(masks.shape[1]):
+            if held[:, i].any():
+                total = total + self.mask_features(masks[:, i : i + 1]) * held[:, i, None, None, None]
+        return self.verdict(torch.cat([of_images, total], 1))

@@ -229,7 +229,7 @@ presets = {
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
     "small": Preset(
-        Config(width=16, judge_width=16, blocks=4, judge_layers=2),
+        Config(width=12, judge_width=16, blocks=3, judge_layers=2),
         Run(steps=1_500, batch=2, size=(32,), flip=True, schedule="linear"),
     ),
     "paper": Preset(  # jeans2skirt: 600 epochs of about 1,000 pictures

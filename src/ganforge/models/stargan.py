@@ -148,7 +148,7 @@ class StarGAN(Game[Config, Labelled]):
         self.first = len(self.chosen) - c.second if names else 0  # attributes; all else are classes
         if self.first < 0:
             raise ModelError(f"Of {self.k} attributes {c.second} cannot be a second data set's.")
-        layers = min(c.layers, max(1, min(facts.height, facts.width).bit_length() - 2))  # 2 pixels are left, or 3
+        layers = min(c.layers, min(facts.height, facts.width).bit_length() - 1)  # at least a pixel is left
         self.generator = Generator(c.width, self.k + (2 if c.second else 0), c.blocks, facts.channels)
         self.discriminator = Discriminator((facts.height, facts.width), c.width, self.k, layers, facts.channels)
 
@@ -240,8 +240,8 @@ class StarGAN(Game[Config, Labelled]):
 presets = {
     "tiny": Preset(Config(width=4, blocks=1, critic_moves=2), Run(steps=6, batch=8, size=(16,), log_every=2)),
     "small": Preset(
-        Config(width=24, blocks=3, exclusive=(*HAIR, *COLOURS), critic_moves=2, lr=5e-4),
-        Run(steps=1_500, batch=16, size=(32,), schedule="linear", flip=True),
+        Config(width=16, blocks=3, layers=4, exclusive=(*HAIR, *COLOURS), critic_moves=2, lr=5e-4),
+        Run(steps=2_000, batch=16, size=(32,), schedule="linear", flip=True),
     ),
     "paper": Preset(  # 200,000 iterations, 5 to a round
         Config(attributes=("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")),

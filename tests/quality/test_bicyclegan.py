@@ -1,0 +1,43 @@
+"""BicycleGAN's answers to one picture differ, each is plausible, and their codes can be found again."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import ganforge
+from ganforge.data.deal import to_images
+from ganforge.data.open import open_data
+from ganforge.draw import RowDraw
+from ganforge.engine import performing
+
+pytestmark = pytest.mark.quality
+
+
+def test_answers_differ_and_lead_back_to_their_codes(tmp_path: Path):
+    """On outlines, which leave the colours open: pix2pix, of the same data, answers nearly the same each time."""
+    many = ganforge.train("bicyclegan", "shapes-edges", outdir=tmp_path, quiet=True)
+    one = ganforge.train("pix2pix", "shapes-edges", outdir=tmp_path, quiet=True)
+    data = open_data("shapes-edges", size=(64, 64), held_out=True)
+    sources, targets = (to_images(data.columns[name][:40].copy()) for name in ("source", "target"))
+    spread, errors = {}, {}
+    for name, run in {"bicyclegan": many, "pix2pix": one}.items():
+        answers = []
+        with performing(run.game) as game:
+            for seed in range(6):
+                game.draw = RowDraw(seed)
+                answers.append(game.translate(sources))  # pyright: ignore
+        drawn = torch.stack(answers)
+        spread[name] = float((drawn[1:] - drawn[:-1]).abs().mean())
+        errors[name] = (drawn - targets).abs().mean((2, 3, 4))  # (answers, pictures)
+    best, mean = float(errors["bicyclegan"].amin(0).mean()), float(errors["bicyclegan"].mean())
+    with performing(many.game) as game:
+        game.draw = RowDraw(9)
+        codes = game.draw.normal(len(sources), game.config.latent)
+        found = game.encoder(game.generator(sources, codes))[0]  # pyright: ignore
+    again = float(torch.corrcoef(torch.stack([codes.flatten(), found.flatten()]))[0, 1])
+    print(f"apart: {spread}; error {mean:.3f}, of the best of six {best:.3f}; codes found again: {again:.2f}")
+    assert spread["bicyclegan"] > 3 * spread["pix2pix"]
+    assert spread["bicyclegan"] > 0.05
+    assert best < 0.85 * mean
+    assert again > 0.5

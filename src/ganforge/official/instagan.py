@@ -78,7 +78,9 @@ class _Spectral(Adapter):
             own = {**bias, "weight_u": "u", "weight_v": "v", "weight_bar": "weight"}
             names |= {f"{theirs}.module.{key}": f"{ours}.{name}" for key, name in own.items()}
             for name in ("u", "v"):
-                layer.register_parameter(name, nn.Parameter(layer._buffers.pop(name), requires_grad=False))
+                value = layer.get_buffer(name)
+                delattr(layer, name)
+                layer.register_parameter(name, nn.Parameter(value, requires_grad=False))
         super().__init__(network, names)
 
 

@@ -82,7 +82,7 @@ def short(value: Any) -> str:
 
 
 def drawn(sweep: Sweep, space: Sequence[Setting]) -> Path:
-    """trials.png: the best so far, trial by trial, and each setting against the measure."""
+    """trials.png: the best so far, trial by trial, and each setting against the measure; crosses above are failures."""
     panels = len(space) + 1
     columns = min(3, panels)
     lines = -(-panels // columns)
@@ -97,8 +97,11 @@ def drawn(sweep: Sweep, space: Sequence[Setting]) -> Path:
     styled(axes[0], "The best so far", "trial", sweep.metric)
     for ax, setting in zip(axes[1:panels], space, strict=True):
         kinds = [str(choice) for choice in setting.choices]
-        at = [t.settings[setting.name] for t in measured]
-        dots(ax, sweep, measured, [kinds.index(str(v)) for v in at] if kinds else at)
+        at = {t.number: t.settings[setting.name] for t in sweep.trials if setting.name in t.settings}
+        at = {number: kinds.index(str(value)) for number, value in at.items()} if kinds else at
+        dots(ax, sweep, measured, [at[t.number] for t in measured])
+        failed = [at[t.number] for t in sweep.trials if t.value is None and t.number in at]
+        ax.plot(failed, [0.97] * len(failed), "x", color=COLOURS[1], transform=ax.get_xaxis_transform())
         if kinds:
             ax.set_xticks(range(len(kinds)), kinds)
             ax.set_xlim(-0.5, len(kinds) - 0.5)

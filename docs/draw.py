@@ -14,19 +14,27 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from PIL import Image, ImageSequence
 
 import ganforge
+from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, names
-from ganforge.images import grid, to_uint8, write
+from ganforge.images import grid, read, to_uint8, write
 
 HERE = Path(__file__).parent
 PICTURES, PAGES = HERE / "pictures", HERE / "models"
 RUNS: dict[str, dict[str, Any]] = {
     "dcgan": {"data": "fashion-mnist", "preset": "paper", "size": (32,), "batch": 64, "epochs": 10},
     "dcgan-chapter": {"data": "fashion-mnist", "preset": "chapter", "epochs": 10},
+    "cgan": {"channels": 1},
+    "infogan-digits": {"data": "shapes-digits"},
 }
-"""How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it."""
+"""How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it.
+
+Of a game with codes it is the traversal, of one with classes a row a class, of a translator what it drew last.
+"""
 
 
 def draw(name: str) -> None:
@@ -37,10 +45,29 @@ def draw(name: str) -> None:
             run = ganforge.train("dcgan", outdir=out)
             shutil.copy(run.path / "losses.png", PICTURES / "demo-losses.png")
             shrink(run.path / "samples" / "training.gif", PICTURES / "demo.gif")
-        else:
-            run = ganforge.train(model, outdir=out, **{"data": "fashion-mnist", **RUNS.get(name, {})})
-        picture = grid(to_uint8(run.sample(64)), columns=16 if name != "demo" else 8)
-        write(PICTURES / ("demo-grid.png" if name == "demo" else f"{name}.png"), picture.repeat(2, 0).repeat(2, 1))
+            enlarge(grid(to_uint8(run.sample(64)), columns=8), "demo-grid")
+            return
+        data = {} if "translate" in capabilities(find(model).game) else {"data": "fashion-mnist"}
+        run = ganforge.train(model, outdir=out, **{**data, **RUNS.get(name, {})})
+        enlarge(picture_of(run), name)
+
+
+def picture_of(run: ganforge.Trained) -> np.ndarray:
+    """What a page shows of a run."""
+    can = capabilities(type(run.game))
+    if "traverse" in can:
+        return read(ganforge.traverse(run.path, rows=2)[0])
+    if "sample" not in can:
+        return read(max((run.path / "samples").glob("step-*.png")))
+    if "label" in {question.name for question in can["sample"]} and run.facts.labels:
+        rows = [run.sample(16, seed=k, label=name) for k, name in enumerate(run.facts.labels)]
+        return grid(to_uint8(torch.cat(rows)), columns=16)
+    return grid(to_uint8(run.sample(64)), columns=16)
+
+
+def enlarge(picture: np.ndarray, name: str) -> None:
+    """Keep a picture with every pixel repeated, so that a person sees it."""
+    write(PICTURES / f"{name}.png", picture.repeat(2, 0).repeat(2, 1))
 
 
 def shrink(film: Path, target: Path) -> None:
@@ -60,7 +87,7 @@ def page(model: Model) -> str:
     for paragraph in rest.strip().split("\n\n"):
         formula = paragraph.startswith("    ")
         lines += ["```", inspect.cleandoc(paragraph), "```", ""] if formula else [paragraph, ""]
-    for picture in sorted(PICTURES.glob(f"{model.name}*.png")):
+    for picture in [*PICTURES.glob(f"{model.name}.png"), *sorted(PICTURES.glob(f"{model.name}-*.png"))]:
         lines += [f"![{picture.stem}](../pictures/{picture.name})", ""]
     lines += ["## Settings", "", "| `--config.` | " + " | ".join(model.presets) + " | meaning |"]
     lines += ["|---|" + "---|" * (len(model.presets) + 1)]

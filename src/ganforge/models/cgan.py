@@ -15,8 +15,8 @@ Departures: 1. convolutional networks by default, since the paper's perceptrons 
 are in [-1, 1] and G descends -log D(G(z|y)|y); 3. the projection is a choice of architecture alone: without
 spectral norm and hinge loss; 4. `paper` keeps momentum and learning rate fixed, where the paper let both drift.
 
-Train it small: `ganforge train cgan`, then `ganforge sample RUN --label star`: every picture shows what was
-asked for.  On Fashion-MNIST that holds for nearly all classes after 1,500 rounds.
+Train it small: `ganforge train cgan`, then `ganforge sample RUN --label star`.  On Fashion-MNIST a classifier of the
+real clothes, itself right in 89 % of cases, reads the class that was asked for in 87 % of the pictures.
 """
 
 from collections.abc import Iterator

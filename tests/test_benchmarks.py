@@ -7,12 +7,14 @@ from benchmarks.cases import ours, rates
 from benchmarks.ours import game
 from benchmarks.race import Entry, Pace, Result, race
 from benchmarks.table import spread, table
-from benchmarks.usual import cgan, chapter, dcgan, wgan_gp
+from benchmarks.usual import cgan, chapter, cyclegan, dcgan, pix2pix, wgan_gp
 
 LIKE = {
     "chapter": (game, {"model": "dcgan", "preset": "chapter", "batch": 2}, chapter.loop, {"batch": 2}),
     "dcgan64": (game, {"model": "dcgan", "preset": "paper", "batch": 2}, dcgan.loop, {"batch": 2}),
     "wgan_gp": (game, {"model": "wgan_gp", "preset": "small", "batch": 2}, wgan_gp.loop, {"batch": 2}),
+    "pix2pix": (game, {"model": "pix2pix", "preset": "paper", "size": (32,)}, pix2pix.loop, {"side": 32}),
+    "cyclegan": (game, {"model": "cyclegan", "preset": "paper", "size": (32,)}, cyclegan.loop, {"side": 32}),
     "cgan": (game, {"model": "cgan", "preset": "small", "batch": 2}, cgan.loop, {"batch": 2}),
 }
 TINY = {"latent": 8, "width": 4, "critic_moves": 2, "side": 16, "batch": 8}

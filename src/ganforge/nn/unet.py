@@ -102,7 +102,7 @@ class CodedUp(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, upsample: str, dropout: bool) -> None:
         super().__init__()
         self.bilinear = upsample == "bilinear"
-        grow = None if self.bilinear else nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
+        grow = None if self.bilinear else DoublingConv2d(inputs, outputs)
         self.conv, self.norm = grow or nn.Conv2d(inputs, outputs, 3), norm_of(norm, outputs)
         self.drop = Dropout(0.5 if dropout else 0.0)
 
@@ -139,7 +139,7 @@ class CodedUNet(nn.Module):
         for i, (a, b) in enumerate(pairwise(widths)):
             innermost, outermost = i == depth - 1, i == 0
             down = norm_of("none" if innermost or outermost else norm, b)
-            self.downs.append(nn.Sequential(nn.Conv2d(a + more, b, 4, 2, 1), down))
+            self.downs.append(nn.Sequential(HalvingConv2d(a + more, b), down))
             drop, kind = dropout and 4 <= i < depth - 1, "none" if outermost else norm
             self.ups.append(CodedUp(b if innermost else 2 * b, outputs if outermost else a, kind, upsample, drop))
         self.apply(initial_weights("xavier"))

@@ -1,17 +1,20 @@
 """What makes it InstaGAN: sets of instances in any order and number, a few at a time, on ground that stays."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+import ganforge
 from ganforge import official
 from ganforge.batches import Facts, Instances
 from ganforge.draw import RoundDraw
 from ganforge.engine import performing
 from ganforge.errors import ModelError
+from ganforge.exchange import import_weights
 from ganforge.game import Clock
 from ganforge.models.instagan import Config, InstaGAN, presets, union
 from ganforge.nn.sets import SetDiscriminator, SetGenerator
@@ -288,3 +291,22 @@ def test_every_official_option_has_keys_and_an_answer(name: str, arguments: dict
     assert answer.isfinite().all()
     if arguments.get("use_sigmoid"):
         assert 0 <= float(answer.min()) <= float(answer.max()) <= 1
+
+
+def test_official_files_become_a_run_that_translates(tmp_path: Path):
+    torch.manual_seed(0)
+    sizes = {"input_nc": 3, "norm": "instance"}
+    theirs = official.network("instagan", "ResnetSetGenerator", **sizes, output_nc=3, ngf=2, n_blocks=2).eval()
+    judge = official.network("instagan", "NLayerSetDiscriminator", **sizes, ndf=2)
+    files = []
+    for name, network in {"G_A": theirs, "D_A": judge}.items():
+        path = tmp_path / f"latest_net_{name}.pth"
+        torch.save({key: value.detach().clone() for key, value in network.state_dict().items()}, path)
+        files.append(path)
+    run = ganforge.load(import_weights(files, "instagan", tmp_path / "run", config={"pool": 0}), device="cpu")
+    pictures, masks = torch.rand(1, 3, 32, 32), squares(0, 8, size=32)
+    with performing(run.game) as game:
+        image = game.translate(pictures, masks)  # pyright: ignore[reportCallIssue]
+        torch.testing.assert_close(image, theirs(torch.cat([pictures, signed(masks)], 1))[:, :3])
+        held = game.is_b(pictures, signed(masks))  # pyright: ignore[reportCallIssue]
+        torch.testing.assert_close(held, judge(torch.cat([pictures, signed(masks)], 1)))

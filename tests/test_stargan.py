@@ -137,6 +137,8 @@ def test_a_run_edits_the_attributes_that_were_chosen(tmp_path: Path):
         own.translate(images, **run.answered(own.translate, 1, {"to": "Young"}))
         with pytest.raises(ModelError, match="edits Young, Male, not Black_Hair"):
             own.translate(images, **run.answered(own.translate, 1, {"to": "Black_Hair"}))
+    with pytest.raises(OptionError, match="stargan needs --to, of Black_Hair, Blond_Hair"):
+        run.answered(own.translate, 1, {"to": None})
     with pytest.raises(OptionError, match="'blond' is no attribute of this run's, which are Black_Hair"):
         run.answered(own.translate, 1, {"to": "blond"})
 

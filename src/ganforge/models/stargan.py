@@ -132,6 +132,7 @@ class StarGAN(Game[Config, Labelled]):
     judges = ("discriminator",)
     verdicts = "scores"
     penalised = ("discriminator",)
+    multiple = 4
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for data without labels, for unknown attributes, and for sides not multiples of 4."""
@@ -225,8 +226,7 @@ class StarGAN(Game[Config, Labelled]):
     def completed(self, images: Tensor, labels: Tensor) -> Tensor:
         """Labels (n, k) with what was left open, NaN, as the discriminator reads it in the pictures."""
         first, size = self.first, (self.facts.height, self.facts.width)
-        if images.shape[2:] != size:
-            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        images = F.interpolate(images, size, mode="bilinear", antialias=True)  # of its size they stay as they are
         seen = (self.discriminator(images)[1][:, :first] > 0).float()
         attributes, classes = labels.tensor_split([first], 1)
         names = (self.facts.attributes[i] for i in self.chosen[:first])

@@ -22,6 +22,7 @@ class SpectralConv2d(nn.Conv2d):
             with torch.no_grad():  # one step of the power iteration; an earlier call's u and v are still in its graph
                 v = F.normalize(flat.T @ self.u, dim=0, eps=1e-12)
                 u = F.normalize(flat @ v, dim=0, eps=1e-12)
-                self.u.copy_(u), self.v.copy_(v)
+                self.u.copy_(u)
+                self.v.copy_(v)
             weight = self.weight / (u @ (flat @ v))
         return self._conv_forward(input, weight, self.bias)

@@ -4,6 +4,8 @@ Pictures and masks come as one tensor: the channels of the picture, then a chann
 are given by name, as `norm` or as `norm_layer`.  The vectors of a spectral norm are parameters, without gradients.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from ganforge.nn.norms import Norm, biased, norm_of
 from ganforge.nn.patch import PatchGAN
 from ganforge.nn.sets import SetDiscriminator, SetGenerator, features
 from ganforge.nn.spectral import SpectralConv2d
-from ganforge.official import Adapter
+from ganforge.official import Adapter, State
 from ganforge.official.pix2pix import PADDINGS, ResnetGenerator, _one_of
 
 __all__ = [
@@ -32,6 +34,8 @@ NORMS: dict[str, Norm] = {"batch": "batch", "instance": "instance"}
 
 class ResnetSetGenerator(Adapter):
     """(1, input_nc + M, H, W) -> (1, output_nc + M, H, W); sides multiples of 4."""
+
+    fills = ("instagan.to_b", "instagan.to_a")
 
     def __init__(
         self,
@@ -62,6 +66,28 @@ class ResnetSetGenerator(Adapter):
     def forward(self, inp: Tensor) -> Tensor:
         return torch.cat(self.network(inp[:, : self.channels], inp[:, self.channels :]), 1)
 
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        width, channels = state["encoder_img.1.weight"].shape[:2]
+        padded = "encoder_img.10.conv_block.0.weight" not in state
+        later = state.get(f"encoder_img.10.conv_block.{6 if padded else 4}.weight")  # a convolution, behind dropout
+        return {
+            "input_nc": channels,
+            "output_nc": len(state["decoder_img.7.weight"]),
+            "ngf": width,
+            "norm": _norm_seen(state),
+            "use_dropout": later is not None and later.ndim == 4,
+            "n_blocks": len({key.split(".")[1] for key in state if key.startswith("encoder_img.") and "block" in key}),
+            "padding_type": "reflect" if padded else "zero",
+        }
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a = arguments
+        if a["padding_type"] != "reflect" or a["input_nc"] != a["output_nc"]:
+            raise ModelError("Our instagan pads by reflection and has pictures of as many channels on both sides.")
+        return {"width": a["ngf"], "blocks": a["n_blocks"], "norm": a["norm"]}, {"channels": a["input_nc"]}
+
 
 class _Spectral(Adapter):
     """A discriminator whose convolutions are spectrally normalised."""
@@ -78,9 +104,9 @@ class _Spectral(Adapter):
             own = {**bias, "weight_u": "u", "weight_v": "v", "weight_bar": "weight"}
             names |= {f"{theirs}.module.{key}": f"{ours}.{name}" for key, name in own.items()}
             for name in ("u", "v"):
-                value = layer.get_buffer(name)
-                delattr(layer, name)
-                layer.register_parameter(name, nn.Parameter(value, requires_grad=False))
+                vector = layer.get_buffer(name)
+                del layer._buffers[name]
+                layer.register_parameter(name, nn.Parameter(vector, requires_grad=False))
         super().__init__(network, names)
 
 
@@ -109,7 +135,9 @@ class NLayerDiscriminator(_Spectral):
 
 
 class NLayerSetDiscriminator(_Spectral):
-    """(N, input_nc + M, H, W) -> scores (N, 1, h, w) of patches."""
+    """(N, input_nc + M, H, W) -> scores (N, 1, h, w) of patches.  Their D_A judges kind b: it becomes `is_b`."""
+
+    fills = ("instagan.is_b", "instagan.is_a")
 
     def __init__(
         self,
@@ -132,6 +160,18 @@ class NLayerSetDiscriminator(_Spectral):
         held = (masks.amax((0, 2, 3)) > -1).expand(len(masks), -1)  # a mask counts where any picture has it
         scores = self.network(images, masks, held)
         return scores.sigmoid() if self.sigmoid else scores
+
+    @classmethod
+    def arguments(cls, state: State) -> dict[str, Any]:
+        width, channels = state["feature_img.0.module.weight_bar"].shape[:2]
+        layers = sum(key.startswith("feature_img.") and key.endswith(".weight_bar") for key in state)
+        return {"input_nc": channels, "ndf": width, "n_layers": layers, "norm": _norm_seen(state)}
+
+    @classmethod
+    def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        a = arguments
+        config = {"judge_width": a["ndf"], "judge_layers": a["n_layers"], "norm": a["norm"]}
+        return config, {"channels": a["input_nc"]}
 
 
 class PixelDiscriminator(Adapter):
@@ -221,6 +261,11 @@ class GANLoss(Adapter):
     def forward(self, input: Tensor, target_is_real: bool) -> Tensor:
         label = self.network.get_buffer("real_label" if target_is_real else "fake_label")
         return self.criterion(input, label.expand_as(input))
+
+
+def _norm_seen(state: State) -> str:
+    """The norm that keys tell of: batch norm keeps a mean."""
+    return "batch" if any(key.endswith(".running_mean") for key in state) else "instance"
 
 
 def _norm(name: str) -> Norm:

@@ -20,8 +20,9 @@ from ganforge.folder import RunFolder
 from ganforge.images import to_uint8
 from ganforge.judging.evaluate import evaluate
 from ganforge.metrics.fid import fid
+from ganforge.metrics.kid import kid
 from ganforge.metrics.psnr import psnr
-from ganforge.models import dcgan, pix2pix
+from ganforge.models import cyclegan, dcgan, pix2pix, srgan, stargan
 from ganforge.watch.log import rows
 from tests.toys import FACTS, Config, Toy, Translating, pictures, run, weights
 
@@ -53,6 +54,9 @@ def pairs(n: int = 6) -> DataSet:
 def test_each_kind_of_game_has_its_measures():
     assert criteria.measures(dcgan.DCGAN) == ("fid", "kid", "cmmd", "is")
     assert criteria.measures(pix2pix.Pix2Pix) == ("psnr", "ssim", "l1")
+    assert criteria.measures(cyclegan.CycleGAN) == ("fid", "kid", "cmmd", "is")
+    assert criteria.measures(srgan.SRGAN) == ("psnr", "ssim", "l1")
+    assert criteria.measures(stargan.StarGAN) == ()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +133,18 @@ def test_a_translator_is_held_against_the_truth():
     assert compare.of(game) == pytest.approx(float(psnr(made, to_images(data.columns["target"])).mean()))
     game.generator.weight.data.zero_()[range(3), range(3), 1, 1] = -1.0
     assert compare.of(game) > 8  # it answers with negatives, up to tanh and its chance
+
+
+def test_a_translator_of_domains_is_held_against_the_other_domain():
+    torch.manual_seed(0)
+    a, b = (pictures(30, seed=k).columns["images"] for k in (1, 2))
+    data = DataSet("domains", FACTS, {"a": a, "b": b}, "domains")
+    game = cyclegan.CycleGAN(cyclegan.presets["tiny"].config, FACTS)
+    compare = criteria.criterion(run(select="kid:pixels", judged=30), data, lambda: data, Path(), CPU)
+    with performing(game):
+        made = to_images(to_uint8(game.translate(to_images(a))))
+    expected = kid(to_images(b).flatten(1), made.flatten(1)).value
+    assert compare.of(game) == pytest.approx(expected, rel=1e-5)
 
 
 # -- whole runs -----------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """From the word after --select to the measure that compares a run's checkpoints.
 
 fid, kid, cmmd, is      a game that draws: its pictures against its data, in the features that suit it (`evaluate`
-                        says which) or in those that are named, as in `fid:pixels`
+                        says which) or in those that are named, as in `fid:pixels`; a translator of two domains: what
+                        it makes of one against the other, both of them what training never sees
 psnr, ssim, l1          a translator of pairs or an enlarger: its answers against the truth, on pictures that
                         training never sees
 
@@ -58,9 +59,9 @@ def check(run: Run, game: type[Game[Any, Any]]) -> None:
 def measures(game: type[Game[Any, Any]]) -> tuple[str, ...]:
     """The measures by which a kind of game can be compared."""
     can, columns = capabilities(game), game.Deal.columns()
-    if "sample" in can:
-        return (*AGAINST_DATA,) if "images" in columns else ()
-    return (*AGAINST_TRUTH,) if "translate" in can and {"target", "images"} & set(columns) else ()
+    if ("sample" in can and "images" in columns) or ("translate" in can and "b" in columns):
+        return (*AGAINST_DATA,)
+    return (*AGAINST_TRUTH,) if "translate" in can and ("target" in columns or columns == ("images",)) else ()
 
 
 def better(select: str) -> Better:
@@ -99,7 +100,8 @@ def criterion(
 
     if measure in AGAINST_TRUTH:
         return against_truth(measure, held_out(), run.judged, trained)
-    return against_data(measure, features, data, run.judged, device, trained, say)
+    shown = held_out() if "b" in data.columns else data
+    return against_data(measure, features, shown, run.judged, device, trained, say)
 
 
 def against_data(
@@ -111,7 +113,8 @@ def against_data(
     trained: Callable[[Game[Any, Any]], Trained],
     say: Callable[[str], None],
 ) -> Criterion:
-    """Pictures that a game draws against as many pictures of the data."""
+    """Pictures that a game makes against as many pictures of the data."""
+    from ganforge.judging.case import translation
     from ganforge.judging.measures import MEASURES, Sides
     from ganforge.judging.pictures import drawn, of_data
     from ganforge.metrics import inception
@@ -122,12 +125,13 @@ def against_data(
     name: Any = features or ("pixels" if unknown else "auto")  # of unlabelled pictures nothing else can be had here
     eyes, _ = extractor(name, data, device=device)
     say(f"Checkpoints are compared by {measure}, features: {eyes.about}.")
-    side = of_data(data, most=n)
+    two = "b" in data.columns
+    side = of_data(data, "b" if two else "images", n)
     real = reading(eyes, side.batches(BATCH))
 
     def of(game: Game[Any, Any]) -> float:
-        fake = reading(eyes, drawn(trained(game), n, SEED, side.labels).batches(BATCH))
-        return MEASURES[measure](Sides(real, fake))[0].value
+        made = translation(trained(game), data, n)[2](SEED) if two else drawn(trained(game), n, SEED, side.labels)
+        return MEASURES[measure](Sides(real, reading(eyes, made.batches(BATCH))))[0].value
 
     return Criterion(measure, AGAINST_DATA[measure], of)
 

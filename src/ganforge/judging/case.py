@@ -1,5 +1,6 @@
 """What is judged, what it is held against, and how: both sides opened, before anything is read."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from ganforge.capabilities import form
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
 from ganforge.data.reading import Reading
@@ -122,6 +124,11 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
 def translation(trained: Trained, data: DataSet, n: int) -> tuple[Pictures, Pictures, Callable[[int], Pictures]]:
     """What a translator is given, what it is held against, and what it answers by the chance of a seed."""
     needs = type(trained.game).Deal.columns()
+    if unasked := [q.name for q in form(trained.game.translate) if q.default is inspect.Parameter.empty]:  # pyright: ignore
+        raise OptionError(
+            f"{trained.model} has to be told what each picture shall become ({', '.join(unasked)}): translate a folder "
+            "with `ganforge translate`, and judge that folder against the pictures of the class."
+        )
     if "images" in needs:
         sources, real = reduced(of_data(data, most=n), trained)
         return sources, real, lambda seed: translated(trained, sources, seed)

@@ -121,5 +121,5 @@ def modes(
     return found
 
 
-QUICK, QUICK_STEPS = ("saturating", "non-saturating", "r1"), 2_000
+QUICK, QUICK_STEPS = ("saturating", "non-saturating", "r1"), 2_500
 """What `modes --quick` plays."""

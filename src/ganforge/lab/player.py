@@ -16,14 +16,14 @@ from ganforge.lab.planes import SAMPLES, Plane
 class Rules:
     """What all objectives have in common: the networks of Metz et al. 2017, shorter and faster."""
 
-    steps: int = 3_000
+    steps: int = 3_500
     """Moves of the generator."""
-    batch: int = 128
+    batch: int = 64
     latent: int = 2
     """Length of z (Srivastava et al. 2017)."""
     width: int = 128
     """Units of each of the two hidden layers of either network."""
-    lr: float = 1e-3
+    lr: float = 2e-3
     """Of both players; from the half of the run on it falls linearly to 0."""
     shrink: float = 0.25
     """The judge scales points by this first (Metz et al. 2017)."""

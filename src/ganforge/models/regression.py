@@ -7,7 +7,7 @@ The baseline of Isola, Zhu, Zhou, Efros, 2016, table 1 and figure 4 ("L1").  htt
 Where a source leaves several answers open, the one with the least expected distance is their median (L1) or their
 mean (L2): colours are right, on the safe side, and edges are blurred.  `pix2pix` is the same U-Net with a judge.
 
-Departures: 1. a pretrained network draws no noise, so dropout ends with training here; 2. sides other than 256: as
+Departures: 1. dropout ends with training: the median of the answers is one answer; 2. sides other than 256: as
 many halvings as both sides allow, at most 8.
 
 Train it small: `ganforge train regression` (minutes on two cores; expect a small L1, and blur).
@@ -76,8 +76,8 @@ class Regression(Game[Config, Paired]):
 presets = {
     "tiny": Preset(Config(width=4), Run(steps=6, batch=4, size=(16,), log_every=2)),
     "small": Preset(
-        Config(width=24),
-        Run(steps=1_500, batch=4, size=(64,), flip=True, crop=True, schedule="linear", precision="auto"),
+        Config(width=24, norm="instance"),
+        Run(steps=3_000, batch=4, size=(64,), flip=True, crop=True, schedule="linear", precision="auto"),
     ),
     "paper": Preset(
         Config(), Run(steps=80_000, batch=1, size=(256,), flip=True, crop=True, schedule="linear", save_every=5_000)

@@ -36,6 +36,8 @@ from ganforge.nn.pool import ImagePool
 from ganforge.nn.sets import SetDiscriminator, SetGenerator
 from ganforge.run import Preset, Run
 
+Things = tuple[Tensor, Tensor]  # pictures and their masks
+
 
 @dataclass(frozen=True)
 class Config:
@@ -164,16 +166,24 @@ class InstaGAN(Game[Config, Instances]):
         fake, fake_masks = there(image, masks)
         made = torch.cat([side.made[rows, :first], fake_masks, side.made[rows, first + c.together :]], 1)
         outside = 1 - union(torch.cat([masks, fake_masks], 1))  # of things before and things after
+        again, same = self.each(back, (fake, fake_masks), (image, masks))
         terms = {
             "fool": gan_loss(judge(fake, made), True, c.gan),
-            "cycle": weight * distance(back(fake, fake_masks), (image, masks)),
-            "identity": weight * c.identity * distance(back(image, masks), (image, masks)),
+            "cycle": weight * distance(again, (image, masks)),
+            "identity": weight * c.identity * distance(same, (image, masks)),
             "context": weight * c.context * (outside * (image - fake)).abs().mean(),  # equation 5
         }
         side.fake = torch.cat([fake, made], 1).detach()
         side.images = side.images.index_copy(0, rows, fake.detach())
         side.made = side.made.index_copy(0, rows, made.detach())
         return {f"{term}_{name}": share * value for term, value in terms.items()}
+
+    def each(self, network: nn.Module, one: Things, other: Things) -> tuple[Things, Things]:
+        """What `network` makes of two batches: in one call, which is quicker, where its norm knows no batch."""
+        if self.config.norm == "batch":
+            return network(*one), network(*other)
+        (image, image2), (masks, masks2) = (t.chunk(2) for t in network(*map(torch.cat, zip(one, other, strict=True))))
+        return (image, masks), (image2, masks2)
 
     def verdicts_on(
         self, name: str, judge: nn.Module, real: Tensor, fake: Tensor, past: nn.Module
@@ -212,7 +222,7 @@ class InstaGAN(Game[Config, Instances]):
         return side.images, side.made
 
 
-def distance(made: tuple[Tensor, Tensor], given: tuple[Tensor, Tensor]) -> Tensor:
+def distance(made: Things, given: Things) -> Tensor:
     """The mean absolute difference of pictures and masks, each channel counting alike."""
     return F.l1_loss(torch.cat(made, 1), torch.cat(given, 1))
 
@@ -229,7 +239,7 @@ presets = {
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
     "small": Preset(
-        Config(width=12, judge_width=16, blocks=3, judge_layers=2),
+        Config(width=16, judge_width=16, blocks=2, judge_layers=2),
         Run(steps=1_500, batch=2, size=(32,), flip=True, schedule="linear"),
     ),
     "paper": Preset(  # jeans2skirt: 600 epochs of about 1,000 pictures

@@ -240,7 +240,7 @@ class StarGAN(Game[Config, Labelled]):
 presets = {
     "tiny": Preset(Config(width=4, blocks=1, critic_moves=2), Run(steps=6, batch=8, size=(16,), log_every=2)),
     "small": Preset(
-        Config(width=16, blocks=3, layers=4, exclusive=(*HAIR, *COLOURS), critic_moves=2, lr=5e-4),
+        Config(width=24, blocks=3, layers=4, exclusive=(*HAIR, *COLOURS), critic_moves=1, lr=5e-4),
         Run(steps=2_000, batch=16, size=(32,), schedule="linear", flip=True),
     ),
     "paper": Preset(  # 200,000 iterations, 5 to a round

@@ -330,7 +330,8 @@ def test_the_doctor_knows_sides(tmp_path):
     assert wide.provides == ("images", "source", "target")
     assert plain.provides == ("images",)
     takes_masks = [fit for fit in two.models if "a_masks" in ganforge.find(fit.model).game.Deal.columns()]
-    assert takes_masks and all(fit.fits for fit in takes_masks)
+    assert takes_masks
+    assert all(fit.fits for fit in takes_masks)
     assert ganforge.examine("shapes-instances").provides == ("images", "a", "b", "a_masks", "b_masks")
     assert ganforge.examine("shapes-edges").provides == ("images", "a", "b", "source", "target")
 

@@ -49,6 +49,20 @@ SIZES = [
             ("DCGAN_D_nobn", {"ndf": 4}),
         ]
     ),
+    *(
+        pytest.param("pix2pix", name, {"input_nc": 2, **options}, id=f"{name}-{'-'.join(map(str, options.values()))}")
+        for name, options in [
+            ("UnetGenerator", {"output_nc": 1, "num_downs": 6, "ngf": 2, "norm": "instance", "use_dropout": True}),
+            ("UnetGenerator", {"output_nc": 1, "num_downs": 3, "ngf": 2, "norm": "none"}),
+            ("ResnetGenerator", {"output_nc": 1, "ngf": 2, "norm": "none", "use_dropout": True, "n_blocks": 2}),
+            ("ResnetGenerator", {"output_nc": 1, "ngf": 2, "padding_type": "zero", "use_dropout": True}),
+            ("ResnetGenerator", {"output_nc": 1, "ngf": 2, "padding_type": "replicate", "norm_layer": "instance"}),
+            ("NLayerDiscriminator", {"ndf": 2, "n_layers": 1, "norm": "instance"}),
+            ("PixelDiscriminator", {"ndf": 2, "norm": "none"}),
+            ("define_G", {"output_nc": 1, "ngf": 2, "netG": "resnet_6blocks", "init_type": "orthogonal"}),
+            ("define_D", {"ndf": 2, "netD": "n_layers", "n_layers_D": 2, "init_type": "kaiming"}),
+        ]
+    ),
 ]
 
 
@@ -186,6 +200,15 @@ def test_parallel_and_ageing_weights_load():
     weights = {f"module.{key}": value for key, value in network.state_dict().items() if "num_batches" not in key}
     assert not any("num_batches" in key for key in weights)
     official.load(network, weights)
+
+
+def test_statistics_that_old_torch_kept_for_nothing_are_left_out():
+    network = official.network("cyclegan", "NLayerDiscriminator", 3, 4, norm="instance")
+    weights = network.state_dict()
+    old = {"model.3.running_mean": torch.zeros(8), "model.3.running_var": torch.ones(8)}
+    official.load(network, {**weights, **old})
+    with pytest.raises(WeightsError, match=r"unexpected: model.3.weight, model.3.running_mean"):
+        official.load(network, {**weights, "model.3.weight": torch.ones(8), **old})
 
 
 def test_wrong_weights_are_named():

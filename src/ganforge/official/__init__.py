@@ -87,7 +87,8 @@ def load(network: M, state_dict: State) -> M:
     """Load other people's weights into `network`; returns it.
 
     The keys must be the official ones, all of them and no others; a leading `module.`, which DataParallel adds, is
-    taken off.  Counters of batches, which torch has kept since 0.4.1 only, may be absent from all norms together.
+    taken off.  Counters of batches, which torch has kept since 0.4.1 only, may be absent from all norms together;
+    running statistics of norms without weights, which torch kept before 0.4 also where none are used, may be there.
     Raises WeightsError, naming keys that are missing or unexpected and shapes that differ; `network` is then as before.
     """
     state_dict = bare(state_dict)
@@ -97,7 +98,7 @@ def load(network: M, state_dict: State) -> M:
     counters = {key for key in own if key.endswith(".num_batches_tracked")}
     needed = set(own) - (set() if counters & set(state_dict) else counters)
     missing = [key for key in own if key in needed and key not in state_dict]
-    unexpected = [key for key in state_dict if key not in own]
+    unexpected = [key for key in state_dict if key not in own and not is_idle(key, state_dict)]
     shapes = [
         f"{key} is {_shape(state_dict[key])} where the network has {_shape(own[key])}"
         for key in own
@@ -115,6 +116,15 @@ def load(network: M, state_dict: State) -> M:
         )
     network.load_state_dict({key: state_dict.get(key, own[key]) for key in own})
     return network
+
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def is_idle(key: str, state_dict: State) -> bool:
+    """Whether a key is a statistic of a norm without weights."""
+    norm, _, name = key.rpartition(".")
+    return name in STATISTICS and f"{norm}.weight" not in state_dict
 
 
 def bare(state_dict: State) -> State:

@@ -67,7 +67,7 @@ class UnetGenerator(Adapter):
             "output_nc": state["model.model.3.weight"].shape[1],
             "num_downs": depth,
             "ngf": width,
-            "norm": norm_seen(state, f"{inner}.2.running_mean", f"{inner}.1.bias"),
+            "norm": norm_seen(state, f"{inner}.2.weight", f"{inner}.1.bias"),
             "use_dropout": True,
         }
 
@@ -83,9 +83,9 @@ class UnetGenerator(Adapter):
         }
 
 
-def norm_seen(state: State, mean: str, bias: str) -> str:
-    """The norm that keys tell of: batch norm keeps a mean, in front of instance norm there is a bias."""
-    return "batch" if mean in state else "instance" if bias in state else "none"
+def norm_seen(state: State, weight: str, bias: str) -> str:
+    """The norm that keys tell of: batch norm has weights, in front of instance norm there is a bias."""
+    return "batch" if weight in state else "instance" if bias in state else "none"
 
 
 def unet_names(depth: int) -> dict[str, str]:
@@ -133,7 +133,7 @@ class ResnetGenerator(Adapter):
             "input_nc": channels,
             "output_nc": max((int(k.split(".")[1]), len(v)) for k, v in state.items() if k.endswith(".weight"))[1],
             "ngf": width,
-            "norm": norm_seen(state, "model.2.running_mean", "model.1.bias"),
+            "norm": norm_seen(state, "model.2.weight", "model.1.bias"),
             "use_dropout": later is not None and later.ndim == 4,
             "n_blocks": len({key.split(".")[1] for key in state if ".conv_block." in key}),
             "padding_type": "reflect" if padded else "zero",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ganforge.exporting import export as export
     from ganforge.judging.compare import compare as compare
     from ganforge.judging.evaluate import evaluate as evaluate
+    from ganforge.lesson.explain import explain as explain
     from ganforge.perception.pictures import study as study
     from ganforge.perception.results import study_results as study_results
     from ganforge.search.trials import sweep as sweep
@@ -42,6 +43,7 @@ __all__ = [
     "evaluate",
     "examine",
     "export",
+    "explain",
     "find",
     "import_weights",
     "interpolate",
@@ -65,6 +67,7 @@ HOMES: dict[str, str] = {
     "evaluate": "ganforge.judging.evaluate",
     "export": "ganforge.exporting",
     "import_weights": "ganforge.exchange",
+    "explain": "ganforge.lesson.explain",
     "study": "ganforge.perception.pictures",
     "study_results": "ganforge.perception.results",
     "sweep": "ganforge.search.trials",

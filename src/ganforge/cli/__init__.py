@@ -32,6 +32,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "list": facts.list_models,
     "show": facts.show,
     "lab": lab.lab,
+    "explain": facts.explain,
     "env": facts.env,
 }
 """Every verb by its name, in the order of the help; a new one is a function in a file of this room."""

@@ -1,4 +1,4 @@
-"""The verbs that tell what there is: data, list, show, env."""
+"""The verbs that tell what there is: data, list, show, env, explain."""
 
 from typing import Annotated, Literal
 
@@ -73,3 +73,20 @@ def env(words: list[str]) -> None:
     facts = api.env()
     for key, value in facts.items():
         say(f"{key:<{max(map(len, facts))}}  {value}")
+
+
+def explain(words: list[str]) -> None:
+    """Teach a model: its problem, its turns and losses, its networks, its result, its cures."""
+    name, rest = first_word(words, "ganforge explain MODEL", "a model's name (`ganforge list`) or a file, ./mine.py")
+    asked = ask(
+        f"ganforge explain {name}",
+        "Teach a model. The rounds are played and the networks traced as you call it, so the lesson is the code's own.",
+        rest,
+        ("preset", Annotated[str, note("Settings to explain; `ganforge show MODEL` lists them.")], "small"),
+        ("lang", Annotated[Literal["en", "ko"], note("Language of the text; a page has both.")], "en"),
+        ("html", Annotated[str, note("Write a page with formulas and drawings to this file, instead.")], ""),
+    )
+    from ganforge.lesson import explain as lesson
+
+    found = lesson(name, asked.preset, lang=asked.lang, html=asked.html)
+    say(f"Wrote {asked.html}" if asked.html else found.text(asked.lang))

@@ -1,6 +1,6 @@
 """Draws the documentation's pictures and writes its model pages, from the code and from runs of it.
 
-    python docs/draw.py                    pages of all models, from their files
+    python docs/draw.py                    pages and lessons of all models, from their files
     python docs/draw.py demo dcgan wgan    first train these, and draw their pictures anew (minutes each)
 
 `demo` is `make demo`; a model's name trains what RUNS says.  Fashion-MNIST is looked for under GANFORGE_DATA.
@@ -24,7 +24,7 @@ from ganforge.catalogue import Model, find, names
 from ganforge.images import grid, read, to_uint8, write
 
 HERE = Path(__file__).parent
-PICTURES, PAGES = HERE / "pictures", HERE / "models"
+PICTURES, PAGES, LESSONS = HERE / "pictures", HERE / "models", HERE / "explain"
 RUNS: dict[str, dict[str, Any]] = {
     "dcgan": {"data": "fashion-mnist", "preset": "paper", "size": (32,), "batch": 64, "epochs": 10},
     "dcgan-chapter": {"data": "fashion-mnist", "preset": "chapter", "epochs": 10},
@@ -95,6 +95,8 @@ def page(model: Model) -> str:
     for setting in fields(model.game.Config):
         values = " | ".join(str(getattr(p.config, setting.name)) for p in model.presets.values())
         lines.append(f"| `{setting.name}` | {values} | {meanings.get(setting.name, '')} |")
+    lines += ["", f"The lesson, with formulas, drawings and layers: [{model.name}.html](../explain/{model.name}.html),"]
+    lines += [f"or `ganforge explain {model.name}`."]
     lines += ["", f"The file: [src/ganforge/models/{model.name}.py](../../src/ganforge/models/{model.name}.py)", ""]
     return "\n".join(lines)
 
@@ -117,3 +119,4 @@ if __name__ == "__main__":
         draw(wanted)
     for name in names():
         (PAGES / f"{name}.md").write_text(page(find(name)), encoding="utf-8")
+        ganforge.explain(name, html=LESSONS / f"{name}.html")

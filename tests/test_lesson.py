@@ -23,6 +23,7 @@ from ganforge.lesson import Lesson, explain
 from ganforge.lesson.drawing import boxes_of, drawing, folded
 from ganforge.lesson.formulas import drawn, spelled
 from ganforge.lesson.networks import EVERYTHING, Network, networks
+from ganforge.lesson.page import marked
 from ganforge.lesson.rounds import Round, Turn, built, moments, rounds
 from ganforge.lesson.words import NOTHING, Words, words_of
 from ganforge.nn.patch import PatchGAN
@@ -173,6 +174,10 @@ def test_kinds_of_rounds_are_found_where_they_are():
     who = [{turn.player for turn in kind.turns} for kind in srgan.rounds]
     assert who == [{"generator"}, {"generator", "discriminator"}]
     assert [network.name for network in srgan.networks] == ["generator", "discriminator"]
+    assert [kind.step for kind in srgan.rounds] == [0, 2]
+    run = replace(find("srgan").preset("tiny").run, steps=1000)
+    game = built(find("srgan").game, find("srgan").preset("tiny"), replace(srgan.config, pretraining=613))
+    assert [kind.step for kind in rounds(game, run)] == [0, 613]
     assert moments(1) == [0]
     assert moments(1000) == [0, 1, 251, 501, 751, 999]
 
@@ -329,7 +334,7 @@ def test_a_page_needs_nothing_else_and_says_everything_twice(model):
     for language in ("en", "ko"):
         text = " ".join(lesson.text(language).split())
         for said in (lesson.words.solves, lesson.words.result):
-            assert said[language].replace("&", "&amp;").replace("<", "&lt;").replace("'", "&#x27;") in page
+            assert marked(said[language]) in page
             assert " ".join(said[language].split()) in text
     assert all(cell_len(line) <= 110 for line in lesson.text().splitlines())
 

@@ -15,7 +15,14 @@ FOLLOWS = ("norm", "bend", "drop", "shape")  # families that change what is in a
 SHORT = {
     **{"BatchNorm2d": "batch norm", "LiveBatchNorm2d": "batch norm", "BatchNorm1d": "batch norm"},
     **{"InstanceNorm2d": "instance norm", "LiveInstanceNorm2d": "instance norm", "LayerNorm": "layer norm"},
-    **{"LeakyReLU": "leaky ReLU", "LiveDropout": "dropout", "Dropout": "dropout", "Concatenation": "concat"},
+    **{"AvgPool2d": "mean", "MaxPool2d": "maximum", "MaxUnpool2d": "unpool", "PixelShuffle": "shuffle"},
+    **{
+        "Resize": "resize",
+        "LeakyReLU": "leaky ReLU",
+        "LiveDropout": "dropout",
+        "Dropout": "dropout",
+        "Concatenation": "concat",
+    },
 }
 COLOURS: dict[Family, str] = {"conv": "#4477aa", "up": "#cc7a29", "linear": "#3d8b57", "resize": "#8a6fb0"}
 PITCH, HIGH = 92, 150  # pixels from box to box, and of the highest
@@ -76,7 +83,8 @@ def boxes_of(network: Network) -> list[Box]:
         steps = boxes[-1].layer is not None  # what the network is given is no step: it may be dropped or laid flat
         if follows and places[0] == len(boxes) - 1 and (steps or layer.family in ("shape", "drop")):
             box = boxes[-1]
-            box.shape = layer.shape if steps else box.shape
+            if steps and len(layer.shape) >= len(box.shape):  # laid flat, a picture is no other
+                box.shape = layer.shape
             if layer.family != "shape":
                 box.under.append(SHORT.get(layer.kind, layer.kind))
             home[number] = places[0]
@@ -89,7 +97,7 @@ def boxes_of(network: Network) -> list[Box]:
 def label_of(layer: Layer, given: tuple[int, ...]) -> str:
     """`conv 4×4 ↓2`: what a step is, and what it does to the sides."""
     name = {"conv": "conv", "up": "conv ᵀ", "linear": "linear"}.get(layer.family, SHORT.get(layer.kind, layer.kind))
-    window = layer.detail.partition(",")[0] if "×" in layer.detail else ""
+    window = layer.detail.partition(",")[0] if layer.family in ("conv", "up") else ""
     change = ""
     if len(given) == len(layer.shape) == 3 and given[1] != layer.shape[1] and layer.shape[1]:
         ratio = layer.shape[1] / given[1]
@@ -185,7 +193,9 @@ def painted(k: int, box: Box, middle: float) -> str:
         f"{rest if i else first}>{word}</text>"
         for i, word in enumerate(words[:4])
     )
-    return f'{body}<text x="{x:.0f}" y="{middle - high / 2 - 6:.0f}" fill="currentColor">{size}</text>{lines}'
+    joins = box.layer is not None and box.layer.family == "join"  # arcs come in from above
+    at = middle + 26 if joins else middle - high / 2 - 6
+    return f'{body}<text x="{x:.0f}" y="{at:.0f}" fill="currentColor">{size}</text>{lines}'
 
 
 def grouped(words: Sequence[str]) -> list[str]:

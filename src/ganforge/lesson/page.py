@@ -29,6 +29,7 @@ body:has(#show-en:checked) .ko, body:has(#show-ko:checked) .en { display: none; 
 .choice input:focus-visible + label { outline: 3px solid #1a5fd0; outline-offset: 2px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .8rem; }
 .card { border: 1px solid #d0d5dd; border-radius: .6rem; padding: .7rem .9rem; } .card p { margin: .2rem 0; }
+.card h3 { margin: 0; }
 .turn { border-left: 5px solid #4477aa; padding: .1rem 0 .1rem .9rem; margin: .9rem 0; }
 .turn:nth-of-type(even) { border-color: #cc7a29; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-size: .85rem; color: #475467; }
@@ -95,7 +96,12 @@ def each(words: Callable[[dict[str, str], Language], str]) -> str:
 
 def both(texts: Mapping[str, str]) -> str:
     """A text that lies in both languages."""
-    return each(lambda _, language: html.escape(texts[language])) if texts else ""
+    return each(lambda _, language: marked(texts[language])) if texts else ""
+
+
+def marked(text: str) -> str:
+    """A text for HTML; what stands between backticks is code."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(text))
 
 
 def said(key: str, texts: Mapping[str, str]) -> str:

@@ -44,10 +44,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Round:
-    """A kind of round, and the first step at which it was seen."""
+    """A kind of round, and the step at which it first comes."""
 
     step: int
     turns: tuple[Turn, ...]
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What makes two rounds of one kind."""
+        return tuple(turn.form for turn in self.turns)
 
 
 def built(kind: type[Game[Any, Any]], preset: Preset, config: Any = None) -> Game[Any, Any]:
@@ -73,15 +78,29 @@ def facts_for(deal: type[Batch], config: Any, run: Run) -> Facts:
 
 
 def rounds(game: Game[Any, Any], run: Run) -> tuple[Round, ...]:
-    """The kinds of rounds in a run, in the order in which they are first seen.
+    """The kinds of rounds in a run, each with the step at which it first comes.
 
-    Rounds are played at its start, at its end and between, without anybody taking a step.
+    Rounds are played at its start, at its end and between, without anybody taking a step; where two of them differ, the
+    step at which they begin to is looked for.
     """
-    found: dict[tuple[object, ...], Round] = {}
+
+    def at(step: int) -> Round:
+        return Round(step, tuple(merged(played(game, clock(step, run)))))
+
+    found: list[Round] = []
+    former: Round | None = None
     for step in moments(run.steps):
-        turns = tuple(merged(played(game, clock(step, run))))
-        found.setdefault(tuple(turn.form for turn in turns), Round(step, turns))
-    return tuple(found.values())
+        latter = at(step)
+        if former is not None and latter.form not in {kind.form for kind in found}:
+            early, late = former, latter
+            while late.step - early.step > 1:
+                between = at((early.step + late.step) // 2)
+                early, late = (early, between) if between.form == latter.form else (between, late)
+            found.append(late)
+        elif former is None:
+            found.append(latter)
+        former = latter
+    return tuple(found)
 
 
 def moments(steps: int) -> list[int]:

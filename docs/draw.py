@@ -3,7 +3,8 @@
     python docs/draw.py                    pages and lessons of all models, from their files
     python docs/draw.py demo dcgan wgan    first train these, and draw their pictures anew (minutes each)
 
-`demo` is `make demo`; a model's name trains what RUNS says.  Fashion-MNIST is looked for under GANFORGE_DATA.
+`demo` is `make demo`, `lab` what docs/lab.md shows; a model's name trains what RUNS says.  Fashion-MNIST is looked
+for under GANFORGE_DATA.
 """
 
 import inspect
@@ -19,9 +20,11 @@ import torch
 from PIL import Image, ImageSequence
 
 import ganforge
+from ganforge import lab
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, names
 from ganforge.images import grid, read, to_uint8, write
+from ganforge.lab import look
 
 HERE = Path(__file__).parent
 PICTURES, PAGES, LESSONS = HERE / "pictures", HERE / "models", HERE / "explain"
@@ -70,6 +73,18 @@ def enlarge(picture: np.ndarray, name: str) -> None:
     write(PICTURES / f"{name}.png", picture.repeat(2, 0).repeat(2, 1))
 
 
+def draw_lab() -> None:
+    """The lab's pictures: a moment of a training on the line, gradients, the mode contest."""
+    look.save(lab.density("mixture").figure(15), PICTURES / "lab-density.png")
+    slopes = lab.gradients()
+    look.save(slopes.starving.figure(), PICTURES / "lab-starving.png")
+    look.save(slopes.clipping.figure(), PICTURES / "lab-clipping.png")
+    with tempfile.TemporaryDirectory() as out:
+        contest = lab.modes(out)
+    look.save(contest.figure(), PICTURES / "lab-modes.png")
+    print(contest.table())
+
+
 def shrink(film: Path, target: Path) -> None:
     """Every other frame of an animation at half its side and in few colours: what a web page wants."""
     with Image.open(film) as frames:
@@ -116,7 +131,7 @@ def documented(config: type) -> dict[str, str]:
 if __name__ == "__main__":
     PAGES.mkdir(exist_ok=True)
     for wanted in sys.argv[1:]:
-        draw(wanted)
+        draw_lab() if wanted == "lab" else draw(wanted)
     for name in names():
         (PAGES / f"{name}.md").write_text(page(find(name)), encoding="utf-8")
         ganforge.explain(name, html=LESSONS / f"{name}.html")

@@ -55,7 +55,7 @@ class Picture:
     def densities(self, ax: Axes) -> None:
         """The upper panel: densities by the left scale, D and D* by the right one."""
         study, peak = self.study, float(self.study.p_data.max())
-        dress(ax, "Densities and discriminator", y="density", grid=False)
+        dress(ax, y="density", grid=False)
         ax.set_xlim(study.edges[0], study.edges[-1])
         ax.set_ylim(0, MARGIN * peak)
         ax.fill_between(study.x, study.p_data, color=PALE, linewidth=0)
@@ -68,8 +68,9 @@ class Picture:
         (self.optimum,) = right.plot(study.x, study.x, color=RED, linewidth=1.6, linestyle=look.DASHES[1])
         (self.judge,) = right.plot(study.x, study.x, color=BLUE, linewidth=2.0)
         names = ["p_data", "p_g", "D, trained", "D* = p_data / (p_data + p_g)"]
+        curves = [real, self.p_g, self.judge, self.optimum]
         legend = ax.legend(
-            [real, self.p_g, self.judge, self.optimum], names, loc="upper left", ncols=4, frameon=False, fontsize=9
+            curves, names, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, frameon=False, fontsize=9.5
         )
         for text in legend.get_texts():
             text.set_color(INK)

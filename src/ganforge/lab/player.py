@@ -14,7 +14,7 @@ from ganforge.lab.planes import SAMPLES, Plane
 
 @dataclass(frozen=True)
 class Rules:
-    """What all objectives have in common: the networks of Metz et al. 2017, shorter and faster."""
+    """What all objectives have in common: the networks of Metz et al. 2017, with smaller batches and larger steps."""
 
     steps: int = 3_500
     """Moves of the generator."""
@@ -23,7 +23,7 @@ class Rules:
     """Length of z (Srivastava et al. 2017)."""
     width: int = 128
     """Units of each of the two hidden layers of either network."""
-    lr: float = 2e-3
+    lr: float = 1e-3
     """Of both players; from the half of the run on it falls linearly to 0."""
     shrink: float = 0.25
     """The judge scales points by this first (Metz et al. 2017)."""

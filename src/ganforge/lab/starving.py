@@ -73,7 +73,8 @@ class Starving:
         for loss in LOSSES:
             lengths = self.lengths[loss.name]
             ax.plot(self.steps, lengths, color=loss.colour, linestyle=loss.dash, linewidth=2)
-            ends.append((float(lengths[-1]), f"{loss.name.partition(':')[0]}  {lengths[-1]:.1e}", loss.colour))
+            name = "Wasserstein + penalty" if loss.judge == "slope" else loss.name.partition(":")[0]
+            ends.append((float(lengths[-1]), f"{name}  {lengths[-1]:.1e}", loss.colour))
         ax.set_xlim(0, self.steps[-1])
         look.name_ends(ax, ends)
         ax.annotate(

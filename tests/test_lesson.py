@@ -24,7 +24,7 @@ from ganforge.lesson.drawing import boxes_of, drawing, folded
 from ganforge.lesson.formulas import drawn, spelled
 from ganforge.lesson.networks import EVERYTHING, Network, networks
 from ganforge.lesson.page import marked
-from ganforge.lesson.rounds import Round, Turn, built, moments, rounds
+from ganforge.lesson.rounds import Round, built, moments, rounds
 from ganforge.lesson.words import NOTHING, Words, words_of
 from ganforge.nn.patch import PatchGAN
 from ganforge.nn.resnet import ResNetGenerator
@@ -366,5 +366,7 @@ def test_the_command(tmp_path, capsys):
 def test_equal_turns_in_a_row_are_told_once():
     lesson = explain("wgan_gp", "tiny")
     assert "2 times in a row" in lesson.text()
-    assert isinstance(lesson.rounds[0].turns[0], Turn)
+    (kind,) = explain("instagan", "tiny").rounds
+    assert (kind.times, [turn.player for turn in kind.turns]) == (2, ["generators", "discriminators"])
+    assert all(term.value for turn in kind.turns for term in turn.terms)
     assert issubclass(ContractError, GANForgeError)

@@ -17,6 +17,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "parameters_short": "parameters",
         "round": "One round",
         "round_from": "A round as first played at step {step}",
+        "all_times": "{title}, all of it {n} times",
         "descends": "descends the sum of",
         "holds": "keeps the gradient of",
         "times": "{n} times in a row",
@@ -52,6 +53,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "parameters_short": "파라미터",
         "round": "한 라운드",
         "round_from": "{step}번째 라운드부터 나타나는 모습",
+        "all_times": "{title}, 전체를 {n}번",
         "descends": "다음의 합을 줄입니다",
         "holds": "다음의 기울기를 모아 둡니다",
         "times": "{n}번 연달아",
@@ -84,10 +86,9 @@ PHRASES: dict[Language, dict[str, str]] = {
 
 def rounds_title(lesson: Lesson, number: int, language: Language) -> str:
     """The title of a kind of round."""
-    say = PHRASES[language]
-    if len(lesson.rounds) == 1:
-        return say["round"]
-    return say["round_from"].format(step=lesson.rounds[number].step)
+    say, kind = PHRASES[language], lesson.rounds[number]
+    title = say["round"] if len(lesson.rounds) == 1 else say["round_from"].format(step=kind.step)
+    return say["all_times"].format(title=title, n=kind.times) if kind.times > 1 else title
 
 
 def turn_title(turn: Turn, language: Language) -> str:

@@ -48,11 +48,13 @@ class Round:
 
     step: int
     turns: tuple[Turn, ...]
+    times: int = 1
+    """How often all of its turns are made, one after the other."""
 
     @property
     def form(self) -> tuple[object, ...]:
         """What makes two rounds of one kind."""
-        return tuple(turn.form for turn in self.turns)
+        return self.times, *(turn.form for turn in self.turns)
 
 
 def built(kind: type[Game[Any, Any]], preset: Preset, config: Any = None) -> Game[Any, Any]:
@@ -73,7 +75,7 @@ def facts_for(deal: type[Batch], config: Any, run: Run) -> Facts:
         labels=("circle", "square", "star") if conditional else (),
         attributes=tuple(getattr(config, "attributes", ())) if conditional else (),
         source_channels=channels if "source" in columns else 0,
-        instances=2 if columns & MASKS else 0,
+        instances=4 if columns & MASKS else 0,
     )
 
 
@@ -85,7 +87,7 @@ def rounds(game: Game[Any, Any], run: Run) -> tuple[Round, ...]:
     """
 
     def at(step: int) -> Round:
-        return Round(step, tuple(merged(played(game, clock(step, run)))))
+        return Round(step, *period(tuple(merged(played(game, clock(step, run))))))
 
     found: list[Round] = []
     former: Round | None = None
@@ -144,6 +146,16 @@ def merged(turns: Iterator[Turn]) -> Iterator[Turn]:
         last = turn
     if last is not None:
         yield last
+
+
+def period(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], int]:
+    """The turns that all others repeat, with the values of the first, and how often they come."""
+    forms = [turn.form for turn in turns]
+    for length in range(1, len(turns) // 2 + 1):
+        times, rest = divmod(len(turns), length)
+        if not rest and forms == forms[:length] * times:
+            return turns[:length], times
+    return turns, 1
 
 
 def named(turn: Turn) -> tuple[str, ...]:

@@ -168,6 +168,7 @@ def test_runs_of_different_sizes_have_to_be_brought_to_one(place: Path) -> None:
 
 def test_a_translator_is_judged_against_the_truth_of_each_picture(place: Path) -> None:
     pairs = ganforge.train("regression", preset="tiny", steps=1, outdir=place / "pairs", quiet=True, device="cpu")
+    assert evaluate(pairs.path, n=6, size=(20,), out=place / "odd.json").size == (20, 20)  # sides it cannot halve
     report = evaluate(pairs.path, n=6, pictures=True)
     assert [f.name for f in report.figures] == ["psnr", "ssim", "l1"]
     assert [(f.better, f.low is not None) for f in report.figures] == [

@@ -95,10 +95,8 @@ def translated(trained: Trained, sources: Pictures, seed: int, masks: Pictures |
     """What a translator makes of other pictures, one each; `masks` are those of their instances."""
 
     def rows(start: int, stop: int) -> Tensor:
-        given = [side.rows(start, stop).to(trained.device) for side in (sources, masks) if side is not None]
-        with performing(trained.game) as game:
-            game.draw = RowDraw(seed, start, trained.device)
-            return as_stored(game.translate(*given), trained)  # pyright: ignore
+        own = masks.rows(start, stop) if masks is not None else None
+        return as_stored(trained.translate(sources.rows(start, stop), seed, masks=own, start=start), trained)
 
     return Pictures(f"{trained.path} (step {trained.step})", sources.count, rows)
 

@@ -24,7 +24,8 @@ from ganforge.lesson.drawing import boxes_of, drawing, folded
 from ganforge.lesson.formulas import drawn, spelled
 from ganforge.lesson.networks import EVERYTHING, Network, networks
 from ganforge.lesson.page import marked
-from ganforge.lesson.rounds import Round, built, moments, rounds
+from ganforge.lesson.rounds import Turn, built, clock, moments, rounds
+from ganforge.lesson.rounds import played as turns
 from ganforge.lesson.words import NOTHING, Words, words_of
 from ganforge.nn.patch import PatchGAN
 from ganforge.nn.resnet import ResNetGenerator
@@ -55,13 +56,14 @@ def settings(model: Model) -> Iterator[Any]:
         yield replace(tiny, **about.when)
 
 
-def played(model: Model, config: Any) -> tuple[Round, ...]:
-    """Its rounds; none for settings that do not fit together, or need weights that are not here."""
+def played(model: Model, config: Any) -> list[Turn]:
+    """The turns of its first and last round; none for settings that do not fit together, or need weights."""
     preset = model.preset("tiny")
     try:
-        return rounds(built(model.game, preset, config), preset.run)
+        game = built(model.game, preset, config)
+        return [turn for step in (0, preset.run.steps - 1) for turn in turns(game, clock(step, preset.run))]
     except (ModelError, WeightsError):
-        return ()
+        return []
 
 
 def complaints(words: Words, seen: dict[str, list[tuple[Any, bool]]], players: set[str], needs_weights: bool) -> list:
@@ -89,7 +91,7 @@ def test_every_term_of_every_round_has_words_and_no_words_are_stale(model):
     for config in settings(model):
         found = played(model, config)
         broken |= not found
-        for turn in (turn for kind in found for turn in kind.turns):
+        for turn in found:
             players.add(turn.player)
             for term in turn.terms:
                 seen.setdefault(term.name, []).append((config, term.descended))

@@ -84,7 +84,7 @@ class Game(nn.Module, ABC, Generic[C, B]):
     """The paper's half-life, in images, of those averages; 0 where the paper has none."""
     judges: ClassVar[tuple[str, ...]] = ()
     """Networks that judge pictures: a run may put differentiable augmentation in front of them."""
-    verdicts: ClassVar[Literal["logits", "scores"]] = "logits"
+    verdicts: Literal["logits", "scores"] = "logits"
     """What judges say: logits of a probability, or scores without a scale (a critic's)."""
     penalised: ClassVar[tuple[str, ...]] = ()
     """Networks that are differentiated twice: never compiled."""

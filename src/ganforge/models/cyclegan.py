@@ -72,7 +72,6 @@ class CycleGAN(Game[Config, Unpaired]):
 
     averaged = ("to_b", "to_a")
     judges = ("is_a", "is_b")
-    verdicts = "scores"
     multiple = 4
     """Both sides of pictures are multiples of it."""
 
@@ -80,6 +79,7 @@ class CycleGAN(Game[Config, Unpaired]):
         """Raises ModelError for sides that are no multiples of 4, and for patches larger than the picture."""
         super().__init__(config, facts)
         c, channels = config, facts.channels
+        self.verdicts = "logits" if c.gan == "vanilla" else "scores"
         if facts.height % 4 or facts.width % 4:
             raise ModelError(f"CycleGAN halves both sides twice: {facts.height} x {facts.width} are no multiples of 4.")
         layers = layers_of(c.patch, facts.height, facts.width)

@@ -72,6 +72,7 @@ class Pix2Pix(Game[Config, Paired]):
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for sides that the generator cannot halve, and for patches larger than the picture."""
         super().__init__(config, facts)
+        self.verdicts = "logits" if config.gan == "vanilla" else "scores"
         source, target = facts.source_channels or facts.channels, facts.channels
         self.generator, self.multiple = generator_of(config, facts)
         layers = layers_of(config.patch, facts.height, facts.width)

@@ -12,7 +12,8 @@ the generator alone (section 3.4): an encoder that it moved could hide the code 
 One half of a batch is encoded, the other gives the random game's discriminator its real pictures.
 
 Departures: 1. sides other than 256 and 128: as many halvings as both sides allow, and an encoder that ends with 8
-pixels a side, or 4; 2. the learning rate falls from round to round, the authors' from epoch to epoch.
+pixels a side, or 4; 2. the learning rate falls from round to round, the authors' from epoch to epoch;
+3. `small` weighs L1 more and KL less, and its discriminators see the source.
 
 Train it small: `ganforge train bicyclegan`, then `ganforge translate RUN in out --n 8`: eight answers a picture.
 """
@@ -30,7 +31,7 @@ from torch.optim import Adam, Optimizer
 from ganforge.batches import Facts, Paired
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.initialise import initial_weights
+from ganforge.nn.initialise import Initial, initial_weights
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm, norm_of
 from ganforge.nn.patch import ScaledPatchGAN
@@ -54,6 +55,8 @@ class Config:
     """Of the generator's way up."""
     upsample: Literal["basic", "bilinear"] = "basic"
     """The way up by transposed convolutions, or by convolutions of enlarged features."""
+    initial: Initial = "xavier"
+    """First weights, with the gain of 0.02 that the authors give them."""
     dropout: bool = False
     """In the generator's inner levels, while it learns."""
     width: int = 64
@@ -156,6 +159,7 @@ class BicycleGAN(Game[Config, Paired]):
         self.discriminator_random = (
             self.discriminator if c.shared else ScaledPatchGAN(seen, c.judge_width, layers, c.norm, c.scales)
         )
+        self.apply(initial_weights(c.initial))
 
     def players(self) -> dict[str, Optimizer]:
         def adam(*networks: nn.Module) -> Optimizer:
@@ -219,9 +223,11 @@ presets = {
         Config(latent=2, width=4, judge_width=4, judge_layers=1, inject="input"),
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
-    "small": Preset(
-        Config(width=16, judge_width=16, judge_layers=2),
-        Run(steps=1_500, batch=4, size=(64,), flip=True, crop=True, schedule="linear", precision="auto"),
+    "small": Preset(  # a small world: discriminators that see the source, and first weights that let it through
+        Config(
+            width=16, judge_width=16, judge_layers=2, initial="normal", conditional=True, l1=20.0, kl=0.003, lr=5e-4
+        ),
+        Run(steps=3_000, batch=8, size=(32,), flip=True, crop=True, schedule="linear", precision="auto"),
     ),
     "paper": Preset(  # facades: 400 pairs, 400 epochs of batches of 2
         Config(dropout=True),

@@ -33,24 +33,32 @@ class Terms:
     Empty: fid, kid, prdc, and is where classes can be read; where each picture has its truth, psnr, ssim and l1.
     """
     features: Name = "auto"
+    """What looks at the pictures; auto says what it chose and why."""
     n: int = 5_000
     """Pictures to draw from a run."""
     reals: int = 0
     """Real pictures to hold them against, chosen at random, always the same.  0: as many as there are pictures."""
     seed: int = 0
+    """Which pictures are drawn."""
     weights: str = ""
-    """A file with the extractor's weights."""
+    """A file, or a folder of `save_pretrained`, with the extractor's weights."""
     lpips: tuple[str, ...] = ()
     """Two files: torchvision's AlexNet or VGG-16, and the lin layers of LPIPS 0.1 for it."""
     resize: Rule = "clean"
+    """How pictures are brought to the extractor's size: antialiased, or one of the legacy rules."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Of Inception's arithmetic: bf16 is faster and moves a figure by a little."""
     size: tuple[int, ...] = ()
+    """Bring both sides to this size first, so that runs of different sizes compare.  Empty: as the pictures are."""
     channels: int = 0
+    """The same for channels: 1 grey, 3 colour."""
     per_class: bool = False
+    """Also class by class, where the classes of the pictures are known."""
     held_out: bool = False
     """Hold them against what training never saw."""
     device: str = "auto"
     batch: int = 50
+    """Pictures at a time; changes nothing but memory and pace."""
 
     def __post_init__(self) -> None:
         known = (*MEASURES, *AGAINST_TRUTH, *WHOLE)

@@ -5,20 +5,26 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-ROWS = 1_024  # of a block
+ROWS = 256  # of a block: enough to multiply at full speed
 
 
 def blocks(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
     """(number of the first row, squared distances (rows, M)) of features (N, D) to (M, D), in float64.
 
-    Where y is x itself, a row's distance to itself is exactly zero.
+    Where y is x itself, a row's distance to itself is exactly zero.  A block lives until the next one: the memory is
+    the same, because allocators do not fit blocks of such a size into one another's places.
     """
-    centre = y.mean(0, dtype=torch.float64)  # large common parts would cancel, and take digits with them
-    y_wide = y.double() - centre
-    lengths = y_wide.square().sum(1)
+    centre = y.new_zeros(y.shape[1], dtype=torch.float64)  # a large common part would cancel, and take digits with it
+    for part in y.split(ROWS):
+        centre += part.double().sum(0) / len(y)
+    y_wide = torch.empty(y.shape, dtype=torch.float64)
+    lengths = torch.empty(len(y), dtype=torch.float64)
+    for part, wide, length in zip(y.split(ROWS), y_wide.split(ROWS), lengths.split(ROWS), strict=True):
+        torch.sum(wide.copy_(part).sub_(centre).square(), 1, out=length)
+    block = torch.empty(min(ROWS, len(x)), len(y), dtype=torch.float64)
     for start in range(0, len(x), ROWS):
         part = x[start : start + ROWS].double() - centre
-        squares = torch.addmm(lengths[None], part, y_wide.T, alpha=-2)
+        squares = torch.addmm(lengths[None], part, y_wide.T, alpha=-2, out=block[: len(part)])
         squares.add_(part.square().sum(1)[:, None]).clamp_(min=0)
         if x is y:
             squares.diagonal(start).zero_()
@@ -33,4 +39,7 @@ def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def radii(x: Tensor, k: int) -> Tensor:
     """The squared distance (N,) of each row of x to its k-th neighbour."""
-    return torch.cat([squares.kthvalue(k + 1, 1).values for _, squares in blocks(x, x)])
+    least = torch.empty(len(x), dtype=torch.float64)
+    for start, squares in blocks(x, x):  # its own distance of zero is the first
+        least[start : start + len(squares)] = squares.topk(k + 1, 1, largest=False).values[:, k]
+    return least

@@ -18,7 +18,7 @@ demo: $(READY)  ## train a DCGAN on the embedded shapes and look at what it draw
 	$(BIN)/ganforge train dcgan $(DEMO)
 
 test: check  ## check, then every test but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not quality"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) -m "not quality"
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -20,9 +20,13 @@ def _threads_as_before():
     torch.set_num_threads(before)
 
 
-def test_threads_are_those_asked_for_or_all():
+def test_threads_are_those_asked_for_or_all(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert machine.use_threads(1) == 1
     assert machine.use_threads(0) == machine.cores() <= (os.cpu_count() or 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert machine.use_threads(0) == 3
+    assert machine.use_threads(1) == 1
     with pytest.raises(OptionError, match=r"--threads -1"):
         machine.use_threads(-1)
 

@@ -19,13 +19,15 @@ EXTRAS = ("torch-fidelity", "torchmetrics", "gradio", "optuna", "webdataset", "d
 
 
 def use_threads(n: int) -> int:
-    """Compute with `n` CPU threads, or with as many as this process may use for 0; returns how many.
+    """Compute with `n` CPU threads; for 0 with OMP_NUM_THREADS where that is set (as torchrun does for each of
+    several processes), else with as many as this process may use.  Returns how many.
 
     Raises OptionError for a negative number.
     """
     if n < 0:
         raise OptionError(f"--threads {n} is no number of threads: give 1 or more, or 0 for all {cores()}.")
-    torch.set_num_threads(n or cores())
+    wished = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    torch.set_num_threads(n or (int(wished) if wished.isdigit() and int(wished) else cores()))
     return torch.get_num_threads()
 
 

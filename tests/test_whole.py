@@ -142,7 +142,7 @@ def test_cas_of_a_conditional_run(place: Path) -> None:
 
 def test_a_translator_that_has_to_be_asked_is_refused(place: Path) -> None:
     run = ganforge.train(
-        "stargan", place / "classes", "tiny", steps=1, size=(8,), outdir=place / "runs", name="stargan", quiet=True,
+        "stargan", "shapes-attributes", "tiny", steps=1, size=(16,), outdir=place / "runs", name="stargan", quiet=True,
         device="cpu", sample_every=0,
     )  # fmt: skip
     with pytest.raises(OptionError, match="has to be told what each picture shall become"):

@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+import time
+from pathlib import Path
 
 import torch
 
@@ -10,7 +12,7 @@ from benchmarks.cases import CASES, Terms
 from benchmarks.race import Pace
 from ganforge import machine
 
-BUSY = 0.3  # waiting processes a core, from which on the machine is not ours alone
+BUSY = 0.1  # share of the processors that others use, from which on the machine is not ours alone
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in CASES]:
         parser.error(f"there is no benchmark {unknown[0]!r}: choose among {', '.join(CASES)}")
-    load = os.getloadavg()[0] / machine.cores() if hasattr(os, "getloadavg") else 0.0
+    load = busy()
     turns, seconds, warm = (2, 0.3, 1) if asked.quick else (5, 3.0, 3)
     pace = Pace(turns, seconds, warm, asked.threads, passive=load > BUSY)
     print(conditions(pace, load), flush=True)
@@ -36,11 +38,27 @@ def main() -> None:
             print(text, flush=True)
 
 
+def busy(seconds: float = 2.0) -> float:
+    """The share of the processors that others use just now, watched for so long; 0 where Linux does not tell."""
+    counters = Path("/proc/stat")
+
+    def spent() -> tuple[int, int]:
+        # user, nice, system, idle, iowait, irq, softirq, steal; the line of all processors comes first
+        times = [int(word) for word in counters.read_text().split(maxsplit=9)[1:9]]
+        return sum(times), times[3] + times[4]
+
+    if not counters.exists():
+        return 0.0
+    (total, idle), _ = spent(), time.sleep(seconds)
+    later, rested = spent()
+    return 1 - (rested - idle) / max(1, later - total)
+
+
 def conditions(pace: Pace, load: float) -> str:
     """What the figures depend on: the machine, its load, the length of the runs."""
     quiet = "quiet"
     if pace.passive:
-        quiet = f"busy ({load:.1f} processes a core before we began; threads wait asleep): do not quote these figures"
+        quiet = f"busy ({load:.0%} of it before we began; threads wait asleep): do not quote these figures"
     return (
         f"{machine.processor()}, {pace.threads} threads, {torch.backends.cpu.get_cpu_capability()}"
         f"{' with bf16' if machine.bf16_pays() else ''}, torch {torch.__version__}; the machine is {quiet}.\n"

@@ -2,7 +2,9 @@
 
 import copy
 import inspect
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -183,3 +185,11 @@ def test_a_file_that_cannot_be_imported_names_the_line(tmp_path):
         find(str(tmp_path / "mine.py"))
     with pytest.raises(ModelError, match=r"There is no file"):
         find(str(tmp_path / "absent.py"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_the_readme_has_a_row_for_every_model_and_a_page_behind_it(page: str):
+    root = Path(__file__).parents[1]
+    rows = re.findall(r"^\| \[`(\w+)`\]\((docs/models/\w+\.md)\)", (root / page).read_text("utf-8"), re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(names())
+    assert all((root / path).is_file() for _, path in rows)

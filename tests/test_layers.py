@@ -12,6 +12,7 @@ from ganforge.nn.layers import (
     FlattenLast,
     HalvingConv2d,
     SameConv2d,
+    Spreading,
     ThinConv2d,
     UnflattenLast,
     UpConv2d,
@@ -87,6 +88,14 @@ def test_single_precision_and_bf16_stay_within_their_rounding(make, formula):
     (slope,) = torch.autograd.grad(rounded.float().sum(), layer.weight)
     (exact,) = torch.autograd.grad(formula(x, layer).sum(), layer.weight)
     torch.testing.assert_close(slope, exact, rtol=0.05, atol=0.5)
+
+
+def test_spreading_equals_a_transposed_convolution_through_two_derivatives():
+    torch.manual_seed(0)
+    x, weight = (torch.randn(size, dtype=torch.float64, requires_grad=True) for size in [(2, 3, 4, 5), (3, 4, 4, 4)])
+    assert torch.equal(Spreading.apply(x, weight), F.conv_transpose2d(x, weight, stride=2, padding=1))
+    assert torch.autograd.gradcheck(Spreading.apply, (x, weight))
+    assert torch.autograd.gradgradcheck(Spreading.apply, (x, weight))
 
 
 @pytest.mark.parametrize("tiles", [False, True])

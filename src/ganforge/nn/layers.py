@@ -5,11 +5,12 @@ and initial weights are those of the torch layer it stands for, so that state di
 are in the order of Keras, whose channels come last.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
 
 from ganforge.errors import ModelError
 from ganforge.nn.augment import Chance
@@ -33,7 +34,28 @@ class UpConv2d(nn.Conv2d):
             return super().forward(F.interpolate(input, scale_factor=2.0))
         by_input = self.weight.permute(1, 2, 3, 0)  # (in, 3, 3, out): the order in which the sums are needed
         summed = met(met(by_input, 1), 2).permute(0, 3, 1, 2)
+        if input.device.type == "cpu" and precision_of(input) == torch.bfloat16 and torch.is_grad_enabled():
+            spread = Spreading.apply(input.bfloat16(), summed.bfloat16())
+            return spread if self.bias is None else spread + self.bias.bfloat16().view(-1, 1, 1)
         return F.conv_transpose2d(input, summed, self.bias, stride=2, padding=1)
+
+
+class Spreading(torch.autograd.Function):
+    """A transposed convolution of stride 2 whose derivatives are taken as those of the convolution that it reverses.
+
+    Equals `conv_transpose2d(x, weight, stride=2, padding=1)`.  In bf16 a CPU takes two thirds of the time for it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, weight)
+        return F.conv_transpose2d(x, weight, stride=2, padding=1)
+
+    @staticmethod
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight = ctx.saved_tensors
+        to_x = F.conv2d(above, weight, stride=2, padding=1)
+        return to_x, conv2d_weight(above, weight.shape, x, stride=2, padding=1)
 
 
 def met(weights: Tensor, side: int) -> Tensor:
@@ -47,10 +69,12 @@ def met(weights: Tensor, side: int) -> Tensor:
 
 def multiplies_tiles(input: Tensor) -> bool:
     """Whether products with `input` run in bf16 on a CPU with matrix units (AMX)."""
-    if input.device.type != "cpu":
-        return False
-    cast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-    return cast == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
+    return input.device.type == "cpu" and precision_of(input) == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
+
+
+def precision_of(input: Tensor) -> torch.dtype:
+    """In what a product with `input` is taken on a CPU."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
 
 
 class ThinConv2d(nn.Conv2d):

@@ -14,10 +14,13 @@ from ganforge.data.home import cache_home
 from ganforge.errors import DataError, OptionError
 from ganforge.images import write
 from ganforge.judging import evaluate as evaluating
-from ganforge.judging.compare import compare
-from ganforge.judging.evaluate import evaluate
+from ganforge.judging.case import Terms, case
+from ganforge.judging.compare import compare, entry
+from ganforge.judging.evaluate import evaluate, judged
+from ganforge.judging.page import plot
 from ganforge.judging.report import Report
 from ganforge.metrics.figure import Figure
+from ganforge.watch.log import rows
 
 CLASSES = ("lying", "standing")
 
@@ -91,8 +94,7 @@ def test_pictures_in_files_get_the_figures_of_the_run_that_drew_them(place: Path
         write(out / f"{k:02d}.png", (image.permute(1, 2, 0).numpy() * 127.5 + 127.5).round().astype(np.uint8))
     of_files = evaluate(out, place / "real", ("fid", "kid"), features="pixels", reals=30)
     from ganforge.data.open import open_data
-    from ganforge.judging.case import Case, Terms
-    from ganforge.judging.evaluate import judged
+    from ganforge.judging.case import Case
     from ganforge.judging.pictures import of_data
 
     data = open_data(str(place / "real"), size=None)
@@ -139,6 +141,47 @@ def test_comparison_orders_and_makes_one_page(place: Path) -> None:
         compare(subjects[:1])
     with pytest.raises(OptionError, match="None of these is a run"):
         compare([place / "good", place / "real"])
+
+
+def test_what_was_measured_over_training_is_drawn(place: Path) -> None:
+    """Runs keep their places and end at the checkpoint that is judged; other measures have a picture of their own."""
+    for name, select, steps in (("one", "kid:pixels", 6), ("two", "kid:pixels", 4), ("three", "fid:pixels", 2)):
+        ganforge.train(
+            "gan", place / "real", "tiny", steps=steps, size=(8,), outdir=place / "scored", name=name, quiet=True,
+            device="cpu", select=select, every=2, judged=20, sample_every=0, log_every=1,
+        )  # fmt: skip
+    one, two, three = sorted((place / "scored").iterdir())
+    subjects = [place / "good", f"{one}@4", two, three, one]
+    terms = Terms(metrics=("kid",), features="pixels", n=20)
+    found = [case(subject, place / "real", terms, None) for subject in subjects]
+    entries = [entry(case, judged(case, terms)[0]) for case in found]
+    kind = f"kid:pixels, lower is better; 20 pictures against {place / 'real'}"
+    assert [each.scored for each in entries] == ["", kind, kind, kind.replace("kid", "fid"), kind]
+    (axes,) = plot(entries, kind).axes
+    lines = axes.lines[::2]  # of each pair the values; their running mean follows
+    assert [list(line.get_xdata()) for line in lines] == [[2, 4], [2, 4], [2, 4, 6]]
+    assert list(lines[2].get_ydata()) == [row["kid"] for row in rows(one / "scores.jsonl")]
+    assert {text.get_text().split("  ")[0] for text in axes.texts} == {
+        "2. 00000-one", "3. 00001-two", "5. 00000-one",
+    }  # fmt: skip
+    (alone,) = plot(entries, kind.replace("kid", "fid")).axes
+    assert alone.lines[0].get_marker() == "o"
+    order = compare(subjects, place / "real", metrics=("kid",), features="pixels", n=20, out=place / "scores.html")
+    assert len(order) == 5
+    page = (place / "scores.html").read_text()
+    assert page.count("data:image/png;base64,") == 5 + 2 + 4  # grids, measures, losses
+    assert page.index("Measured over training") < page.index("Losses over training")
+
+
+def test_runs_of_colour_are_judged_in_grey(place: Path) -> None:
+    colour = ganforge.train(
+        "gan", place / "real", "tiny", steps=1, size=(8,), channels=3, outdir=place / "colour", quiet=True, device="cpu"
+    )
+    both, terms = [colour.path, run_in(place)], {"metrics": ("kid",), "features": "pixels", "n": 20}
+    with pytest.raises(OptionError, match="and --channels"):
+        compare(both, out=place / "q.html", **terms)
+    order = compare(both, out=place / "q.html", channels=1, **terms)
+    assert {r.channels for r in order} == {1}
 
 
 def test_the_fewest_pictures_decide_how_many_are_compared(place: Path) -> None:

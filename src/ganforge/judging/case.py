@@ -122,7 +122,13 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
     data = opened(held_out=terms.held_out)
     if hasattr(game, "sample"):
         real = of_data(data, most=terms.reals or terms.n)
-        return Case(brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size), real, data, opened, trained)
+        return Case(
+            brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size, terms.channels),
+            real,
+            data,
+            opened,
+            trained,
+        )
     if not hasattr(game, "translate"):
         raise OptionError(f"{trained.model} neither samples nor translates pictures, so there is nothing to judge.")
     sources, real, again = translation(trained, data, terms.n)

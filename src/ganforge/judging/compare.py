@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ganforge import api
+from ganforge.criteria import better
 from ganforge.errors import OptionError
-from ganforge.folder import RunFolder
+from ganforge.folder import Card, RunFolder, run_of
 from ganforge.images import grid, replacing
 from ganforge.judging.case import Case, Terms, case
 from ganforge.judging.evaluate import judged
@@ -46,7 +48,8 @@ def compare(
     if (fewest := min(one.fake.count for one in found)) < max(one.fake.count for one in found):
         say(f"The fewest pictures are {fewest}, so that many are taken of each: figures compare only at one n.")
         found = [case(subject, against, replace(terms, n=fewest), home) for subject in subjects]
-    reports = [judged(one, terms, say)[0] for one in found]
+    said: set[str] = set()
+    reports = [judged(one, terms, partial(once, said, say))[0] for one in found]
     comparable(reports)
     order = in_order(reports, reports[0].figures[0].name)
     say(leaderboard(order))
@@ -55,6 +58,13 @@ def compare(
         file.write(page(entries, against=str(order[0].against)).encode())
     say(f"Wrote {out}")
     return tuple(order)
+
+
+def once(said: set[str], say: Say, sentence: str) -> None:
+    """Say what was not said before: the eyes are the same for all."""
+    if sentence not in said:
+        said.add(sentence)
+        say(sentence)
 
 
 def data_of_the_first(subjects: Sequence[str | Path]) -> str:
@@ -95,13 +105,24 @@ def entry(found: Case, report: Report) -> Entry:
     shown = grid(enlarged(pictures), columns or COLUMNS)
     if found.run is None:
         return Entry(report, shown)
-    log = [row for row in rows(found.run.path / "log.jsonl") if row["step"] <= found.run.step]
+    log, scores = (
+        [row for row in rows(found.run.path / name) if row["step"] <= found.run.step]
+        for name in ("log.jsonl", "scores.jsonl")
+    )
     seconds, seen = sum(row["seconds"] for row in log), log[-1]["seen"] if log else 0.0
     cost = {
         "parameters": f"{sum(parameters(found.run.game).values()):,}",
         "steps": f"{found.run.step:,}",
         "images/s": f"{seen / seconds:,.0f}" if seconds else "",
-        "hours": f"{seconds / 3600:.2f}" if seconds else "",
+        "hours": number(seconds / 3600) if seconds else "",
     }
     curves = draw(log, found.run.game.verdicts) if log else None
-    return Entry(report, shown, cost, curves, rows(found.run.path / "scores.jsonl"))
+    return Entry(report, shown, cost, curves, scores, scored(RunFolder.open(found.run.path).card))
+
+
+def scored(card: Card) -> str:
+    """How a run's checkpoints were measured, in words."""
+    run = run_of(card)
+    if not run.select:
+        return ""
+    return f"{run.select}, {better(run.select)} is better; {run.judged:,} pictures against {card.data['asked']}"

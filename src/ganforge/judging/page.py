@@ -5,15 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ganforge.engine import Row
 from ganforge.judging.report import Report, interval, number
-from ganforge.watch.curves import curve, panel
+from ganforge.watch.curves import INK, curve, panel
 
+LONGEST = 28  # letters of a run's name that fit beside its curve
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 1100px; margin: 2em auto; padding: 0 1em }
 h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin: 2em 0 .5em }
@@ -36,8 +39,10 @@ class Entry:
     """A grid of the seed's first pictures."""
     cost: Mapping[str, str] = field(default_factory=dict)
     curves: Figure | None = None
-    scores: Sequence[Mapping[str, float]] = ()
-    """What was measured as it was trained: {"step": 2000, "fid": 31.4}."""
+    scores: Sequence[Row] = ()
+    """What was measured as it was trained, up to the checkpoint that is judged: {"step": 2000, "fid": 31.4}."""
+    scored: str = ""
+    """How, in words.  Only scores of one kind share a picture."""
 
 
 def page(entries: Sequence[Entry], against: str) -> str:
@@ -51,8 +56,8 @@ def page(entries: Sequence[Entry], against: str) -> str:
     parts += ["<h2>The same latents, or the same inputs, side by side</h2>", row(map(grid_of, entries))]
     if any(entry.cost for entry in entries):
         parts += ["<h2>What it took</h2>", costs(entries)]
-    if any(len(entry.scores) > 1 for entry in entries):
-        parts += ["<h2>Measured over training</h2>", row(picture(plot(name, entries)) for name in measured(entries))]
+    if kinds := dict.fromkeys(entry.scored for entry in entries if entry.scores):
+        parts += ["<h2>Measured over training</h2>", row(scores_of(entries, kind) for kind in kinds)]
     if any(entry.curves for entry in entries):
         parts += ["<h2>Losses over training</h2>", row(curves_of(entry) for entry in entries if entry.curves)]
     body = "\n".join(parts)
@@ -68,7 +73,9 @@ def figures(entries: Sequence[Entry]) -> str:
     best: dict[str, float] = {}
     for name in names:
         there = [figure for entry in entries for figure in entry.report.figures if figure.name == name]
-        best[name] = (min if there[0].better == "lower" else max)(figure.value for figure in there)
+        values = {figure.value for figure in there}
+        if len(values) > 1:
+            best[name] = (min if there[0].better == "lower" else max)(values)
     rows = []
     for place, entry in enumerate(entries, 1):
         found = {figure.name: figure for figure in entry.report.figures}
@@ -77,7 +84,7 @@ def figures(entries: Sequence[Entry]) -> str:
             if name not in found:
                 cells.append("<td></td>")
                 continue
-            mark = ' class="best"' if found[name].value == best[name] else ""
+            mark = ' class="best"' if found[name].value == best.get(name) else ""
             cells.append(f"<td{mark}>{number(found[name].value)}<small>{interval(found[name])}</small></td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     ways = {figure.name: figure.better for figure in entries[0].report.figures}
@@ -109,23 +116,25 @@ def costs(entries: Sequence[Entry]) -> str:
     return f'<div class="wide"><table><tr><th></th>{heads}</tr>{"".join(rows)}</table></div>'
 
 
-def measured(entries: Sequence[Entry]) -> list[str]:
-    """The measures that were taken as runs went on."""
-    names = [name for entry in entries for score in entry.scores for name in score if name not in ("step", "seen")]
-    return list(dict.fromkeys(names))
+def scores_of(entries: Sequence[Entry], kind: str) -> str:
+    """What was measured in one way, with that way's name."""
+    return f"<figure>{picture(plot(entries, kind))}<figcaption>{escape(kind)}</figcaption></figure>"
 
 
-def plot(name: str, entries: Sequence[Entry]) -> Figure:
-    """One measure over the steps of every run that took it."""
+def plot(entries: Sequence[Entry], kind: str) -> Figure:
+    """One measure over the steps of every run that took it; a run keeps its place on the leaderboard."""
     figure = Figure((7, 3.4), dpi=130)
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained")
-    there = [entry for entry in entries if any(name in score for score in entry.scores)]
-    lines = [
-        curve(f"{place}.", [dict(s) for s in entry.scores], [s.get(name) for s in entry.scores])
-        for place, entry in enumerate(there, 1)
-    ]
-    panel(figure.subplots(), name, lines)
+    lines = []
+    for place, entry in enumerate(entries, 1):
+        if entry.scores and entry.scored == kind:
+            (name,) = entry.scores[0].keys() - {"step", "seen"}
+            subject = Path(entry.report.subject.partition(" (step")[0]).name
+            lines.append(curve(f"{place}. {subject[:LONGEST]}", entry.scores, [s.get(name) for s in entry.scores]))
+    axes = figure.subplots()
+    panel(axes, kind.partition(",")[0], lines)
+    axes.set_xlabel("step", color=INK)
     return figure
 
 

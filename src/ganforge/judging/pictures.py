@@ -20,7 +20,7 @@ from ganforge.data.deal import to_images
 from ganforge.draw import RowDraw
 from ganforge.engine import performing
 from ganforge.errors import DataError
-from ganforge.images import to_uint8
+from ganforge.images import recolour, to_uint8
 from ganforge.metrics.resize import resized, to_255
 from ganforge.trained import Trained
 
@@ -116,13 +116,19 @@ def reduced(pictures: Pictures, trained: Trained) -> tuple[Pictures, Pictures]:
     return replace(pictures, rows=rows), replace(pictures, rows=whole)
 
 
-def brought(pictures: Pictures, size: tuple[int, ...]) -> Pictures:
-    """The same pictures at another size, so that runs of different sizes can be compared; () leaves them."""
-    if not size:
+def brought(pictures: Pictures, size: tuple[int, ...], channels: int) -> Pictures:
+    """The same pictures at another size and with other channels, so that different runs can be compared.
+
+    () and 0 leave them as they are.
+    """
+    if not size and not channels:
         return pictures
 
     def rows(start: int, stop: int) -> Tensor:
-        return resized(to_255(pictures.rows(start, stop)), (size[0], size[-1])) / 127.5 - 1
+        images = pictures.rows(start, stop)
+        if channels not in (0, images.shape[1]):
+            images = to_images(np.stack([recolour(picture, channels) for picture in to_uint8(images)]))
+        return resized(to_255(images), (size[0], size[-1])) / 127.5 - 1 if size else images
 
     return replace(pictures, rows=rows)
 

@@ -70,18 +70,23 @@ def panel(ax: Axes, title: str, curves: Sequence[Curve], theory: float | None = 
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, colors=INK, labelsize=9)
     ax.margins(x=0)
-    dot = "o" if max(len(steps) for _, steps, _ in curves) == 1 else ""  # one row alone makes no line
     ends = []
     for k, (name, steps, values) in enumerate(curves):
         colour, means = COLOURS[k % len(COLOURS)], smooth(values)
+        dot = "o" if len(steps) == 1 else ""  # one row alone makes no line
         ax.plot(steps, values, color=colour, linewidth=1, alpha=0.3, marker=dot)
         ax.plot(steps, means, color=colour, linewidth=1.8, solid_capstyle="round")
-        ends.append((float(means[-1]), f"{name}  {means[-1]:.2f}", colour))
+        ends.append((float(means[-1]), f"{name}  {short(float(means[-1]))}", colour))
     ax.set_xlim(left=0)
     if theory is not None:
         ax.axhline(theory, color=INK, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
         ends.append((theory, f"theory  {theory}", INK))
     label(ax, ends)
+
+
+def short(value: float) -> str:
+    """Two digits behind the point, or two that count where those would be noughts."""
+    return f"{value:.2f}" if abs(value) >= 0.095 or not value else f"{value:.2g}"
 
 
 def smooth(values: Sequence[float]) -> np.ndarray:

@@ -140,15 +140,6 @@ def test_cas_of_a_conditional_run(place: Path) -> None:
         evaluate(run_in(place), metrics=["cas"])
 
 
-def test_a_translator_that_has_to_be_asked_is_refused(place: Path) -> None:
-    run = ganforge.train(
-        "stargan", "shapes-attributes", "tiny", steps=1, size=(16,), outdir=place / "runs", name="stargan", quiet=True,
-        device="cpu", sample_every=0,
-    )  # fmt: skip
-    with pytest.raises(OptionError, match="has to be told what each picture shall become"):
-        evaluate(run.path)
-
-
 def test_eyes_that_are_not_there(place: Path, tmp_path: Path) -> None:
     chance = np.random.default_rng(0)
     for split in ("train", "test"):

@@ -115,7 +115,8 @@ class Trained:
 
         Sides of any length are welcome; large pictures are cut into tiles (see tiles.py).  What the game draws for
         picture k follows from (seed, start + k), whatever N and `batch` are: the same picture eight times gives
-        eight answers.  `masks` (N, M, H, W) in {0, 1} are for games of instances.
+        eight answers.  `masks` (N, M, H, W) in {0, 1} are for games of instances.  A label may be a tensor with a row
+        for each picture, as the game takes it.
         """
         self.can("translate")
         self.check_input(images, masks, bool(answers.get("reverse")))
@@ -123,7 +124,8 @@ class Trained:
         for first in range(0, len(images), batch):
             part = [t[first : first + batch].to(self.device) for t in (images, masks) if t is not None]
             with performing(self.game) as game:
-                said = self.answered(game.translate, len(part[0]), answers)  # pyright: ignore
+                own = {k: v[first : first + batch] if isinstance(v, Tensor) else v for k, v in answers.items()}
+                said = self.answered(game.translate, len(part[0]), own)  # pyright: ignore
 
                 def once(*tensors: Tensor, game: Any = game, said: Any = said, first: int = first) -> Tensor:
                     game.draw = RowDraw(seed, start + first, self.device)
@@ -170,6 +172,10 @@ class Trained:
 
     def answer(self, question: Question, rows: int, said: Any) -> Any:
         """One answer, checked, as the game takes it."""
+        if question.meaning == "label" and isinstance(said, Tensor):
+            if len(said) != rows:
+                raise OptionError(f"--{question.name} has {len(said)} rows for {rows} pictures.")
+            return said.to(self.device)
         if question.meaning == "label" and said is not None:
             many = bool(self.facts.attributes)
             meant = attribute_values(self.facts, said, question.unsaid) if many else label_number(self.facts, said)

@@ -1,6 +1,5 @@
 """What is judged, what it is held against, and how: both sides opened, before anything is read."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from ganforge.capabilities import form
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
 from ganforge.data.reading import Reading
 from ganforge.errors import OptionError
 from ganforge.folder import RunFolder
-from ganforge.judging.measures import AGAINST_TRUTH, MEASURES, WHOLE
+from ganforge.judging.asked import Asked, asked, question
+from ganforge.judging.measures import AGAINST_TRUTH, EDITS, MEASURES, WHOLE
 from ganforge.judging.pictures import Pictures, brought, drawn, facts_for, of_data, reduced, run_at, translated
 from ganforge.metrics.extractors import Name
 from ganforge.metrics.resize import Rule
@@ -28,9 +27,11 @@ class Terms:
     """How to judge."""
 
     metrics: tuple[str, ...] = ()
-    """fid fid_infinity kid is prdc cmmd modes cas; of translators diversity; with paired data psnr ssim l1 lpips fcn.
+    """fid fid_infinity kid is prdc cmmd modes cas; of translators diversity; with paired data psnr ssim l1 lpips fcn;
+    of those that are told what to make, edits.
 
-    Empty: fid, kid, prdc, and is where classes can be read; where each picture has its truth, psnr, ssim and l1.
+    Empty: fid, kid, prdc, and is where classes can be read; where each picture has its truth, psnr, ssim and l1; of
+    those that are told what to make, edits.
     """
     features: Name = "auto"
     """What looks at the pictures; auto says what it chose and why."""
@@ -61,7 +62,7 @@ class Terms:
     """Pictures at a time; changes nothing but memory and pace."""
 
     def __post_init__(self) -> None:
-        known = (*MEASURES, *AGAINST_TRUTH, *WHOLE)
+        known = (*MEASURES, *AGAINST_TRUTH, *WHOLE, EDITS)
         if strange := [name for name in self.metrics if name not in known]:
             raise OptionError(f"There is no metric {strange[0]!r}; there are {', '.join(known)}.")
         if self.n < 2 or self.batch < 1:
@@ -86,6 +87,8 @@ class Case:
     """What a translator was given."""
     again: Callable[[int], Pictures] | None = None
     """A translator's answers to the same pictures by the chance of another seed."""
+    asked: Asked | None = None
+    """What each picture was asked to become, where a translator has to be told."""
     notes: tuple[str, ...] = ()
     """What was left out or changed as the pictures were read from files."""
 
@@ -131,6 +134,11 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
         )
     if not hasattr(game, "translate"):
         raise OptionError(f"{trained.model} neither samples nor translates pictures, so there is nothing to judge.")
+    if about := question(trained):
+        what, sources, again = asked(trained, about, data, terms.n, terms.seed)
+        fake = again(terms.seed) if trained.facts.attributes else replace(again(terms.seed), labels=what.label.numpy())
+        real = of_data(data, most=terms.reals or terms.n)
+        return Case(fake, real, data, opened, trained, False, sources, again, asked=what)
     sources, real, again = translation(trained, data, terms.n)
     return Case(again(terms.seed), real, data, opened, trained, "b" not in needs, sources, again)
 
@@ -138,11 +146,6 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
 def translation(trained: Trained, data: DataSet, n: int) -> tuple[Pictures, Pictures, Callable[[int], Pictures]]:
     """What a translator is given, what it is held against, and what it answers by the chance of a seed."""
     needs = type(trained.game).Deal.columns()
-    if unasked := [q.name for q in form(trained.game.translate) if q.default is inspect.Parameter.empty]:  # pyright: ignore
-        raise OptionError(
-            f"{trained.model} has to be told what each picture shall become ({', '.join(unasked)}): translate a folder "
-            "with `ganforge translate`, and judge that folder against the pictures of the class."
-        )
     if "images" in needs:
         sources, real = reduced(of_data(data, most=n), trained)
         return sources, real, lambda seed: translated(trained, sources, seed)

@@ -1,7 +1,7 @@
 """`evaluate`: pictures against data, by several measures in one reading of each side, with how sure they are."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -15,12 +15,14 @@ from ganforge.data.progress import watched
 from ganforge.errors import DataError, OptionError
 from ganforge.folder import versions
 from ganforge.judging.case import Case, Terms, case
-from ganforge.judging.measures import AGAINST_TRUTH, MEASURES, WHOLE, Sides, agreement, odd
+from ganforge.judging.measures import AGAINST_TRUTH, EDITS, MEASURES, WHOLE, Sides, agreement, odd
 from ganforge.judging.report import Report, table
 from ganforge.metrics.extractors import extractor
 from ganforge.metrics.features import Extractor, Reading, reading
 from ganforge.metrics.figure import Figure, around
 from ganforge.planning import Say, silent
+
+PerClass = Mapping[str, tuple[Figure, ...]]
 
 
 def evaluate(
@@ -58,15 +60,20 @@ def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides 
     """The report on a case, and what the extractor saw.  Raises as `evaluate` does."""
     began = time.perf_counter()
     machine.keep_memory()
-    asked = terms.metrics or (tuple(AGAINST_TRUTH) if found.paired else ())
+    asked = terms.metrics or (tuple(AGAINST_TRUTH) if found.paired else (EDITS,) if found.asked else ())
     figures = against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms)
     figures += tuple(figure for name in asked if name in WHOLE for figure in of_whole(name, found, terms, say))
+    rows = {}
+    if EDITS in asked:
+        edited, rows = edits(found, terms)
+        figures += edited
     report = Report(
         subject=found.fake.name,
         against=found.data.name + (" (held out)" if terms.held_out else ""),
         figures=figures,
         n_fake=found.fake.count,
         n_real=found.real.count,
+        per_class=rows,
         warnings=(*found.notes, *dict.fromkeys(note for figure in figures for note in figure.notes)),
         seed=terms.seed,
         size=(found.data.facts.height, found.data.facts.width),
@@ -89,6 +96,13 @@ def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides 
         sides = read(found, eyes, terms)
         report = measured(report, found, sides, eyes, terms)
     return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
+
+
+def edits(found: Case, terms: Terms) -> tuple[tuple[Figure, ...], PerClass]:
+    """The figures of edits, of all and label by label."""
+    from ganforge.judging import whole
+
+    return whole.edits(found, terms)
 
 
 def of_whole(name: str, found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
@@ -144,12 +158,19 @@ def measured(report: Report, found: Case, sides: Sides, eyes: Extractor, terms: 
         figures=(*report.figures, *figures),
         features=eyes.about,
         key=eyes.key,
-        per_class=by_class(found, sides, asked) if terms.per_class else {},
+        per_class=beside(report.per_class, by_class(found, sides, asked)) if terms.per_class else report.per_class,
         warnings=(*report.warnings, *odd(sides), *dict.fromkeys(note for figure in figures for note in figure.notes)),
     )
 
 
-def by_class(found: Case, sides: Sides, asked: Sequence[str]) -> dict[str, tuple[Figure, ...]]:
+def beside(
+    rows: Mapping[str, tuple[Figure, ...]], more: Mapping[str, tuple[Figure, ...]]
+) -> dict[str, tuple[Figure, ...]]:
+    """The figures of each class, of both."""
+    return {name: (*rows.get(name, ()), *more.get(name, ())) for name in {**rows, **more}}
+
+
+def by_class(found: Case, sides: Sides, asked: Sequence[str]) -> PerClass:
     """The measures class by class.  Raises OptionError where nobody knows what the pictures show."""
     if sides.fake_labels is None or sides.real_labels is None:
         raise OptionError(

@@ -78,6 +78,9 @@ AGAINST_TRUTH: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
 WHOLE = ("fcn", "lpips", "diversity", "cas")
 """What needs more of a case than that (whole.py)."""
 
+EDITS = "edits"
+"""What has figures for each label (whole.py)."""
+
 
 def odd(sides: Sides) -> tuple[str, ...]:
     """What is so strange about the pictures that a person must hear it before any figure."""

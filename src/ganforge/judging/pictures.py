@@ -4,9 +4,10 @@ What a run makes is brought to 8 bits first, as its files would hold it: a figur
 were written to disk before they were judged.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -52,16 +53,14 @@ def run_at(what: str | Path, device: str = "auto") -> Trained | None:
     return api.load(what, device) if (path / "config.yaml").is_file() else None
 
 
-def of_data(data: DataSet, column: str = "images", most: int = 0) -> Pictures:
-    """The pictures of a column; with `most`, that many of them at random, always the same ones.
+def of_data(data: DataSet, column: str = "images", most: int = 0, rows: np.ndarray | None = None) -> Pictures:
+    """The pictures of a column, or of some `rows` of it; with `most`, `some` of them.
 
     Raises DataError where the data has no such column.
     """
     data.need(column)
     stored, labels = data.columns[column], data.columns.get("condition")
-    rows = np.arange(len(stored))
-    if 0 < most < len(stored):
-        rows = np.sort(np.random.Generator(np.random.Philox(0)).permutation(len(stored))[:most])
+    rows = some(np.arange(len(stored)) if rows is None else rows, most)
     known = labels[rows] if labels is not None and labels.ndim == 1 else None
     height, width = data.facts.height, data.facts.width
 
@@ -73,6 +72,13 @@ def of_data(data: DataSet, column: str = "images", most: int = 0) -> Pictures:
         return to_images(np.array(pictures[:, top : top + height, left : left + width]))
 
     return Pictures(data.name, len(rows), read, known)
+
+
+def some(numbers: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the numbers, at random but always the same ones, in order; 0: all."""
+    if not 0 < most < len(numbers):
+        return numbers
+    return np.sort(np.random.Generator(np.random.Philox(0)).permutation(numbers)[:most])
 
 
 def drawn(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> Pictures:
@@ -91,12 +97,22 @@ def drawn(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> Pic
     return Pictures(f"{trained.path} (step {trained.step})", n, rows, asked)
 
 
-def translated(trained: Trained, sources: Pictures, seed: int, masks: Pictures | None = None) -> Pictures:
-    """What a translator makes of other pictures, one each; `masks` are those of their instances."""
+def translated(
+    trained: Trained,
+    sources: Pictures,
+    seed: int,
+    masks: Pictures | None = None,
+    said: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Pictures:
+    """What a translator makes of other pictures, one each; `masks` are those of their instances.
+
+    `said` answers the game's questions, a row for each picture.
+    """
 
     def rows(start: int, stop: int) -> Tensor:
         own = masks.rows(start, stop) if masks is not None else None
-        return as_stored(trained.translate(sources.rows(start, stop), seed, masks=own, start=start), trained)
+        told = {name: answers[start:stop] for name, answers in said.items()}
+        return as_stored(trained.translate(sources.rows(start, stop), seed, masks=own, start=start, **told), trained)
 
     return Pictures(f"{trained.path} (step {trained.step})", sources.count, rows)
 

@@ -71,11 +71,13 @@ def table(report: Report) -> str:
         f"  {f.name:<{widest}}  {number(f.value):>9}  {interval(f):<22} {f.better} is better" for f in report.figures
     ]
     if report.per_class:
-        names = [f.name for f in next(iter(report.per_class.values()))]
-        first = max(map(len, report.per_class))
-        lines += ["", f"  {'class':<{first}}  " + "  ".join(f"{name:>10}" for name in names)]
+        names = list(dict.fromkeys(f.name for figures in report.per_class.values() for f in figures))
+        first, wide = max(map(len, report.per_class)), [max(10, len(name)) for name in names]
+        lines += ["", f"  {'':<{first}}  " + "  ".join(f"{n:>{w}}" for n, w in zip(names, wide, strict=True))]
         for label, figures in report.per_class.items():
-            lines.append(f"  {label:<{first}}  " + "  ".join(f"{number(f.value):>10}" for f in figures))
+            said = {f.name: number(f.value) for f in figures}
+            cells = "  ".join(f"{said.get(n, ''):>{w}}" for n, w in zip(names, wide, strict=True))
+            lines.append(f"  {label:<{first}}  {cells}".rstrip())
     lines += ["", *(f"Note: {warning}" for warning in report.warnings)] if report.warnings else []
     lines += [f"Wrote {path}" for path in report.pictures]
     return "\n".join(lines)

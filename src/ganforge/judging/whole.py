@@ -4,6 +4,7 @@ fcn         what a judge that learned to read the real photographs reads in tran
 lpips       how different an answer looks from its truth
 diversity   how different the answers look that one input leads to
 cas         how well a classifier that learned from generated pictures alone reads real ones
+edits       whether a classifier of real pictures reads what a translator was asked for, and everything else as it was
 
 Beside what is measured of generated pictures stands the same of real ones, where that makes sense: real_...
 """
@@ -14,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ganforge import machine
 from ganforge.errors import DataError, OptionError
@@ -24,8 +26,11 @@ from ganforge.metrics import cas as accuracy
 from ganforge.metrics import lpips as perceptual
 from ganforge.metrics.classifier import Network, classifier_of, looked_at
 from ganforge.metrics.colours import classes, colours_of, fitted
+from ganforge.metrics.edits import edits as read_in_edits
+from ganforge.metrics.edits import rivals
 from ganforge.metrics.fcn import confusion, score
 from ganforge.metrics.figure import Figure, around
+from ganforge.metrics.prdc import share
 from ganforge.metrics.reader import Reader, kept_reader
 
 BATCH = 16
@@ -196,3 +201,39 @@ def arrays(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
     """Pictures as files hold them (N, H, W, C), and their classes."""
     assert pictures.labels is not None
     return np.concatenate([to_uint8(part) for part in pictures.batches()]), np.asarray(pictures.labels)
+
+
+# -- edits ----------------------------------------------------------------------------------------
+
+
+def edits(found: Case, terms: Terms) -> tuple[tuple[Figure, ...], dict[str, tuple[Figure, ...]]]:
+    """The figures of all edits together, and of those to each label.
+
+    `edited` and `kept` (see metrics/edits.py); beside them `real_edited`, how often the classifier sees a label in real
+    pictures that have it, and `real_kept`, how rightly it reads the others in the pictures before they were edited.
+    Raises OptionError where nothing was asked for.
+    """
+    if (asked := found.asked) is None or found.sources is None:
+        raise OptionError("--metrics edits needs a translator that is told what each picture shall become.")
+    judge = classifier_of(found.open(held_out=False), machine.pick_device(terms.device))
+    made, before = (torch.cat([judge.shown(part) for part in side.batches()]) for side in (found.fake, found.sources))
+    apart, own = rivals(asked.known), asked.own
+
+    def of(rows: Tensor, labels: Tensor) -> tuple[Figure, ...]:
+        """Of some pictures (N,), bool, and of some labels (K,), where real ones have them."""
+        figures = read_in_edits(made[rows], own[rows], asked.label[rows], apart)
+        real = read_in_edits(before[rows], own[rows], asked.label[rows], apart)[1:]
+        have = (own > 0.5) & labels
+        seen = (share("edited", before[have]), *real) if have.any() else real
+        return (*figures, *(replace(figure, name=f"real_{figure.name}") for figure in seen))
+
+    tried = F.one_hot(asked.label, len(apart)).bool()
+    each = {
+        asked.names[k]: of(tried[:, k], torch.arange(len(apart)) == k)
+        for k in tried.any(0).nonzero().flatten().tolist()
+    }
+    whole = of(torch.ones(len(tried), dtype=torch.bool), tried.any(0))
+    notes = [f"Labels are read by {judge.about}."]
+    if not terms.held_out:
+        notes.append("It has learned from these pictures, before they were edited: judge with --held-out.")
+    return (replace(whole[0], notes=tuple(notes)), *whole[1:]), each

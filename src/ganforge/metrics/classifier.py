@@ -104,6 +104,12 @@ class Classifier:
         """The class (N,) of each picture."""
         return self.network(images.to(self.device)).argmax(1).cpu()
 
+    @torch.inference_mode()
+    def shown(self, images: Tensor) -> Tensor:
+        """bool (N, K): which labels each picture shows."""
+        logits = self.network(images.to(self.device)).cpu()
+        return F.one_hot(logits.argmax(1), len(self.labels)).bool() if self.exclusive else logits > 0
+
 
 def classifier_of(data: DataSet, device: torch.device | str = "cpu") -> Classifier:
     """The classifier of a labelled data set: from the cache, or trained now and put there.

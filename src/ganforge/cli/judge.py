@@ -17,7 +17,7 @@ def evaluate(words: list[str]) -> None:
     asked = ask(
         f"ganforge evaluate {name}",
         "Judge pictures against data by several measures, each with the interval that holds it 95 times in 100.",
-        rest,
+        counted(rest),
         against_question(),
         ("terms", bare(Terms), Terms()),
         ("out", Annotated[str, alias("-o", help="The report. Empty: report.json in the run folder.")], ""),
@@ -42,13 +42,18 @@ def compare(words: list[str]) -> None:
     asked = ask(
         f"ganforge compare {' '.join(names)}",
         "Judge several against the same data: a leaderboard, and one page that holds everything.",
-        words[len(names) :],
+        counted(words[len(names) :]),
         against_question(),
         ("terms", bare(Terms), Terms()),
         ("out", Annotated[str, alias("-o", help="The page.")], "comparison.html"),
         home_question(),
     )
     compared(names, asked.against, out=asked.out, data_home=asked.data_home, say=say, **vars(asked.terms))
+
+
+def counted(words: list[str]) -> list[str]:
+    """-n is a count, as everywhere; and torchrun, which reads all words, takes --n for an option of its own."""
+    return ["--n" if word == "-n" else word for word in words]
 
 
 def before_options(words: list[str]) -> list[str]:

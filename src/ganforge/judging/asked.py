@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,8 @@ def editable(trained: Trained, about: Question) -> Tensor:
     picture = torch.zeros(1, facts.channels, facts.height, facts.width)
     for name in facts.attributes or facts.labels:
         try:
-            trained.translate(picture, **{about.name: name})
+            said: dict[str, Any] = {about.name: name}
+            trained.translate(picture, **said)
             refusals.append(None)
         except ModelError as error:
             refusals.append(error)

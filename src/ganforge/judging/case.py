@@ -36,7 +36,7 @@ class Terms:
     features: Name = "auto"
     """What looks at the pictures; auto says what it chose and why."""
     n: int = 5_000
-    """Pictures to draw from a run."""
+    """Pictures to draw from a run; also -n."""
     reals: int = 0
     """Real pictures to hold them against, chosen at random, always the same.  0: as many as there are pictures."""
     seed: int = 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,10 +38,11 @@ class Pictures:
     labels: np.ndarray | None = None
     """int64 (count,): the class of each, where it is known."""
 
-    def batches(self, size: int = 64) -> Iterator[Tensor]:
-        """All of them, in order."""
-        for start in range(0, self.count, size):
-            yield self.rows(start, min(start + size, self.count))
+    def batches(self, size: int = 64, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+        """All of them, or those from `start` to before `stop`, in order."""
+        stop = self.count if stop is None else stop
+        for first in range(start, stop, size):
+            yield self.rows(first, min(first + size, stop))
 
     def chosen(self, numbers: np.ndarray) -> Tensor:
         """Some of them, in the order of their numbers."""
@@ -102,11 +104,11 @@ def translated(
     sources: Pictures,
     seed: int,
     masks: Pictures | None = None,
-    said: Mapping[str, Tensor] = MappingProxyType({}),
+    said: Mapping[str, Any] = MappingProxyType({}),
 ) -> Pictures:
     """What a translator makes of other pictures, one each; `masks` are those of their instances.
 
-    `said` answers the game's questions, a row for each picture.
+    `said` answers the game's questions, each by a tensor with a row for each picture.
     """
 
     def rows(start: int, stop: int) -> Tensor:

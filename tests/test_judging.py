@@ -13,7 +13,7 @@ from ganforge import cli
 from ganforge.data.home import cache_home
 from ganforge.errors import DataError, OptionError
 from ganforge.images import write
-from ganforge.judging import evaluate as evaluating
+from ganforge.judging import shares
 from ganforge.judging.case import Terms, case
 from ganforge.judging.compare import compare, entry
 from ganforge.judging.evaluate import evaluate, judged
@@ -118,13 +118,13 @@ def test_the_real_side_is_read_once(place: Path, monkeypatch: pytest.MonkeyPatch
     evaluate("good", "real", ("kid",), features="pixels")
     before = set(cache_home().iterdir())
     read = []
-    monkeypatch.setattr(evaluating, "reading", lambda eyes, batches: read.append(1) or _read(eyes, batches))
+    monkeypatch.setattr(shares, "reading", lambda *given: read.append(1) or _read(*given))
     evaluate("good", "real", ("kid",), features="pixels")
     assert len(read) == 1  # the generated side alone
     assert set(cache_home().iterdir()) == before
 
 
-_read = evaluating.reading
+_read = shares.reading
 
 
 def test_comparison_orders_and_makes_one_page(place: Path) -> None:

@@ -1,6 +1,8 @@
 """Several processes under torchrun equal one that plays their shares; they speak once, and stop together."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +15,13 @@ import torch
 from safetensors.torch import load_file
 
 import ganforge
+from ganforge import cli
 from ganforge.buffers import Buffers
 from ganforge.catalogue import names
+from ganforge.data.open import open_data
+from ganforge.images import write
+from ganforge.metrics import classifier
+from ganforge.metrics.classifier import classifier_of
 from ganforge.models import dcgan
 from ganforge.watch.log import rows
 from tests.two_processes import played
@@ -126,6 +133,60 @@ def test_the_first_process_measures_and_all_stop_together(tmp_path):
     assert out.count("Stopped at step 3 of 50. Its fid has not improved in 2 measurements") == 1  # nothing moves
     assert [row["step"] for row in rows(folder / "scores.jsonl")] == [1, 2, 3]
     assert ganforge.load(f"{folder}@best").step == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("stargan", ["--metrics", "edits", "fid", "kid", "is", "prdc", "modes", "diversity", "--per-class"]),
+        ("regression", ["--metrics", "ssim", "l1"]),
+    ],
+)
+def test_two_processes_judge_as_one_does_and_speak_once(tmp_path, monkeypatch, model, asked):
+    monkeypatch.setattr(classifier, "PIXELS", 8 * 8 * 2_000)  # whoever comes next finds it in the cache
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    data, chance = "shapes-pairs", np.random.default_rng(0)
+    for k in range(90 if model == "stargan" else 0):
+        data = tmp_path / "data"
+        shade = ((50, 128, 205)[k % 3] + chance.integers(-40, 40, (8, 8, 1))).astype(np.uint8)
+        write(data / ("dark", "grey", "light")[k % 3] / f"{k:02d}.png", shade)
+    run = ganforge.train(
+        model, data, "tiny", steps=1, size=(8,), outdir=tmp_path / "runs", quiet=True, device="cpu", sample_every=0
+    )
+    if model == "stargan":
+        classifier_of(open_data(str(data), size=(8, 8)))
+        shutil.copytree(tmp_path / "cache" / "classifiers", tmp_path / "other" / "classifiers")
+    words = ["evaluate", str(run.path), *asked, "-n", "61", "--batch", "20", "--device", "cpu", "-o"]
+    with torchrun("ganforge", *words, str(tmp_path / "two.json")) as process:
+        out, problems = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, problems
+    assert out.count(" pictures against ") == out.count("Wrote") == 1
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "other"))
+    assert cli.run([*words, str(tmp_path / "one.json")]) == 0
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert one["key"] == two["key"]
+    assert one["warnings"] == two["warnings"]
+    ours, theirs = (
+        [*report["figures"], *(figure for row in report["per_class"].values() for figure in row)]
+        for report in (one, two)
+    )
+    assert [figure["name"] for figure in ours] == [figure["name"] for figure in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        for part in ("value", "low", "high"):
+            close = mine[part] if mine[part] is None else pytest.approx(mine[part], rel=1e-4, abs=1e-6)
+            assert other[part] == close, mine["name"]
+
+
+def test_a_problem_of_one_share_ends_all_with_its_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), dtype=np.uint8)
+    np.save(tmp_path / "data.npy", pictures)
+    words = [str(tmp_path / "data.npy"), "--against", str(tmp_path / "data.npy"), "--features", "pixels"]
+    with torchrun("ganforge", "evaluate", *words, "--metrics", "is", "-o", str(tmp_path / "r.json")) as run:
+        _, problems = run.communicate(timeout=PATIENCE)
+    assert run.returncode != 0
+    assert problems.count("--metrics is needs --features that tell classes apart") == 1
+    assert "ganforge/judging" not in problems  # no traceback of ours
 
 
 def awaited(folder: Path, run: subprocess.Popen[str]) -> None:

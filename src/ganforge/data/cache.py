@@ -64,6 +64,11 @@ def fingerprint(*facts: object) -> str:
     return hashlib.sha256(json.dumps([FORMAT, *facts], default=str).encode()).hexdigest()[:40]
 
 
+def kept(key: str) -> bool:
+    """Whether the cache has what is called `key`, whole."""
+    return _find(cache_home() / key) is not None
+
+
 def decoded(key: str, begin: Callable[[], Work]) -> Decoded:
     """What `begin` leads to: from the cache under `key`, or made now and put there.
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ganforge import api
+from ganforge import api, machine, parallel
 from ganforge.criteria import better
 from ganforge.errors import OptionError
 from ganforge.folder import Card, RunFolder, run_of
@@ -44,14 +44,20 @@ def compare(
     against = against if against is not None else data_of_the_first(subjects)
     terms = Terms(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
     home = Path(data_home) if data_home is not None else None
-    found = [case(subject, against, terms, home) for subject in subjects]
-    if (fewest := min(one.fake.count for one in found)) < max(one.fake.count for one in found):
-        say(f"The fewest pictures are {fewest}, so that many are taken of each: figures compare only at one n.")
-        found = [case(subject, against, replace(terms, n=fewest), home) for subject in subjects]
-    said: set[str] = set()
-    reports = [judged(one, terms, partial(once, said, say))[0] for one in found]
+    with parallel.joined(machine.pick_device(terms.device)) as own:
+        say, terms = say if parallel.rank() == 0 else silent, replace(terms, device=str(own))
+        with parallel.one_prepares():
+            found = [case(subject, against, terms, home) for subject in subjects]
+            if (fewest := min(one.fake.count for one in found)) < max(one.fake.count for one in found):
+                say(f"The fewest pictures are {fewest}, so that many are taken of each: figures compare only at one n.")
+                found = [case(subject, against, replace(terms, n=fewest), home) for subject in subjects]
+        said: set[str] = set()
+        reports = [judged(one, terms, partial(once, said, say))[0] for one in found]
+        first = parallel.rank() == 0
     comparable(reports)
     order = in_order(reports, reports[0].figures[0].name)
+    if not first:
+        return tuple(order)
     say(leaderboard(order))
     entries = [entry(found[reports.index(report)], report) for report in order]
     with replacing(Path(out)) as file:

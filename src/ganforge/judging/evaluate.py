@@ -3,20 +3,20 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ganforge import api, machine
-from ganforge.data.cache import Story, Work, decoded, fingerprint
-from ganforge.data.progress import watched
+from ganforge import api, machine, parallel
+from ganforge.data.cache import Story, Work, decoded, fingerprint, kept
 from ganforge.errors import DataError, OptionError
 from ganforge.folder import versions
 from ganforge.judging.case import Case, Terms, case
 from ganforge.judging.measures import AGAINST_TRUTH, EDITS, MEASURES, WHOLE, Sides, agreement, odd
 from ganforge.judging.report import Report, table
+from ganforge.judging.shares import by_first, seen_together, together
 from ganforge.metrics.extractors import extractor
 from ganforge.metrics.features import Extractor, Reading, reading
 from ganforge.metrics.figure import Figure, around
@@ -40,11 +40,17 @@ def evaluate(
 
     `options` are the fields of `Terms`.  The report is written to `out`: by default `report.json` in the run folder,
     or NAME-report.json here.  `pictures` writes grids beside it (see gallery.py).
+    Several processes that torchrun started judge together; the first one writes and speaks.
     Raises OptionError, DataError, RunError or WeightsError with the sentence that says what to mend.
     """
     terms = Terms(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
-    found = case(run, against, terms, Path(data_home) if data_home is not None else None)
-    report, sides = judged(found, terms, say)
+    with parallel.joined(machine.pick_device(terms.device)) as own:
+        terms = replace(terms, device=str(own))
+        with parallel.one_prepares():
+            found = case(run, against, terms, Path(data_home) if data_home is not None else None)
+        report, sides = judged(found, terms, say if parallel.rank() == 0 else silent)
+        if parallel.rank():
+            return report
     target = Path(out) if str(out) else place(run, found)
     if pictures:
         from ganforge.judging.gallery import gallery
@@ -62,7 +68,9 @@ def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides 
     machine.keep_memory()
     asked = terms.metrics or (tuple(AGAINST_TRUTH) if found.paired else (EDITS,) if found.asked else ())
     figures = against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms)
-    figures += tuple(figure for name in asked if name in WHOLE for figure in of_whole(name, found, terms, say))
+    figures += tuple(
+        figure for name in asked if name in WHOLE for figure in by_first(partial(of_whole, name, found, terms, say))
+    )
     rows = {}
     if EDITS in asked:
         edited, rows = edits(found, terms)
@@ -83,15 +91,15 @@ def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides 
     )
     sides = None
     if not asked or any(name in MEASURES for name in asked):
-        device = machine.pick_device(terms.device)
-        eyes, why = extractor(
-            terms.features,
-            found.data,
-            weights=terms.weights,
-            resize=terms.resize,
-            precision=terms.precision,
-            device=device,
-        )
+        with parallel.one_prepares():
+            eyes, why = extractor(
+                terms.features,
+                found.data,
+                weights=terms.weights,
+                resize=terms.resize,
+                precision=terms.precision,
+                device=machine.pick_device(terms.device),
+            )
         say(f"Features: {eyes.about} ({why}).")
         sides = read(found, eyes, terms)
         report = measured(report, found, sides, eyes, terms)
@@ -122,8 +130,7 @@ def place(run: str | Path, found: Case) -> Path:
 
 def read(found: Case, eyes: Extractor, terms: Terms) -> Sides:
     """Both sides as the extractor sees them; the real one from the cache if it was read before."""
-    total = -(-found.fake.count // terms.batch)
-    fake = reading(eyes, watched(found.fake.batches(terms.batch), total, f"Looking at {found.fake.name}"))
+    fake = seen_together(eyes, found.fake, terms.batch)
     real = Reading(real_features(found, eyes, terms))
     classes = found.real.labels if found.data.facts.labels else None
     return Sides(real, fake, classes, found.fake.labels, terms.seed)
@@ -133,16 +140,12 @@ def real_features(found: Case, eyes: Extractor, terms: Terms) -> torch.Tensor:
     """The features of the real side, kept under the content, the choice of pictures, and the extractor."""
     real = found.real
     key = fingerprint("features", found.data.fingerprint, real.name, real.count, found.paired, eyes.key)
+    missing = parallel.agree(not kept(key))  # to one of the processes
+    seen = seen_together(eyes, real, terms.batch).features if missing else None
 
     def begin() -> Work:
-        total = -(-real.count // terms.batch)
-        seen = (
-            reading(eyes, [part]).features.numpy()
-            for part in watched(real.batches(terms.batch), total, f"Looking at {real.name}")
-        )
-        first = next(seen)
-        rows = (row for block in chain([first], seen) for row in block)
-        return Work((first.shape[1],), first.dtype, rows, lambda: Story(tuple(range(real.count))))
+        rows = (reading(eyes, real.batches(terms.batch)).features if seen is None else seen).numpy()
+        return Work(rows.shape[1:], rows.dtype, rows, lambda: Story(tuple(range(real.count))))
 
     return torch.from_numpy(np.array(decoded(key, begin).images))
 
@@ -150,7 +153,7 @@ def real_features(found: Case, eyes: Extractor, terms: Terms) -> torch.Tensor:
 def measured(report: Report, found: Case, sides: Sides, eyes: Extractor, terms: Terms) -> Report:
     """The report with every measure of features that was asked for, over all pictures and class by class."""
     asked = terms.metrics or ("fid", "kid", "prdc", *(["is"] if sides.fake.logits is not None else []))
-    figures = tuple(figure for name in asked if name in MEASURES for figure in MEASURES[name](sides))
+    figures = tuple(figure for name in asked if name in MEASURES for figure in by_first(partial(MEASURES[name], sides)))
     if sides.fake_labels is not None and eyes.name == "classifier":
         figures += (agreement(sides),)
     return replace(
@@ -182,7 +185,8 @@ def by_class(found: Case, sides: Sides, asked: Sequence[str]) -> PerClass:
         one = sides.of_class(number)
         if min(len(one.real), len(one.fake)) < 2:
             continue
-        rows[name] = tuple(f for m in asked if m in MEASURES and m not in ("is", "modes") for f in MEASURES[m](one))
+        of_one = [m for m in asked if m in MEASURES and m not in ("is", "modes")]
+        rows[name] = tuple(figure for m in of_one for figure in by_first(partial(MEASURES[m], one)))
     return rows
 
 
@@ -192,16 +196,20 @@ def against_truth(found: Case, names: Sequence[str], terms: Terms) -> tuple[Figu
         raise OptionError(
             f"--metrics {names[0]} needs a translator and paired data: nobody knows these pictures' truth."
         )
-    values: dict[str, list[torch.Tensor]] = {name: [] for name in names}
-    for start in range(0, found.fake.count if names else 0, terms.batch):
-        stop = min(start + terms.batch, found.fake.count)
-        made, true = found.fake.rows(start, stop), found.real.rows(start, stop)
-        for name in names:
-            values[name].append(AGAINST_TRUTH[name][0](made, true))
-    figures = []
-    for name in names:
-        each = torch.cat(values[name])
-        if len(each) < 2:
-            raise DataError(f"One pair has no interval: {found.data.name} needs 2 or more.")
+    if not names:
+        return ()
+    if found.fake.count < 2:
+        raise DataError(f"One pair has no interval: {found.data.name} needs 2 or more.")
+
+    def compared(start: int, stop: int) -> torch.Tensor:
+        parts = []
+        for first in range(start, stop, terms.batch):
+            last = min(first + terms.batch, stop)
+            made, true = found.fake.rows(first, last), found.real.rows(first, last)
+            parts.append(torch.stack([AGAINST_TRUTH[name][0](made, true) for name in names], 1))
+        return torch.cat(parts)
+
+    values, figures = together(found.fake.count, compared), []
+    for name, each in zip(names, values.unbind(1), strict=True):
         figures.append(around(name, float(each.mean()), float(each.std()) / len(each) ** 0.5, AGAINST_TRUTH[name][1]))
     return tuple(figures)

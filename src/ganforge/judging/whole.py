@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganforge import machine
+from ganforge import machine, parallel
 from ganforge.errors import DataError, OptionError
 from ganforge.images import to_uint8
 from ganforge.judging.case import Case, Terms
 from ganforge.judging.pictures import Pictures, of_data
+from ganforge.judging.shares import together
 from ganforge.metrics import cas as accuracy
 from ganforge.metrics import lpips as perceptual
 from ganforge.metrics.classifier import Network, classifier_of, looked_at
@@ -215,8 +216,16 @@ def edits(found: Case, terms: Terms) -> tuple[tuple[Figure, ...], dict[str, tupl
     """
     if (asked := found.asked) is None or found.sources is None:
         raise OptionError("--metrics edits needs a translator that is told what each picture shall become.")
-    judge = classifier_of(found.open(held_out=False), machine.pick_device(terms.device))
-    made, before = (torch.cat([judge.shown(part) for part in side.batches()]) for side in (found.fake, found.sources))
+    with parallel.one_prepares():
+        judge = classifier_of(found.open(held_out=False), machine.pick_device(terms.device))
+
+    def read(side: Pictures) -> Tensor:
+        def part(start: int, stop: int) -> Tensor:
+            return torch.cat([judge.shown(images).byte() for images in side.batches(terms.batch, start, stop)])
+
+        return together(side.count, part).bool()
+
+    made, before = read(found.fake), read(found.sources)
     apart, own = rivals(asked.known), asked.own
 
     def of(rows: Tensor, labels: Tensor) -> tuple[Figure, ...]:

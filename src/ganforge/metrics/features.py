@@ -51,10 +51,13 @@ class Extractor(Protocol):
         ...
 
 
-def reading(extractor: Extractor, batches: Iterable[Tensor]) -> Reading:
-    """One reading of a stream of pictures.  Raises DataError when it is empty, or pictures are not finite."""
+def reading(extractor: Extractor, batches: Iterable[Tensor], first: int = 0) -> Reading:
+    """One reading of a stream of pictures, of which `first` is the first's number.
+
+    Raises DataError when it is empty, or pictures are not finite.
+    """
     features, logits = [], []
-    done = 0
+    done = first
     for images in batches:
         if not images.isfinite().all():
             raise DataError(f"Pictures {done} ... {done + len(images) - 1} hold numbers that are not finite.")

@@ -91,6 +91,8 @@ class Game(nn.Module, ABC, Generic[C, B]):
     multiple: int = 1
     """`translate` takes pictures whose sides are multiples of this, itself included; the house fills up all others.
     A game whose depth is configured sets it in its constructor."""
+    least: int = 1
+    """`translate` takes no side shorter than this; the house fills up."""
     draw: Draw
 
     def __init_subclass__(cls) -> None:

@@ -12,17 +12,17 @@ TILE = 512  # pixels a side of those tiles
 Once = Callable[..., Tensor]  # tensors (N, C, H, W) of one size -> (N, C', kH, kW)
 
 
-def translated(once: Once, tensors: Sequence[Tensor], multiple: int, tile: int = 0) -> Tensor:
+def translated(once: Once, tensors: Sequence[Tensor], multiple: int, tile: int = 0, least: int = 1) -> Tensor:
     """What `once` makes of tensors (N, C, H, W) whose sides it would not take, or that are too large for it.
 
-    Sides are filled up by reflection to a multiple of `multiple`, and what was filled is cut off again.  Pictures
+    Sides are filled up by reflection to a multiple of `multiple`, `least` at least, and cut back after it.  Pictures
     larger than `tile` are cut into tiles that overlap by a quarter and are blended linearly; 0: tiles of 512 for
     pictures above 1.5 megapixels.  A network that looks at the whole picture (instance norm, a deep U-Net) sees
     a tile alone, so that tiles are for pictures that do not fit otherwise.
     """
     height, width = tensors[0].shape[2:]
     side = tile or (TILE if height * width > LARGE else max(height, width))
-    tall, wide = (up(min(side, length), multiple) for length in (height, width))
+    tall, wide = (up(max(min(side, length), least), multiple) for length in (height, width))
     room = (max(up(height, multiple), tall), max(up(width, multiple), wide))
     padded = [reflected(tensor, room) for tensor in tensors]
     if room == (tall, wide):

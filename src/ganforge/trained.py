@@ -131,7 +131,7 @@ class Trained:
                     game.draw = RowDraw(seed, start + first, self.device)
                     return game.translate(*tensors, **said)
 
-                parts.append(translated(once, part, game.multiple, tile).float().cpu())
+                parts.append(translated(once, part, game.multiple, tile, game.least).float().cpu())
         return torch.cat(parts)
 
     def check_input(self, images: Tensor, masks: Tensor | None, reverse: bool) -> None:

@@ -34,7 +34,7 @@ from ganforge.game import Clock, Game, Move
 from ganforge.nn.initialise import Initial, initial_weights
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm, norm_of
-from ganforge.nn.patch import ScaledPatchGAN
+from ganforge.nn.patch import ScaledPatchGAN, layers_left
 from ganforge.nn.unet import ACTIVATIONS, Activation, CodedUNet, depth_of
 from ganforge.run import Preset, Run
 
@@ -144,7 +144,7 @@ class BicycleGAN(Game[Config, Paired]):
     verdicts = "scores"
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that the generator cannot halve three times."""
+        """Raises ModelError for sides that the generator cannot halve three times, or that leave a judge no scores."""
         super().__init__(config, facts)
         c, source, target = config, facts.source_channels or facts.channels, facts.channels
         side, depth = min(facts.height, facts.width), depth_of(facts.height, facts.width)
@@ -153,7 +153,7 @@ class BicycleGAN(Game[Config, Paired]):
             source, target, c.latent, depth, c.width, c.norm, c.activation, c.dropout, c.upsample, c.inject
         )
         self.encoder = Encoder(target, c.latent, c.width, max(2, side.bit_length() - 4), c.norm, c.encoder)
-        layers = max(1, min(c.judge_layers, (side >> c.scales - 1).bit_length() - 2))  # so that scores are left
+        layers = layers_left(c.judge_layers, side, c.scales)
         seen = target + source * c.conditional
         self.discriminator = ScaledPatchGAN(seen, c.judge_width, layers, c.norm, c.scales)
         self.discriminator_random = (

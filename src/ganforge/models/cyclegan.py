@@ -25,13 +25,12 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, Unpaired
-from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
 from ganforge.nn.patch import PatchGAN, layers_of
 from ganforge.nn.pool import ImagePool
-from ganforge.nn.resnet import ResNetGenerator
+from ganforge.nn.resnet import LEAST, ResNetGenerator, check_sides
 from ganforge.run import Preset, Run
 
 
@@ -74,14 +73,14 @@ class CycleGAN(Game[Config, Unpaired]):
     judges = ("is_a", "is_b")
     multiple = 4
     """Both sides of pictures are multiples of it."""
+    least = LEAST
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that are no multiples of 4, and for patches larger than the picture."""
+        """Raises ModelError for sides that are no multiples of 4 or below 8, and for patches that do not fit."""
         super().__init__(config, facts)
         c, channels = config, facts.channels
         self.verdicts = "logits" if c.gan == "vanilla" else "scores"
-        if facts.height % 4 or facts.width % 4:
-            raise ModelError(f"CycleGAN halves both sides twice: {facts.height} x {facts.width} are no multiples of 4.")
+        check_sides(facts.height, facts.width)
         layers = layers_of(c.patch, facts.height, facts.width)
         picture = (channels, facts.height, facts.width)
         self.to_b = ResNetGenerator(channels, channels, c.width, c.blocks, c.norm, c.dropout)  # G

@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, Instances
-from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
 from ganforge.nn.pool import ImagePool
+from ganforge.nn.resnet import LEAST, check_sides
 from ganforge.nn.sets import SetDiscriminator, SetGenerator
 from ganforge.run import Preset, Run
 
@@ -104,13 +104,13 @@ class InstaGAN(Game[Config, Instances]):
     verdicts = "scores"
     multiple = 4
     """Both sides of pictures are multiples of it."""
+    least = LEAST
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that are no multiples of 4."""
+        """Raises ModelError for sides that are no multiples of 4, or below 8."""
         super().__init__(config, facts)
         c, channels = config, facts.channels
-        if facts.height % 4 or facts.width % 4:
-            raise ModelError(f"InstaGAN halves both sides twice: {facts.height} x {facts.width} are no multiples of 4.")
+        check_sides(facts.height, facts.width)
         layers = max(1, min(c.judge_layers, min(facts.height, facts.width).bit_length() - 3))
         self.to_b, self.to_a = (SetGenerator(channels, c.width, c.blocks, c.norm) for _ in range(2))
         self.is_a, self.is_b = (SetDiscriminator(channels, c.judge_width, layers, c.norm) for _ in range(2))

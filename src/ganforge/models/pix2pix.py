@@ -31,7 +31,7 @@ from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
 from ganforge.nn.patch import PatchGAN, layers_of
-from ganforge.nn.resnet import ResNetGenerator
+from ganforge.nn.resnet import LEAST, ResNetGenerator, check_sides
 from ganforge.nn.unet import UNet, depth_of
 from ganforge.run import Preset, Run
 
@@ -75,6 +75,7 @@ class Pix2Pix(Game[Config, Paired]):
         self.verdicts = "logits" if config.gan == "vanilla" else "scores"
         source, target = facts.source_channels or facts.channels, facts.channels
         self.generator, self.multiple = generator_of(config, facts)
+        self.least = LEAST if config.networks.startswith("resnet") else 1
         layers = layers_of(config.patch, facts.height, facts.width)
         seen = target + (source if "cgan" in config.objective else 0)
         self.discriminator = PatchGAN(seen, config.judge_width, layers, config.norm)
@@ -120,6 +121,7 @@ def generator_of(config: Config, facts: Facts) -> tuple[nn.Module, int]:
     """The generator, and what both sides of its pictures must be multiples of."""
     source, target = facts.source_channels or facts.channels, facts.channels
     if config.networks.startswith("resnet"):
+        check_sides(facts.height, facts.width)
         blocks = int(config.networks.removeprefix("resnet"))
         return ResNetGenerator(source, target, config.width, blocks, config.norm, config.dropout, live=True), 4
     depth = depth_of(facts.height, facts.width)

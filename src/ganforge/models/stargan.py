@@ -35,6 +35,7 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.norms import LiveInstanceNorm2d
 from ganforge.nn.penalties import slope_penalty
+from ganforge.nn.resnet import LEAST, check_sides
 from ganforge.run import Preset, Run
 
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -132,7 +133,7 @@ class StarGAN(Game[Config, Labelled]):
     judges = ("discriminator",)
     verdicts = "scores"
     penalised = ("discriminator",)
-    multiple = 4
+    multiple, least = 4, LEAST
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for data without labels, for unknown attributes, and for sides not multiples of 4."""
@@ -140,8 +141,7 @@ class StarGAN(Game[Config, Labelled]):
         c, names = config, facts.attributes
         if unknown := [name for name in c.attributes if name not in names]:
             raise ModelError(f"The data has no attribute {unknown[0]!r}; it has {', '.join(names) or 'none'}.")
-        if facts.height % 4 or facts.width % 4:
-            raise ModelError(f"stargan halves pictures twice: {facts.height} x {facts.width} are no multiples of 4.")
+        check_sides(facts.height, facts.width)
         self.chosen = [names.index(name) for name in c.attributes] or list(range(len(names)))
         self.k = len(self.chosen) or len(facts.labels)
         if self.k < 2 and not names:

@@ -54,6 +54,19 @@ class ScaledPatchGAN(nn.Module):
         return scores
 
 
+def layers_left(most: int, side: int, scales: int) -> int:
+    """As many `layers`, up to `most`, as leave scores of a picture at every scale of a ScaledPatchGAN.
+
+    Raises ModelError, naming the least side in multiples of 8, where not even one does.
+    """
+    smallest = -(-side // 2 ** (scales - 1))
+    fit = [layers for layers in range(1, max(1, most) + 1) if smallest >> layers > 2]
+    if not fit:
+        least = -(-(5 * 2 ** (scales - 1) + 1) // 8) * 8
+        raise ModelError(f"A side of {side} leaves nothing to judge at {scales} scales: the least is --size {least}.")
+    return fit[-1]
+
+
 def receptive_field(network: nn.Module) -> int:
     """Side, in pixels, of the patch that one result of a chain of convolutions sees."""
     field, apart = 1, 1  # pixels seen, and pixels between two neighbouring results

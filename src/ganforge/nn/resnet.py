@@ -5,10 +5,24 @@ Its two halves are networks of their own for those who put several of one togeth
 
 from torch import Tensor, nn
 
+from ganforge.errors import ModelError
 from ganforge.nn.augment import Chance
 from ganforge.nn.initialise import initial_weights
 from ganforge.nn.layers import LiveDropout, PaddedConv2d, Padding
 from ganforge.nn.norms import Norm, biased, norm_of
+
+LEAST = 8  # pixels a side: halved twice, one pixel would have no statistics of its own, and nothing to pad with
+
+
+def check_sides(height: int, width: int) -> None:
+    """Raise ModelError for sides that cannot be halved twice, or of which too little would be left."""
+    if height % 4 or width % 4:
+        raise ModelError(f"These networks halve both sides twice: {height} x {width} are no multiples of 4.")
+    if min(height, width) < LEAST:
+        raise ModelError(
+            f"Pictures of {height} x {width} are too small: halved twice, too little is left to normalise. The least "
+            f"is --size {LEAST}."
+        )
 
 
 class ResidualBlock(nn.Module):

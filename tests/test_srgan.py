@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ganforge import official
-from ganforge.batches import Facts, Images
+from ganforge.batches import Enlarged, Facts
 from ganforge.engine import Engine, performing
 from ganforge.errors import ModelError, WeightsError
 from ganforge.game import Clock
@@ -37,12 +37,12 @@ def played(steps: int = 6, facts: Facts = FACTS, **config: Any) -> Engine:
     torch.manual_seed(0)
     game = srgan.SRGAN(replace(TINY.config, **config), facts)
     run = replace(TINY.run, steps=steps, sample_every=0, save_every=0)
-    return Engine(game, run, deck(run, facts))
+    return Engine(game, run, deck(run, facts, Enlarged))
 
 
 def terms(game: srgan.SRGAN, step: int) -> list[tuple[str, set[str]]]:
     """Who moves in a round, and along what."""
-    deal = iter([Images.example(2, game.facts)])
+    deal = iter([Enlarged.example(2, game.facts)])
     return [(m.player, {k for k in m.terms if k[:5] != "says_"}) for m in game.play(deal, Clock(step=step))]
 
 
@@ -98,7 +98,7 @@ def test_a_relativistic_judge_compares():
         for parameter in game.parameters():
             torch.nn.init.normal_(parameter, 0, 0.1)
         game.discriminator[-2].bias.data += shift
-        deal = iter([Images.example(4, FACTS)])
+        deal = iter([Enlarged.example(4, FACTS)])
         moves = list(game.eval().play(deal, Clock()))
         losses.append([moves[0].terms["real"], moves[0].terms["fake"], moves[1].terms["fool"]])
     torch.testing.assert_close(losses[0], losses[1])
@@ -259,7 +259,7 @@ def test_esrgan_losses_and_interpolation():
     real, fake = (verdicts.view(4, 1, 1, 1).expand(4, 3, 16, 16) for verdicts in (io["in.real"], io["in.fake"]))
     game.generator = torch.nn.Module()
     game.generator.forward = lambda low: (fake + 1) / 2  # pyright: ignore
-    judged, fooled = game.play(iter([Images(real)]), Clock())
+    judged, fooled = game.play(iter([Enlarged(real)]), Clock())
     answers = fooled.terms["fool"], judged.terms["real"], judged.terms["fake"]
     for answer, name in zip(answers, ("g_relativistic", "d_real", "d_fake"), strict=True):
         torch.testing.assert_close(answer, io[f"out.{name}"], rtol=0, atol=1e-6)

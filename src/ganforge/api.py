@@ -121,7 +121,7 @@ def rethought(
     asked = str(data) if data is not None else card.data["asked"]
     wanted = replace(former, **{name: value for name, value in given.items() if value is not None})
     criteria.check(wanted, model_of(card).game)
-    opened = opened_data(asked, wanted, data_home, model_of(card).game.Deal.columns(), reading_of(card))
+    opened = opened_data(asked, wanted, data_home, model_of(card).game.Deal, reading_of(card))
     if data is None and opened.fingerprint != card.data["fingerprint"]:
         raise DataError(
             f"The data {asked} is not what it was when the run began ({card.data['images']} images then, {len(opened)} "
@@ -135,7 +135,7 @@ def rethought(
         raise DataError(f"The run was made for {facts_of(card)}, but {asked} gives {opened.facts}.")
     loaded = parts.kept(config, folder.path, load_part)
     game = built(model_of(card), config, opened.facts, wanted.seed, loaded)
-    held_out = partial(opened_data, asked, wanted, data_home, game.Deal.columns(), reading_of(card), held_out=True)
+    held_out = partial(opened_data, asked, wanted, data_home, game.Deal, reading_of(card), held_out=True)
     return Plan(model_of(card), card.preset, config, wanted, asked, reading_of(card), opened, game, loaded, held_out)
 
 

@@ -4,17 +4,18 @@ A batch is a frozen dataclass of tensors only; words live at the edge.  The name
 says what it holds, the same in every batch:
 
     images, source, target, a, b    float (N, C, H, W) in [-1, 1]
+    low                             float (N, C, H / k, W / k): `images` from farther away, where the data has it
     a_masks, b_masks                float (N, M, H, W) in {0, 1}: one instance a mask, empty ones fill up
     condition                       int64 (N,), or float (N, K)
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
-PIXELS = frozenset({"images", "source", "target", "a", "b"})  # the fields that are pictures
+PIXELS = frozenset({"images", "low", "source", "target", "a", "b"})  # the fields that are pictures
 MASKS = frozenset({"a_masks", "b_masks"})
 SIDES = {"a": "a", "a_masks": "a", "b": "b", "b_masks": "b"}  # fields whose rows have nothing to do with the others'
 
@@ -35,35 +36,45 @@ class Facts:
     """Of `source`, where the data has one."""
     instances: int = 0
     """The most masks that one picture has, where the data has masks."""
+    smaller: int = 0
+    """How many times smaller `low` is than `images`, where the data has it."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Base of all batches; a subclass only lists its tensors."""
+    """Base of all batches; a subclass only lists its tensors.  One that may be missing has the default None."""
 
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on `device`."""
-        return replace(self, **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in held.items() if v is not None})
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
         """Names of the columns that a data set must provide."""
-        return tuple(f.name for f in fields(cls))
+        return tuple(f.name for f in fields(cls) if f.default is MISSING)
+
+    @classmethod
+    def welcome(cls) -> tuple[str, ...]:
+        """Names of the columns that are taken where a data set has them."""
+        return tuple(f.name for f in fields(cls) if f.default is not MISSING)
 
     @classmethod
     def example(cls, n: int, facts: Facts, seed: int = 0) -> Self:
         """A random batch of the right shapes: for tests and for tracing a round without data."""
         source = torch.Generator().manual_seed(seed)
-        return cls(**{name: _example(name, n, facts, source) for name in cls.columns()})
+        names = [*cls.columns(), *(name for name in cls.welcome() if name != "low" or facts.smaller)]
+        return cls(**{name: _example(name, n, facts, source) for name in names})
 
 
 def _example(column: str, n: int, facts: Facts, source: torch.Generator) -> Tensor:
     if column in PIXELS:
         channels = facts.source_channels or facts.channels if column == "source" else facts.channels
-        return torch.rand(n, channels, facts.height, facts.width, generator=source) * 2 - 1
+        times = facts.smaller if column == "low" else 1
+        return torch.rand(n, channels, facts.height // times, facts.width // times, generator=source) * 2 - 1
     if column in MASKS:
         shape = (n, facts.instances or 2, facts.height, facts.width)
         return torch.rand(shape, generator=source).round()
@@ -87,6 +98,14 @@ class Labelled(Batch):
 
     images: Tensor
     condition: Tensor
+
+
+@dataclass(frozen=True)
+class Enlarged(Batch):
+    """Pictures, and what is known of them where they are small, if the data says it."""
+
+    images: Tensor
+    low: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A run thought through before its first round: data opened, settings resolved, networks built."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from ganforge import criteria, machine, parts
-from ganforge.batches import Facts
+from ganforge.batches import Batch, Facts
 from ganforge.catalogue import Model, find
 from ganforge.data.dataset import DataSet
 from ganforge.data.domains import embedded
@@ -98,7 +98,7 @@ def plan(
         settings = rebuilt(found.game.Config, {**plain(chosen.config), **config})
     wanted = checked(rebuilt(Run, {**plain(chosen.run), **run}))
     criteria.check(wanted, found.game)
-    opened = opened_data(asked, wanted, data_home, needed, reading)
+    opened = opened_data(asked, wanted, data_home, found.game.Deal, reading)
     opened.need(*needed)
     for note in opened.notes:
         say(note)
@@ -109,7 +109,7 @@ def plan(
         wanted = replace(wanted, every=wanted.every or wanted.save_every or max(1, steps))
     loaded = parts.resolve(settings, load)
     game = built(found, settings, opened.facts, wanted.seed, loaded)
-    held_out = partial(opened_data, asked, wanted, data_home, needed, reading, held_out=True)
+    held_out = partial(opened_data, asked, wanted, data_home, found.game.Deal, reading, held_out=True)
     return Plan(found, preset, settings, wanted, asked, reading, opened, game, loaded, held_out)
 
 
@@ -144,13 +144,14 @@ def opened_data(
     asked: str,
     run: Run,
     home: str | Path | None,
-    needed: Collection[str],
+    deal: type[Batch],
     reading: Reading,
     held_out: bool = False,
 ) -> DataSet:
-    """The data set at the run's size, with the columns that its model needs, or what is held out of it."""
+    """The data set at the run's size, with the columns that its model is dealt, or what is held out of it."""
     size, place = (run.size[0], run.size[-1]) if run.size else None, Path(home) if home is not None else None
-    form = {"channels": run.channels, "crop": run.crop, "needed": needed, "reading": reading}
+    form = {"channels": run.channels, "crop": run.crop, "native": run.native, "reading": reading}
+    form |= {"needed": deal.columns(), "welcome": deal.welcome()}
     return open_data(asked, size=size, home=place, held_out=held_out, **form)
 
 

@@ -20,6 +20,8 @@ class Run:
     """Mirror images left to right at random."""
     crop: bool = False
     """Cut a random window instead of the central one where an image is larger than the size."""
+    native: bool = False
+    """Cut windows out of images at their own scale, instead of bringing their short side to the size first."""
     augment: Literal["none", "diffaug", "ada"] = "none"
     """Differentiable augmentation in front of the networks that judge."""
     seed: int = 0

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge.batches import Facts, Images
+from ganforge.batches import Enlarged, Facts
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
 from ganforge.data.deal import Deck
@@ -90,7 +90,7 @@ def trained(windows: np.ndarray) -> tuple[Any, Any]:
     config = replace(preset.config, pretraining=800)
     facts, halfway = Facts(3, SIDE, SIDE), Halfway()
     torch.manual_seed(run.seed)
-    deck = Deck(DataSet("windows", facts, {"images": windows}), Images, run)
+    deck = Deck(DataSet("windows", facts, {"images": windows}), Enlarged, run)
     return Engine(model.game(config, facts), run, deck, None, [halfway]).train(), halfway.game
 
 

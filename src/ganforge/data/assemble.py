@@ -54,14 +54,16 @@ def assemble(found: Found, wanted: Wanted) -> DataSet:
     """
     if found.trouble:
         raise found.trouble
-    key = fingerprint(found.source, wanted.size, wanted.channels, wanted.crop)
+    key = fingerprint(found.source, *wanted.key())
     made = decoded(key, lambda: decode(found.where, found.pictures, wanted))
-    _, height, width, channels = made.images.shape
+    images, notes = wanted.dealt(made, [picture.name for picture in found.pictures])
+    _, height, width, channels = images.shape
     if wanted.size:
         height, width = wanted.size
-    columns, labels = {"images": made.images}, found.labels
+    columns, labels = {"images": images}, found.labels
     if labels.column is not None:
         columns["condition"] = labels.column[list(made.story.kept)]
         key = fingerprint(key, labels.names, labels.attributes, labels.column.tobytes().hex())
     facts = Facts(channels, height, width, labels.names, labels.attributes)
-    return DataSet(found.where, facts, columns, key, (*found.notes, *made.story.notes))
+    key = fingerprint(key, wanted.size) if wanted.native else key
+    return DataSet(found.where, facts, columns, key, (*found.notes, *notes))

@@ -9,6 +9,7 @@ both read a whole entry; one that is truncated or damaged is found by its size a
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -16,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -38,11 +39,17 @@ class Story:
     kept: tuple[int, ...]
     """Which of the source's pictures the rows hold, in order."""
     notes: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Height and width of each, where pictures keep their own size: the map then holds their pixels, (P, C)."""
+
+    def rows(self) -> int:
+        """How long the map is."""
+        return sum(height * width for height, width in self.sizes) if self.sizes else len(self.kept)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pictures (N, H, W, C), and what happened while they were decoded."""
+    """Pictures (N, H, W, C), or the pixels (P, C) of all, and what happened while they were decoded."""
 
     images: np.ndarray
     story: Story
@@ -50,7 +57,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Work:
-    """What has to be done when the cache does not have it: rows of one shape, then the story."""
+    """What has to be done when the cache does not have it: rows of one shape, one or many at a time, then the story."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -99,10 +106,11 @@ def _find(folder: Path) -> Decoded | None:
         if (folder / "images.npy").stat().st_size != about["bytes"]:
             return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        story = Story(tuple(about["story"]["kept"]), tuple(about["story"]["notes"]))
+        sizes = tuple((height, width) for height, width in about["story"].get("sizes", ()))
+        story = Story(tuple(about["story"]["kept"]), tuple(about["story"]["notes"]), sizes)
     except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: either way it is made again
         return None
-    return Decoded(images, story) if len(images) == len(story.kept) else None
+    return Decoded(images, story) if len(images) == story.rows() else None
 
 
 def _draft(folder: Path) -> Path:
@@ -127,7 +135,7 @@ def _fill(draft: Path, work: Work) -> None:
         _header(file, count, work)
         for row in work.rows:
             file.write(np.ascontiguousarray(row, work.dtype).data)
-            count += 1
+            count += row.size // math.prod(work.shape)
         file.seek(0)
         _header(file, count, work)  # as long as before: numpy leaves room for the first axis to grow
         _flush(file.fileno(), file.flush)
@@ -162,11 +170,11 @@ def _place(draft: Path, folder: Path) -> None:
 
 
 def _in_memory(work: Work, why: str) -> Decoded:
-    rows = [np.ascontiguousarray(row, work.dtype) for row in work.rows]
+    rows = [np.ascontiguousarray(row, work.dtype).reshape(-1, *work.shape) for row in work.rows]
     story = work.story()
     note = f"The pictures were decoded into memory, because the cache {why}; GANFORGE_CACHE names another place."
-    images = np.stack(rows) if rows else np.empty((0, *work.shape), work.dtype)
-    return Decoded(images, Story(story.kept, (*story.notes, note)))
+    images = np.concatenate(rows) if rows else np.empty((0, *work.shape), work.dtype)
+    return Decoded(images, replace(story, notes=(*story.notes, note)))
 
 
 def in_threads(do: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

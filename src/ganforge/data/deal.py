@@ -23,6 +23,7 @@ class Deck:
     def __init__(self, data: DataSet, kind: type[Batch], run: Run) -> None:
         """Raises DataError when `data` lacks a column that `kind` needs."""
         data.need(*kind.columns())
+        self.names = (*kind.columns(), *(name for name in kind.welcome() if name in data.columns))
         self.data, self.kind, self.run, self.count = data, kind, run, len(data)
         self.window = (data.facts.height, data.facts.width)
         self.order = lru_cache(maxsize=4)(self.order_of_epoch)
@@ -32,7 +33,7 @@ class Deck:
         n = self.run.batch // shares
         first = number * self.run.batch + share * n
         places = np.arange(first, first + n)  # positions in the endless row of epochs
-        return self.kind(**{name: self.column(name, places) for name in self.kind.columns()})
+        return self.kind(**{name: self.column(name, places) for name in self.names})
 
     def rows(self, side: str, places: np.ndarray) -> np.ndarray:
         """The rows of a side that are dealt at these places."""
@@ -50,16 +51,20 @@ class Deck:
     def column(self, name: str, places: np.ndarray) -> Tensor:
         """What is dealt of a column at these places, as the tensor that a batch holds."""
         side = SIDES.get(name, "")
-        stored = self.data.columns[name][self.rows(side, places)]
+        column, rows = self.data.columns[name], self.rows(side, places)
         if name not in PIXELS | MASKS:
-            return torch.from_numpy(stored)
-        seen = self.mirror(self.cut(stored, places, side), places, side)
+            return torch.from_numpy(column[rows])
+        if self.run.crop and hasattr(column, "cut"):  # pictures at their own scale: windows.py
+            seen = column.cut(rows, self.chance(places, 1, side), self.chance(places, 2, side))  # pyright: ignore
+        else:
+            seen = self.cut(column[rows], places, side)
+        seen = self.mirror(seen, places, side)
         return to_images(seen) if name in PIXELS else to_masks(seen, self.data.facts.instances)
 
     def cut(self, pictures: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
         """A window out of pictures that are stored larger than the game sees them: random, or the middle."""
         (height, width), (h, w) = pictures.shape[1:3], self.window
-        if (height, width) == (h, w):
+        if height <= h and width <= w:
             return pictures
         top, left = (height - h) // 2, (width - w) // 2
         if not self.run.crop:

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ganforge.data.cache import Story, Work, in_threads
+from ganforge.data.cache import Decoded, Story, Work, in_threads
 from ganforge.data.progress import watched
+from ganforge.data.windows import Windows
 from ganforge.errors import DataError
-from ganforge.images import Look, fit, white
+from ganforge.images import Look, fit, recolour, white
 
 R = TypeVar("R")
 
@@ -28,8 +29,12 @@ class Wanted:
     """0: 1 if all pictures are grey, else 3."""
     crop: bool = False
     """Store more than the size, so that a random window of it can be cut."""
+    native: bool = False
+    """Keep every picture as large as it is: windows of the size are cut from it when it is dealt."""
 
     def __post_init__(self) -> None:
+        if self.native and self.size is None:
+            raise DataError("--native cuts windows out of pictures: say how large with --size, as in --size 96.")
         if self.size is not None and min(self.size) < 1:
             raise DataError(f"Images of {self.size[0]}x{self.size[1]} pixels hold nothing: a size is at least 1.")
 
@@ -38,6 +43,27 @@ class Wanted:
         if self.size is None or not self.crop:
             return self.size
         return round(self.size[0] * MARGIN), round(self.size[1] * MARGIN)
+
+    def key(self) -> tuple[object, ...]:
+        """What decides about the pictures in store."""
+        return (self.channels, "native") if self.native else (self.size, self.channels, self.crop)
+
+    def dealt(self, made: Decoded, names: Sequence[str], unit: int = 1) -> tuple[Any, tuple[str, ...]]:
+        """The column that decoded pictures make, and what a person should know about it.
+
+        `names` are those of the pictures before any was left out; see windows.py for `unit`.
+        """
+        if not self.native or self.size is None:
+            return made.images, made.story.notes
+        column = Windows(made.images, made.story.sizes, self.size, unit)
+        small, (height, width) = column.smaller(), self.size
+        if not small:
+            return column, made.story.notes
+        note = (
+            f"{len(small)} of {len(column)} images are smaller than the window of {height}x{width}, the first "
+            f"{names[made.story.kept[small[0]]]}: they are filled up by reflection. --no-native enlarges them instead."
+        )
+        return column, (*made.story.notes, note)
 
 
 @dataclass(frozen=True)
@@ -61,7 +87,7 @@ def decode(where: str, pictures: Sequence[Picture], wanted: Wanted) -> Work:
     failed = {k: error for k, error in looks.items() if isinstance(error, DataError)}
     if not good:
         raise _all_corrupt(where, len(pictures), failed)
-    size = wanted.stored() or _common_size([(pictures[k].name, look) for k, look in good.items()])
+    size = () if wanted.native else wanted.stored() or _common_size([(pictures[k].name, good[k]) for k in good])
     channels = wanted.channels or _common_channels([(pictures[k].name, look) for k, look in good.items()])
     dtype = max((look.dtype for look in good.values()), key=lambda dtype: dtype.itemsize)
     low, high = _range([pictures[k] for k, look in good.items() if look.dtype == np.float32])
@@ -75,17 +101,20 @@ class _Job:
     where: str
     pictures: Sequence[Picture]
     wanted: Wanted
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
+    """Of a picture; of a pixel, where pictures keep their own size."""
     dtype: np.dtype
     low: float
     high: float
     failed: dict[int, DataError]
     kept: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
 
     def describe(self, looks: list[Look]) -> None:
         """Notes on what will be made of pictures that look like this."""
-        height, width, channels = self.shape
+        *size, channels = self.shape
+        height, width = size or (0, 0)
         small = sum(look.height < height or look.width < width for look in looks)
         if small:
             self.notes.append(f"{small} of {len(looks)} images are smaller than {height}x{width} and were enlarged.")
@@ -108,6 +137,8 @@ class _Job:
                 self.failed[k] = row
             else:
                 self.kept.append(k)
+                if self.wanted.native:
+                    self.sizes.append(row.shape[:2])
                 yield row
 
     def _row(self, picture: Picture) -> np.ndarray:
@@ -116,9 +147,10 @@ class _Job:
             if not np.isfinite(array).all():
                 raise DataError(f"{picture.name} cannot be read: it holds numbers that are not finite.")
             array = _scaled(array, self.low, self.high)
-        if self.wanted.size is None and array.shape[:2] != self.shape[:2]:
+        *size, channels = self.shape
+        if self.wanted.size is None and array.shape[:2] != tuple(size):
             raise DataError(f"{picture.name} cannot be read: its size is not the one that its header claims.")
-        return _deepened(fit(array, self.shape[:2], self.shape[2]), self.dtype)
+        return _deepened(fit(array, (size[0], size[1]), channels) if size else recolour(array, channels), self.dtype)
 
     def story(self) -> Story:
         """What was kept and what was not.  Raises a DataError where less than two pictures are left."""
@@ -130,7 +162,7 @@ class _Job:
         reasons = [f"Left out: {_printable(str(self.failed[k]))}" for k in sorted(self.failed)]
         if len(reasons) > NAMED:
             reasons[NAMED:] = [f"Left out: {len(reasons) - NAMED} more files that cannot be read."]
-        return Story(tuple(self.kept), (*self.notes, *reasons))
+        return Story(tuple(self.kept), (*self.notes, *reasons), tuple(self.sizes))
 
 
 def one_image(where: str) -> str:

@@ -39,11 +39,17 @@ SIDE = 28
 
 
 def open_fashion_mnist(
-    home: Path | None = None, *, size: tuple[int, int] | None, channels: int = 0, held_out: bool = False
+    home: Path | None = None,
+    *,
+    size: tuple[int, int] | None,
+    channels: int = 0,
+    held_out: bool = False,
+    native: bool = False,
 ) -> DataSet:
     """The 60,000 pictures for training, or the 10,000 held out, with their classes.
 
-    At 32 the pictures get a black border of 2 pixels; at other sizes they are resized.  3 channels repeat grey.
+    At 32 the pictures get a black border of 2 pixels; at other sizes they are resized, or cut if `native`.  3 channels
+    repeat grey.
 
     Raises:
         DataError: the files are neither there nor can be downloaded, or are not the official ones.
@@ -60,7 +66,9 @@ def open_fashion_mnist(
         columns = {"images": np.broadcast_to(pixels, (*pixels.shape[:3], channels)), "condition": labels}
         return DataSet(name, Facts(channels, *size, NAMES), columns, fingerprint(name, size, channels))
     pictures = [_picture(pixels, k) for k in range(len(pixels))]
-    return assemble(Found(name, "idx files", name, pictures, Labels(labels, NAMES)), Wanted(size, channels))
+    return assemble(
+        Found(name, "idx files", name, pictures, Labels(labels, NAMES)), Wanted(size, channels, native=native)
+    )
 
 
 def _picture(pixels: np.ndarray, k: int) -> Picture:

@@ -11,12 +11,14 @@ Row k of a set always has the same source: the rectangle follows from (seed, k).
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ganforge.data.dataset import DataSet
 from ganforge.data.reading import Make
 from ganforge.data.scenes import Chance
+from ganforge.data.windows import Windows
 from ganforge.errors import DataError
 from ganforge.images import fit, recolour, white
 
@@ -28,7 +30,7 @@ FAINT, CLEAR = 0.04, 0.12  # edges: gradients, as shares of white a pixel, that 
 class Made:
     """A column of sources that are made when they are asked for: it looks like an array (N, H, W, C)."""
 
-    def __init__(self, pictures: np.ndarray, make: Make, seed: int = 0) -> None:
+    def __init__(self, pictures: Any, make: Make, seed: int = 0) -> None:
         self.pictures, self.take, self.seed = pictures, TAKEN[make], seed
         self.dtype, self.shape = pictures.dtype, (len(pictures), *self[np.arange(1)].shape[1:])
 
@@ -36,8 +38,21 @@ class Made:
         return len(self.pictures)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        chance = Chance(self.seed, rows.astype(np.uint64))
-        return self.take(self.pictures[rows], chance)
+        return self.taken(self.pictures[rows], rows)
+
+    def taken(self, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The sources of these pictures, which are those of these rows, or windows of them."""
+        return self.take(pictures, Chance(self.seed, rows.astype(np.uint64)))
+
+
+class MadeOfWindows(Made):
+    """The same of pictures at their own scale: what is made is made of the window that is cut."""
+
+    pictures: Windows
+
+    def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+        """See windows.py."""
+        return self.taken(self.pictures.cut(rows, down, across), rows)
 
 
 def made_pairs(data: DataSet, make: Make, seed: int = 0) -> DataSet:
@@ -51,7 +66,7 @@ def made_pairs(data: DataSet, make: Make, seed: int = 0) -> DataSet:
     if channels not in (1, 3) or (make == "grey" and channels == 1):
         has = "no colour" if channels == 1 else f"{channels} channels"
         raise DataError(f"--make {make} cannot be done: the pictures of {data.name} have {has}.")
-    source = Made(pictures, make, seed)
+    source = (MadeOfWindows if isinstance(pictures, Windows) else Made)(pictures, make, seed)
     facts = replace(data.facts, labels=(), attributes=(), source_channels=source.shape[3])
     columns = {"source": source, "target": pictures}
     return DataSet(data.name, facts, columns, f"{data.fingerprint} {make} of {seed}", data.notes)  # pyright: ignore

@@ -13,6 +13,7 @@ from ganforge.data.assemble import Found, Labels, assemble
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import Picture, Wanted
 from ganforge.data.domains import DOMAINS, open_domains
+from ganforge.data.enlargements import enlargements, two_sizes
 from ganforge.data.folders import find
 from ganforge.data.home import data_home
 from ganforge.data.made import made_pairs
@@ -34,6 +35,7 @@ class Asked:
     seed: int
     home: Path | None
     held_out: bool
+    native: bool = False
 
 
 def open_data(
@@ -46,13 +48,16 @@ def open_data(
     home: Path | None = None,
     held_out: bool = False,
     needed: Collection[str] = ("images",),
+    welcome: Collection[str] = (),
     reading: Reading = AS_IT_IS,
+    native: bool = False,
 ) -> DataSet:
     """The data set called `spec`: a name of NAMED, a name under the data home, a path, or hub:owner/name.
 
     `size` is height and width, None: as the data has it; `channels` 0 likewise; `crop` stores a margin
     for random windows; `seed` draws the embedded world; `held_out` asks for what training never sees;
-    `needed` are the columns that a model asks for, by which two sides are read as pairs or as domains.
+    `needed` are the columns that a model asks for, by which two sides are read as pairs or as domains, and `welcome`
+    those that it takes where they are; `native` keeps the pictures' own scale, of which windows are cut.
 
     Raises:
         DataError: there is no such data set, it cannot be read, or has other columns.
@@ -65,13 +70,16 @@ def open_data(
     if reading.direction == "BtoA" and not sided:
         raise OptionError("--direction is for two sides, and this model learns from one.")
     if spec in NAMED:
-        data = NAMED[spec](Asked(size, channels, crop, seed, home, held_out))
+        data = NAMED[spec](Asked(size, channels, crop, seed, home, held_out, native))
     else:
-        found, wanted = find_data(spec, home=home, held_out=held_out), Wanted(size, channels, crop)
+        found, wanted = find_data(spec, home=home, held_out=held_out), Wanted(size, channels, crop, native)
         if made and found.sides:
             one = found.sides[0].where
             raise DataError(f"{spec} has two sides already; --make is for plain pictures, as in --data {one}.")
-        data = assemble_sides(found, wanted, needed) if sided and not made else assemble(found, wanted)
+        if "low" in welcome and two_sizes(found):
+            data = enlargements(found, wanted)
+        else:
+            data = assemble_sides(found, wanted, needed) if sided and not made else assemble(found, wanted)
     if made:
         data = made_pairs(data, reading.make, seed)
     return turned(data) if reading.direction == "BtoA" else data
@@ -162,7 +170,8 @@ def _domains(variant: str) -> Callable[[Asked], DataSet]:
 def _fashion_mnist(asked: Asked) -> DataSet:
     from ganforge.data.fashion_mnist import open_fashion_mnist
 
-    return open_fashion_mnist(asked.home, size=asked.size, channels=asked.channels, held_out=asked.held_out)
+    asked_for = {"size": asked.size, "channels": asked.channels, "native": asked.native}
+    return open_fashion_mnist(asked.home, held_out=asked.held_out, **asked_for)
 
 
 NAMED: dict[str, Callable[[Asked], DataSet]] = {

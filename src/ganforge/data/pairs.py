@@ -30,6 +30,8 @@ def assemble_sides(found: Found, wanted: Wanted, needed: Collection[str]) -> Dat
             f"{found.where} has one side, and this model needs two. What would provide them: {LAYOUTS['a']}."
         )
     masked = "a_masks" in needed
+    if masked and wanted.native:
+        raise DataError("--native is for pictures without masks: masks are only cut from pictures of one size.")
     if masked and not all(side.masks for side in two.sides):
         bare = next(side.where for side in two.sides if not side.masks)
         raise DataError(f"{bare} has no masks beside it. What would provide them: {LAYOUTS['a_masks']}.")
@@ -53,21 +55,34 @@ def assemble_sides(found: Found, wanted: Wanted, needed: Collection[str]) -> Dat
 
 
 def paired(found: Found, wanted: Wanted) -> DataSet:
-    """Sources and targets, partners in one row; a pair of which one cannot be read is left out."""
+    """Sources and targets, partners in one row."""
     partners(found)
+    a, b, notes = in_step(found, (wanted, wanted), agree)
+    facts = facts_of(b.images, wanted, source_channels=a.images.shape[3])
+    columns = {"source": a.images, "target": b.images}
+    return DataSet(found.where, facts, columns, fingerprint(a.key, b.key), (*found.notes, *notes))
+
+
+def in_step(
+    found: Found, wanted: Sequence[Wanted], check: Callable[[Sequence[Found]], None] = lambda _: None, unit: int = 1
+) -> tuple["Side", "Side", list[str]]:
+    """Both sides, partners in one row, and what happened; a pair of which one cannot be read is left out.
+
+    Windows of the second side begin at multiples of `unit` (windows.py).
+    """
     notes: list[str] = []
     kept = set(found.sides[0].keys)
     while True:
         sides = [ordered(side, kept) for side in found.sides]
-        a, b = (decoded_side(side, wanted, lambda sides=sides: agree(sides)) for side in sides)
+        a, b = (
+            decoded_side(side, own, lambda sides=sides: check(sides), units)
+            for side, own, units in zip(sides, wanted, (1, unit), strict=True)
+        )
         notes += [note for note in (*a.story.notes, *b.story.notes) if note not in notes]
         read = [{side.keys[row] for row in made.story.kept} for side, made in zip(sides, (a, b), strict=True)]
         if read[0] == read[1]:
-            break
+            return a, b, notes
         kept = read[0] & read[1]  # again without those that miss their partner: both in step
-    facts = facts_of(b.images, wanted, source_channels=a.images.shape[3])
-    columns = {"source": a.images, "target": b.images}
-    return DataSet(found.where, facts, columns, fingerprint(a.key, b.key), (*found.notes, *notes))
 
 
 def facts_of(images: np.ndarray, wanted: Wanted, **more: int) -> Facts:
@@ -179,16 +194,18 @@ class Side(Decoded):
     """The fingerprint of what was decoded, and how."""
 
 
-def decoded_side(side: Found, wanted: Wanted, check: Callable[[], None] = lambda: None) -> Side:
+def decoded_side(side: Found, wanted: Wanted, check: Callable[[], None] = lambda: None, unit: int = 1) -> Side:
     """The pictures of one side; `check` is called where the cache does not have them yet."""
-    key = fingerprint("side", side.where, side.source, wanted.size, wanted.channels, wanted.crop)
+    key = fingerprint("side", side.where, side.source, *wanted.key())
 
     def begin() -> Work:
         check()
         return decode(side.where, side.pictures, wanted)
 
     made = decoded(key, begin)
-    return Side(made.images, made.story, key)
+    images, notes = wanted.dealt(made, [picture.name for picture in side.pictures], unit)
+    key = fingerprint(key, wanted.size) if wanted.native else key
+    return Side(images, replace(made.story, notes=notes), key)
 
 
 def masks_of(side: Found, made: Side, wanted: Wanted) -> Side:

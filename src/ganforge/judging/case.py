@@ -12,7 +12,7 @@ from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
 from ganforge.data.reading import Reading
 from ganforge.errors import OptionError
-from ganforge.folder import RunFolder
+from ganforge.folder import RunFolder, run_of
 from ganforge.judging.asked import Asked, asked, question
 from ganforge.judging.measures import AGAINST_TRUTH, EDITS, MEASURES, WHOLE
 from ganforge.judging.pictures import Pictures, brought, drawn, facts_for, of_data, reduced, run_at, translated
@@ -120,7 +120,9 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
         channels=terms.channels or trained.facts.channels,
         home=home,
         needed=needs,
+        welcome=game.Deal.welcome(),
         reading=rebuilt(Reading, card.data.get("reading", {})),
+        native=run_of(card).native,
     )
     data = opened(held_out=terms.held_out)
     if hasattr(game, "sample"):
@@ -146,6 +148,9 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
 def translation(trained: Trained, data: DataSet, n: int) -> tuple[Pictures, Pictures, Callable[[int], Pictures]]:
     """What a translator is given, what it is held against, and what it answers by the chance of a seed."""
     needs = type(trained.game).Deal.columns()
+    if "low" in data.columns:
+        sources, real = of_data(data, "low", n), of_data(data, most=n)
+        return sources, real, lambda seed: translated(trained, sources, seed)
     if "images" in needs:
         sources, real = reduced(of_data(data, most=n), trained)
         return sources, real, lambda seed: translated(trained, sources, seed)

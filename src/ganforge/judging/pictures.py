@@ -70,7 +70,7 @@ def of_data(data: DataSet, column: str = "images", most: int = 0, rows: np.ndarr
         pictures = stored[rows[start:stop]]
         if column in MASKS:
             return torch.from_numpy(np.moveaxis(pictures, 3, 1) >= 128).float()
-        top, left = (pictures.shape[1] - height) // 2, (pictures.shape[2] - width) // 2
+        top, left = (max(0, side - seen) // 2 for side, seen in zip(pictures.shape[1:3], (height, width), strict=True))
         return to_images(np.array(pictures[:, top : top + height, left : left + width]))
 
     return Pictures(data.name, len(rows), read, known)

@@ -52,7 +52,7 @@ def fcn(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
     if found.sources is None or "source" not in found.data.columns:
         raise OptionError("--metrics fcn needs a translator from label maps to photographs, and pairs of the two.")
     judge, colours = judge_of(found, say)
-    own = of_data(found.open(size=None, channels=0, held_out=terms.held_out), "source", terms.n)
+    own = of_data(found.open(size=None, channels=0, held_out=terms.held_out, native=False), "source", terms.n)
     made, real = (readings(judge, side, own, colours) for side in (found.fake, found.real))
     note = "These are the photographs that the judge of the FCN-score learned from: judge with --held-out."
     notes = () if terms.held_out else (note,)
@@ -61,7 +61,7 @@ def fcn(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
 
 def judge_of(found: Case, say: Say) -> tuple[Reader, np.ndarray]:
     """A reader of the data's real photographs, and the colour of each class that it knows."""
-    own = found.open(size=None, channels=0, held_out=False)
+    own = found.open(size=None, channels=0, held_out=False, native=False)
     colours = colours_of(own.columns["source"])
     if len(colours) < 2:
         raise DataError(f"The label maps of {own.name} show one class only, so there is nothing to read.")

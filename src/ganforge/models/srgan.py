@@ -5,9 +5,10 @@ https://arxiv.org/abs/1609.04802
 
     min_G  l_content(G(low), high) - 1e-3 log D(G(low))    (equations 3 and 6)
 
-The low-resolution picture is made here, by bicubic reduction of the high-resolution one, so any pictures do.  First
-G learns alone to be right on average: the squared error, whose answer to doubt is blur (SRResNet, section 3.2).  Then
-the judge comes in, and the content is compared as VGG-19 sees it: texture may be any that fits.
+The low-resolution picture is made here, by bicubic reduction of windows cut from any pictures at their own scale
+(section 3.2), unless the data has both.  First G learns alone to be right on average: the squared error, whose answer
+to doubt is blur (SRResNet).  Then the judge comes in, and the content is compared as VGG-19 sees it: texture may be any
+that fits.
 
 The preset `esrgan` is that of Wang et al. 2018 (https://arxiv.org/abs/1809.00219): dense blocks without batch norms,
 and a judge that says which of two is more real.
@@ -20,7 +21,7 @@ After 800 rounds on windows of the customary 91 pictures, SRResNet is 2.1 dB abo
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -29,10 +30,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from ganforge.batches import Facts, Images
-from ganforge.errors import ModelError, WeightsError
+from ganforge.batches import Enlarged, Facts
+from ganforge.errors import WeightsError
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.enlarging import MSRResNet, RRDBNet, VGGStyleJudge, steps
+from ganforge.nn.enlarging import MSRResNet, RRDBNet, VGGStyleJudge, check, steps
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.rescale import bicubic
 from ganforge.nn.vgg import VGG, pretrained
@@ -132,19 +133,16 @@ class Discriminator(nn.Sequential):
         super().__init__(*layers, nn.Linear(1024, 1), nn.Flatten(0))
 
 
-class SRGAN(Game[Config, Images]):
+class SRGAN(Game[Config, Enlarged]):
     """Right on average first, real then."""
 
     judges = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that are no multiples of the scale."""
+        """Raises ModelError for sides that are no multiples of the scale, and pairs of another scale."""
         super().__init__(config, facts)
         c, sides, self.eye = config, (facts.height, facts.width), list[VGG]()  # in a list: it is no part of the game
-        if any(side % c.scale for side in sides):
-            raise ModelError(
-                f"Pictures of {sides[0]} x {sides[1]} cannot be reduced by {c.scale}: choose another --size."
-            )
+        check(sides, c.scale, facts.smaller)
         if c.generator == "srresnet":
             self.generator = SRResNet(facts.channels, c.scale, c.width, c.blocks, c.bounded)
         elif c.generator == "msrresnet":
@@ -159,19 +157,19 @@ class SRGAN(Game[Config, Images]):
         betas = (self.config.beta1, 0.999)
         if self.config.content == "vgg":
             self.look()
-        return {
-            "discriminator": Adam(self.discriminator.parameters(), self.config.lr, betas),
-            "generator": Adam(self.generator.parameters(), self.config.lr, betas),
-        }
+        moved = {"discriminator": self.discriminator, "generator": self.generator}
+        return {name: Adam(network.parameters(), self.config.lr, betas) for name, network in moved.items()}
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
         dropped = self.config.drop ** sum(now.step >= round for round in self.config.drops)
         for group in (group for optimiser in players.values() for group in optimiser.param_groups):
             group["lr"] *= dropped
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
-        c, high = self.config, next(deal).images
-        fake = self.generator(bicubic((high + 1) / 2, 1 / c.scale)) * 2 - 1
+    def play(self, deal: Iterator[Enlarged], now: Clock) -> Iterator[Move]:
+        c, dealt = self.config, next(deal)
+        high, given = dealt.images, dealt.low
+        low = bicubic((high + 1) / 2, 1 / c.scale) if given is None else (given + 1) / 2
+        fake = self.generator(low) * 2 - 1
 
         if now.step < c.pretraining:  # SRResNet: equation 4
             yield Move("generator", pixel=self.differ(fake, high))
@@ -226,25 +224,26 @@ class SRGAN(Game[Config, Images]):
         return self.generator((images + 1) / 2).clamp(0, 1) * 2 - 1
 
 
+WINDOWS = Run(batch=16, native=True, crop=True, flip=True, save_every=5_000)  # of photographs (section 3.2)
 presets = {
     "tiny": Preset(
         Config(scale=2, width=4, blocks=1, judge_width=2, pretraining=2, content="pixel"),
-        Run(steps=6, batch=8, size=(16,), log_every=2),
+        Run(steps=6, batch=8, size=(16,), native=True, crop=True, log_every=2),
     ),
     "small": Preset(
         Config(
             generator="msrresnet", width=24, blocks=4, judge_width=16, pretraining=1_600, content="pixel",
             lr=1e-3, drops=(),
         ),
-        Run(steps=2_000, batch=16, size=(64,), flip=True, crop=True, schedule="linear", precision="auto"),
+        replace(WINDOWS, steps=2_000, size=(64,), schedule="linear", precision="auto", save_every=1_000),
     ),
-    "paper": Preset(Config(), Run(steps=1_200_000, batch=16, size=(96,), flip=True, crop=True, save_every=5_000)),
+    "paper": Preset(Config(), replace(WINDOWS, steps=1_200_000, size=(96,))),
     "esrgan": Preset(
         Config(
             generator="rrdb", blocks=23, judge="esrgan", relativistic=True, vgg_layer="conv5_4", vgg_weight=1.0,
             pixel_weight=0.005, fool_weight=5e-3, error="absolute", drop=0.5,
             drops=(1_000_000, 1_050_000, 1_100_000, 1_200_000, 1_300_000), lr=2e-4,
         ),
-        Run(steps=1_400_000, batch=16, size=(128,), flip=True, crop=True, save_every=5_000),
+        replace(WINDOWS, steps=1_400_000, size=(128,)),
     ),
 }  # fmt: skip

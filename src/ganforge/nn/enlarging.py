@@ -14,6 +14,18 @@ from ganforge.errors import ModelError
 from ganforge.nn.layers import UpConv2d
 
 
+def check(sides: tuple[int, int], scale: int, given: int = 0) -> None:
+    """Raise ModelError for sides that are no multiples of the scale, and for pairs `given` at another scale."""
+    height, width = sides
+    if given not in (0, scale):
+        raise ModelError(
+            f"The data enlarges {height // given} x {width // given} to {height} x {width}, {given} times, and the "
+            f"model {scale} times: say --config.scale {given}, or give pairs of the model's factor."
+        )
+    if height % scale or width % scale:
+        raise ModelError(f"Pictures of {height} x {width} cannot be reduced by {scale}: choose another --size.")
+
+
 def steps(scale: int) -> list[int]:
     """The factors by which networks enlarge, one after another: twos, or a three."""
     found = {2: [2], 3: [3], 4: [2, 2], 8: [2, 2, 2]}

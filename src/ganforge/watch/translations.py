@@ -6,7 +6,7 @@ enlarges is given the pictures reduced, so that the target is the picture itself
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -110,9 +110,11 @@ class Translations:
         """The first pictures that the run is dealt, each way that the game can go."""
         engine = self.engine
         dealt = [engine.deck.batch(k, 0, 1) for k in range(-(-ROWS // engine.run.batch))]
-        columns = {name: torch.cat([getattr(b, name) for b in dealt])[:ROWS] for name in type(dealt[0]).columns()}
-        start = next(name for name in ("source", "a", "images") if name in columns)
-        ways = [Way(columns[start], columns.get("a_masks"), columns.get("target"), {})]
+        names = [f.name for f in fields(dealt[0]) if getattr(dealt[0], f.name) is not None]
+        columns = {name: torch.cat([getattr(b, name) for b in dealt])[:ROWS] for name in names}
+        start = next(name for name in ("source", "a", "low", "images") if name in columns)
+        target = columns.get("target", columns.get("images") if start == "low" else None)
+        ways = [Way(columns[start], columns.get("a_masks"), target, {})]
         if "b" in columns and any(question.name == "reverse" for question in self.questions):
             ways.append(Way(columns["b"], columns.get("b_masks"), None, {"reverse": True}))
         return ways

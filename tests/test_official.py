@@ -25,7 +25,7 @@ BY_HAND: dict[str, str] = {  # goldens that one forward does not meet, each with
     **dict.fromkeys(("srgan/Lornatang_SRResNet_x2", "srgan/Lornatang_SRResNet_x4"), "also without the clamp"),
     **dict.fromkeys(("srgan/Lornatang_ContentLoss_recipe", "esrgan/PerceptualLoss_recipe"), "keys of a wrapper"),
     "srgan/Lornatang_DiscriminatorForVGG": "its input is enlarged first, and its features are recorded as well",
-    "srgan/leftthomas_Discriminator_recipe": "its input is enlarged first, nobody says how",
+    "srgan/leftthomas_Discriminator_recipe": "its input is enlarged first",
     "srgan/tensorlayer_SRGAN_d": "its input is enlarged first, and its count includes moving statistics",
     "srgan/tensorlayer_SRGAN_d2_recipe": "its count includes moving statistics",
     "srgan/tensorlayer_SRGAN_g_recipe": "its count includes moving statistics",

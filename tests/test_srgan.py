@@ -21,6 +21,7 @@ from ganforge.game import Clock
 from ganforge.images import read
 from ganforge.models import srgan
 from ganforge.nn.enlarging import MSRResNet
+from ganforge.nn.losses import gan_loss
 from ganforge.nn.rescale import bicubic, weights
 from ganforge.nn.vgg import VGG, pretrained
 from ganforge.official.esrgan import interpolated
@@ -209,6 +210,7 @@ def test_lornatang_generators(name: str):
     ("name", "side"),
     [
         ("Lornatang_DiscriminatorForVGG", 96),
+        ("leftthomas_Discriminator_recipe", 88),  # nobody says how it was enlarged: this meets the values to 5e-8
         ("tensorlayer_SRGAN_d", 128),
         ("BasicSR_VGGStyleDiscriminator128", 128),
     ],
@@ -230,6 +232,16 @@ def test_content_losses():
             answers = [answers, network.network(made)[0][:, ::32]]
         for answer, expected in zip(answers, found.outputs("eval"), strict=True):
             torch.testing.assert_close(answer, expected, **found.tolerance)
+
+
+@goldens.needed
+@pytest.mark.parametrize("name", ["SRGAN_d", "SRGAN_d2_recipe", "SRGAN_g_recipe"])
+def test_tensorlayer_counts_what_its_norms_remember_as_well(name: str):
+    network = loaded(golden(f"tensorlayer_{name}"))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    moving = sum(m.num_features * 2 for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert parameters + moving == golden(f"tensorlayer_{name}").parameters
+    assert moving > 0
 
 
 @goldens.needed
@@ -263,6 +275,18 @@ def test_esrgan_losses_and_interpolation():
     answers = fooled.terms["fool"], judged.terms["real"], judged.terms["fake"]
     for answer, name in zip(answers, ("g_relativistic", "d_real", "d_fake"), strict=True):
         torch.testing.assert_close(answer, io[f"out.{name}"], rtol=0, atol=1e-6)
+    weight = {"l1": 1e-2, "mse": 1.0}  # what the record was made with
+    for name, error in (("l1", "absolute"), ("mse", "squared")):
+        pixels = srgan.SRGAN(replace(TINY.config, error=error), FACTS).differ(io["in.a"], io["in.b"])
+        torch.testing.assert_close(weight[name] * pixels, io[f"out.{name}"])
+    for name, objective in (("vanilla", "vanilla"), ("lsgan", "lsgan"), ("wgan", "wgangp")):
+        answers = {
+            f"{name}_D_{kind}": gan_loss(io[f"in.{kind}"], kind == "real", objective) for kind in ("real", "fake")
+        }
+        for key, answer in {**answers, f"{name}_G": gan_loss(io["in.fake"], True, objective)}.items():
+            torch.testing.assert_close(answer, io[f"out.{key}"])
+    for who in ("D_real", "D_fake", "G"):  # softplus of the scores is the cross entropy of logits
+        torch.testing.assert_close(io[f"out.wgan_softplus_{who}"], io[f"out.vanilla_{who}"])
     io = load_file(folder / "net_interp.io.safetensors")
     mixed = interpolated({"w": io["in.psnr"]}, {"w": io["in.esrgan"]}, 0.8)
     torch.testing.assert_close(mixed["w"], io["out.w"])

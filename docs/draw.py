@@ -11,7 +11,7 @@ import inspect
 import shutil
 import sys
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,13 @@ import ganforge
 from ganforge import lab
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, names
-from ganforge.images import grid, read, to_uint8, write
+from ganforge.data.deal import Deck
+from ganforge.data.domains import embedded
+from ganforge.folder import RunFolder, run_of
+from ganforge.images import grid, read, recolour, to_uint8, write
 from ganforge.lab import look
+from ganforge.nn.rescale import bicubic
+from ganforge.planning import opened_data, reading_of
 
 HERE = Path(__file__).parent
 PICTURES, PAGES, LESSONS = HERE / "pictures", HERE / "models", HERE / "explain"
@@ -33,11 +38,36 @@ RUNS: dict[str, dict[str, Any]] = {
     "dcgan-chapter": {"data": "fashion-mnist", "preset": "chapter", "epochs": 10},
     "cgan": {"channels": 1},
     "infogan-digits": {"data": "shapes-digits"},
+    "bicyclegan": {"data": "shapes-edges"},
+    "regression": {"steps": 800},
+    "rbdn": {"data": "shapes", "make": "lowres", "steps": 200},
+    "srgan": {"data": "shapes", "steps": 400, "config": {"pretraining": 320}},
 }
 """How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it.
 
-Of a game with codes it is the traversal, of one with classes a row a class, of a translator what it drew last.
+Of a game with codes it is the traversal, of one with classes a row a class, of a translator its answers to pictures
+that it never learned from.
 """
+SEEN: dict[str, str] = {
+    "pix2pix": (
+        "the label map, the answer, the scene. Shapes stand where the map has them, with shadows; their true colours "
+        "are not in the map, so the answer has others, and mixes them within a shape. Edges are soft still."
+    ),
+    "regression": (
+        "the label map, the answer, the scene. The map says neither the light nor the colours, and the safest answer "
+        "to all that may be is grey: what the judge of `pix2pix` does not let pass."
+    ),
+    "cyclegan": (
+        "a scene by day, the same in neon as the model sees it; another in neon, and that by day. Shapes stay and the "
+        "light changes; most outlines turn blue, whatever their colour was, and a fine grid is left."
+    ),
+    "bicyclegan": (
+        "the outlines, four answers by four codes, the scene. Codes choose light and colours, by day or by night; some "
+        "answers still fall apart into specks."
+    ),
+}
+"""What a person sees in a translator's picture: its columns, and what is good or bad about them."""
+ROWS = 6  # of a translator's picture
 
 
 def draw(name: str) -> None:
@@ -61,11 +91,49 @@ def picture_of(run: ganforge.Trained) -> np.ndarray:
     if "traverse" in can:
         return read(ganforge.traverse(run.path, rows=2)[0])
     if "sample" not in can:
-        return read(max((run.path / "samples").glob("step-*.png")))
+        columns = translations(run)
+        return grid([row for rows in zip(*columns, strict=True) for row in rows], columns=len(columns))
     if "label" in {question.name for question in can["sample"]} and run.facts.labels:
         rows = [run.sample(16, seed=k, label=name) for k, name in enumerate(run.facts.labels)]
         return grid(to_uint8(torch.cat(rows)), columns=16)
     return grid(to_uint8(run.sample(64)), columns=16)
+
+
+def translations(run: ganforge.Trained) -> list[np.ndarray]:
+    """Columns of pictures (ROWS, H, W, 3) of 0 ... 255: held-out sources, answers and, where it is known, the truth."""
+    card, deal = RunFolder.open(run.path).card, type(run.game).Deal
+    settings = replace(run_of(card), batch=ROWS, crop=False, flip=False)
+    held_out = opened_data(card.data["asked"], settings, None, deal, reading_of(card), held_out=True)
+    batch = vars(Deck(held_out, deal, settings).batch(0))
+    if "source" in batch:
+        n = 4 if run.model == "bicyclegan" else 1
+        shown = [batch["source"], *(run.translate(batch["source"], seed=k) for k in range(n)), batch["target"]]
+    elif "a" in batch:
+        there, back = (run.translate(batch[k], masks=batch.get(f"{k}_masks"), reverse=k == "b") for k in "ab")
+        shown = [batch["a"], there, batch["b"], back]
+    elif run.facts.attributes:
+        shown = [batch["images"], *(run.translate(batch["images"], to=f"{name}") for name in run.facts.attributes[:6])]
+    else:
+        low = bicubic(batch["images"], 1 / run.game.config.scale)  # pyright: ignore
+        shown = [low, run.translate(low), batch["images"]]
+    size = shown[-1].shape[2:]
+    return [
+        np.stack([recolour(p, 3) for p in to_uint8(column.repeat_interleave(size[0] // column.shape[2], 2)
+                                                   .repeat_interleave(size[1] // column.shape[3], 3))])
+        for column in shown
+    ]  # fmt: skip
+
+
+def caption(name: str) -> list[str]:
+    """What a picture shows, and how long was learned for it; nothing where SEEN has no word about it."""
+    if name not in SEEN:
+        return []
+    options, model = RUNS.get(name, {}), find(name.partition("-")[0])
+    preset = options.get("preset", "small")
+    steps = options.get("steps", model.preset(preset).run.steps)
+    where = options.get("data") or embedded(model.game.Deal.columns())
+    made = f" with `--make {options['make']}`" if "make" in options else ""
+    return [f"Held-out pictures of `{where}`{made} after {steps:,} rounds of `{preset}`: {SEEN[name]}", ""]
 
 
 def enlarge(picture: np.ndarray, name: str) -> None:
@@ -103,7 +171,7 @@ def page(model: Model) -> str:
         formula = paragraph.startswith("    ")
         lines += ["```", inspect.cleandoc(paragraph), "```", ""] if formula else [paragraph, ""]
     for picture in [*PICTURES.glob(f"{model.name}.png"), *sorted(PICTURES.glob(f"{model.name}-*.png"))]:
-        lines += [f"![{picture.stem}](../pictures/{picture.name})", ""]
+        lines += [f"![{picture.stem}](../pictures/{picture.name})", "", *caption(picture.stem)]
     lines += ["## Settings", "", "| `--config.` | " + " | ".join(model.presets) + " | meaning |"]
     lines += ["|---|" + "---|" * (len(model.presets) + 1)]
     meanings = documented(model.game.Config)

@@ -40,8 +40,6 @@ RUNS: dict[str, dict[str, Any]] = {
     "infogan-digits": {"data": "shapes-digits"},
     "bicyclegan": {"data": "shapes-edges"},
     "regression": {"steps": 800},
-    "rbdn": {"data": "shapes", "make": "lowres", "steps": 200},
-    "srgan": {"data": "shapes", "steps": 400, "config": {"pretraining": 320}},
 }
 """How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it.
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ganforge.lesson.explain import explain as explain
     from ganforge.perception.pictures import study as study
     from ganforge.perception.results import study_results as study_results
+    from ganforge.reproduction.play import reproduce as reproduce
     from ganforge.search.trials import sweep as sweep
     from ganforge.translating import translate as translate
 
@@ -50,6 +51,7 @@ __all__ = [
     "list",
     "load",
     "plan",
+    "reproduce",
     "resume",
     "sample",
     "show",
@@ -68,6 +70,7 @@ HOMES: dict[str, str] = {
     "export": "ganforge.exporting",
     "import_weights": "ganforge.exchange",
     "explain": "ganforge.lesson.explain",
+    "reproduce": "ganforge.reproduction.play",
     "study": "ganforge.perception.pictures",
     "study_results": "ganforge.perception.results",
     "sweep": "ganforge.search.trials",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge import __version__
-from ganforge.cli import draw, exchange, facts, judge, lab, search, study, train, translate
+from ganforge.cli import draw, exchange, facts, judge, lab, reproduce, search, study, train, translate
 from ganforge.cli.asking import FIRST
 from ganforge.errors import GANForgeError, ProcessError
 
@@ -25,6 +25,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "translate": translate.translate,
     "evaluate": judge.evaluate,
     "compare": judge.compare,
+    "reproduce": reproduce.reproduce,
     "import": exchange.import_weights,
     "export": exchange.export,
     "study": study.study,

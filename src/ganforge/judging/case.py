@@ -27,7 +27,7 @@ class Terms:
     """How to judge."""
 
     metrics: tuple[str, ...] = ()
-    """fid fid_infinity kid is prdc cmmd modes cas; of translators diversity; with paired data psnr ssim l1 lpips fcn;
+    """fid fid_infinity kid is prdc cmmd modes cas; of translators diversity; with pairs psnr ssim l1 lpips fcn labels;
     of those that are told what to make, edits.
 
     Empty: fid, kid, prdc, and is where classes can be read; where each picture has its truth, psnr, ssim and l1; of

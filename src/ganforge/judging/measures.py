@@ -75,7 +75,7 @@ AGAINST_TRUTH: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
 }
 """What compares each picture with the truth that belongs to it, and which way is better."""
 
-WHOLE = ("fcn", "lpips", "diversity", "cas")
+WHOLE = ("fcn", "labels", "lpips", "diversity", "cas")
 """What needs more of a case than that (whole.py)."""
 
 EDITS = "edits"

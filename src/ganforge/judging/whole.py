@@ -1,6 +1,7 @@
 """Measures that need more of a case than two sets of features: networks of their own, several answers, other data.
 
 fcn         what a judge that learned to read the real photographs reads in translated ones (pix2pix, section 4.1)
+labels      which classes a translator's own label maps show, by their nearest colour (pix2pix, section 4.4, table 6)
 lpips       how different an answer looks from its truth
 diversity   how different the answers look that one input leads to
 cas         how well a classifier that learned from generated pictures alone reads real ones
@@ -26,7 +27,7 @@ from ganforge.judging.shares import together
 from ganforge.metrics import cas as accuracy
 from ganforge.metrics import lpips as perceptual
 from ganforge.metrics.classifier import Network, classifier_of, looked_at
-from ganforge.metrics.colours import classes, colours_of, fitted
+from ganforge.metrics.colours import classes, colours_of, fitted, nearest
 from ganforge.metrics.edits import edits as read_in_edits
 from ganforge.metrics.edits import rivals
 from ganforge.metrics.fcn import confusion, score
@@ -99,6 +100,29 @@ def figures(name: str, counts: Tensor, notes: tuple[str, ...]) -> tuple[Figure, 
         low, high = np.quantile([getattr(one, field) for one in drawn], (0.025, 0.975))
         made.append(Figure(f"{name}_{field}", getattr(whole, field), float(low), float(high), "higher", notes))
     return tuple(made)
+
+
+# -- labels ---------------------------------------------------------------------------------------
+
+
+def labels(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+    """The same three figures of label maps that were made from photographs: each pixel counts as its nearest colour.
+
+    Raises OptionError where there is no translator of pairs, and DataError where targets are no label maps.
+    """
+    if found.sources is None or "target" not in found.data.columns:
+        raise OptionError("--metrics labels needs a translator from photographs to label maps, and pairs of the two.")
+    own = found.open(size=None, channels=0, held_out=False)
+    colours = colours_of(own.columns["target"])
+    true = of_data(found.open(size=None, channels=0, held_out=terms.held_out), "target", terms.n)
+    counts = []
+    for start in range(0, found.fake.count, BATCH):
+        stop = min(start + BATCH, found.fake.count)
+        made = nearest(to_uint8(found.fake.rows(start, stop)), colours)
+        maps = fitted(classes(to_uint8(true.rows(start, stop)), colours), (made.shape[1], made.shape[2]))
+        pairs = zip(torch.from_numpy(made), torch.from_numpy(maps), strict=True)
+        counts += [confusion(one, whole, len(colours)) for one, whole in pairs]
+    return figures("labels", torch.stack(counts), ())
 
 
 # -- lpips, diversity -----------------------------------------------------------------------------

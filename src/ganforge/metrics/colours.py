@@ -39,6 +39,17 @@ def classes(maps: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return out
 
 
+def nearest(pictures: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """int64 (N, H, W): which of `colours` (K, C) each pixel of uint8 pictures (N, H, W, C) is nearest to."""
+    best = np.zeros(pictures.shape[:3], np.int64)
+    least = np.full(pictures.shape[:3], np.inf, np.float32)
+    for number, colour in enumerate(colours):  # one class at a time: memory does not grow with their number
+        away = np.square(pictures.astype(np.float32) - colour.astype(np.float32)).sum(3)
+        best[away < least] = number
+        np.minimum(least, away, out=least)
+    return best
+
+
 def packed(pictures: np.ndarray) -> np.ndarray:
     """(..., C) of uint8 as one number a pixel."""
     whole = np.zeros(pictures.shape[:-1], np.uint32)

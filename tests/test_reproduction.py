@@ -331,7 +331,7 @@ def test_the_command(data, tmp_path, six, capsys):
     assert command(["reproduce", "pix2pix-table6", *words, "--threads", "1", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     assert "Row 3 of 3, L1+cGAN: 6 rounds." in said
-    assert "Of the paper's 3 orderings, at 6 rounds a row" in said
+    assert "Of the paper's 3 orderings, at 6 rounds a row: " in said
     assert (tmp_path / "reproduce-mine" / "index.html").exists()
     assert command(["reproduce", "pix2pix-table9"]) == 1
     assert "there are pix2pix-table1" in capsys.readouterr().err

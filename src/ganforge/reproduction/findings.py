@@ -85,9 +85,10 @@ class Findings:
     def summary(self) -> str:
         """How many of the orderings hold, in a sentence."""
         words = [verdict.word for verdict in self.verdicts]
-        known = ("holds", "within error", "does not hold", "cannot be told")
-        parts = [f'"{w}": {words.count(w)}' for w in known if w in words]
-        return f"Of the paper's {len(words)} orderings, at {self.rounds:,} rounds a row, {', '.join(parts)}."
+        plural = {"holds": "hold", "does not hold": "do not hold"}
+        counts = {one: words.count(one) for one in ("holds", "does not hold", "within error", "cannot be told")}
+        parts = [f"{n} {one if n == 1 else plural.get(one, one)}" for one, n in counts.items() if n or one == "holds"]
+        return f"Of the paper's {len(words)} orderings, at {self.rounds:,} rounds a row: {', '.join(parts)}."
 
 
 def word(better: Figure | None, worse: Figure | None) -> Word:

@@ -18,6 +18,7 @@ from ganforge.reproduction.findings import Findings, Row, Verdict
 from ganforge.settings import plain
 
 OWN = """
+table.seen { table-layout: fixed }
 table.seen td, table.seen th { padding: .2em; border: 0; text-align: center; white-space: normal; font-weight: 400 }
 table.seen img { width: 100%; min-width: 64px; display: block }
 .holds { color: #047857 } .fails { color: #b91c1c } .open { color: #92400e }

@@ -95,7 +95,6 @@ def test_every_row_can_be_built_and_no_two_are_alike(name, data):
     assert len({thought.config for thought in built}) == len(told.rows)
     for thought, own in zip(built, told.rows.values(), strict=True):
         assert {key: getattr(thought.config, key) for key in own} == dict(own)
-    assert len({play.slug(row) for row in told.rows}) == len(told.rows)
 
 
 def test_an_experiment_of_ones_own_is_a_file(tmp_path):
@@ -129,6 +128,8 @@ def test_the_example_of_the_guide_is_one(data, tmp_path, monkeypatch):
         ({"figures": {"L1": [1.0]}}, "L1 has 1 figures for 3 measures"),
         ({"orderings": [{"better": "L1", "worse": "cGAN", "measure": "fid", "says": ""}]}, "orders by 'fid'"),
         ({"orderings": [{"better": "L1"}]}, "cannot be read"),
+        ({"rows": {1: {}, "1": {}}}, "its row 1 is no text"),
+        ({"rows": {"a b": {}, "A (b)": {}}}, "two of its rows would lie in one folder, 'a-b'"),
         ({"rows": 3}, "cannot be read: rows cannot be 3"),
         ({"paper": "x"}, "has no setting 'paper'"),
     ],
@@ -306,12 +307,16 @@ def test_the_nearest_colour():
 def test_what_a_reproduction_cannot_do(data, tmp_path, monkeypatch):
     with pytest.raises(OptionError, match=r"no experiment 'pix2pix-table7'.* Did you mean pix2pix-table"):
         again(data, tmp_path, "pix2pix-table7")
-    with pytest.raises(OptionError, match="no time to train"):
+    with pytest.raises(OptionError, match="is no time to train"):
         again(data, tmp_path, budget=0)
     with pytest.raises(DataError, match="plain pictures"):
         again(data / "train" / "A", tmp_path)
     with pytest.raises(DataError, match="source"):
         again("shapes", tmp_path)
+    pairs(tmp_path / "seen", 4, 0)
+    with pytest.raises(DataError, match="seen"):
+        again(tmp_path / "seen", tmp_path)
+    assert not [*tmp_path.glob("*/0*")]  # said before anything was trained
     with pytest.raises(OptionError, match="--size 64 is too small for pix2pix-table3"):
         again(data, tmp_path, "pix2pix-table3", size=64)
     monkeypatch.setattr(play, "seconds_a_round", lambda thought: 30.0)

@@ -5,6 +5,7 @@ file.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,12 +82,20 @@ def find(name: str) -> Experiment:
     return found
 
 
+def slug(row: str) -> str:
+    """A row's name as that of a folder: `U-Net (L1+cGAN)` is `u-net-l1+cgan`."""
+    return re.sub(r"[^a-z0-9+]+", "-", row.lower()).strip("-")
+
+
 def checked(experiment: Experiment) -> None:
     """Raise OptionError where a row, a measure or a figure that is spoken of is not there."""
     e, measured = experiment, (*AGAINST_TRUTH, *WHOLE)
     wrong = [f"its metric {e.metric!r} is none of {', '.join(measured)}"] if e.metric not in measured else []
     if not e.rows or not e.measures:
         wrong.append("it has no rows, or no measures")
+    wrong += [f"its row {row!r} is no text: write it in quotes" for row in e.rows if not isinstance(row, str)]
+    folders = [slug(str(row)) for row in e.rows]
+    wrong += [f"two of its rows would lie in one folder, {one!r}" for one in folders if folders.count(one) > 1]
     named = [*e.figures, *(row for one in e.orderings for row in (one.better, one.worse))]
     wrong += [f"it speaks of the row {row!r}, which it does not have" for row in named if row not in e.rows]
     ordered = [one.measure for one in e.orderings if one.measure not in e.measures]

@@ -29,7 +29,7 @@ from ganforge.judging.evaluate import judged
 from ganforge.metrics.colours import MOST, packed
 from ganforge.metrics.figure import Figure
 from ganforge.planning import Plan, Say, plan, silent
-from ganforge.reproduction.experiment import Experiment, find
+from ganforge.reproduction.experiment import Experiment, find, slug
 from ganforge.reproduction.findings import Findings, Row, truth_of
 from ganforge.reproduction.pace import seconds_a_round
 from ganforge.reproduction.page import written
@@ -72,8 +72,8 @@ def reproduce(
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise OptionError("A reproduction plays one run after another in one process: start it without torchrun.")
-    if not budget > 0:
-        raise OptionError(f"--budget {budget:g} leaves no time to train: give minutes, 20 for instance.")
+    if not 0 < budget < float("inf"):
+        raise OptionError(f"--budget {budget:g} is no time to train: give minutes, 20 for instance.")
     machine.keep_memory()
     told = find(experiment)
     model = model_called(told.model)
@@ -158,6 +158,7 @@ class Reproduction:
                 )
             return
         count = len(self.told.rows)
+        self.plan(next(iter(self.told.rows))).held_out()  # where nothing is held out, say so before anything is trained
         self.say(f"Measuring the pace of {count} rows.")
         each = {row: seconds_a_round(self.plan(row)) for row in self.told.rows}
         whole, seconds = sum(each.values()), 60 * self.asked["budget"]
@@ -254,8 +255,3 @@ class Reproduction:
         pictures.pop("truth", None)  # it stands last
         pictures |= {name: visible(to_uint8(side.rows(0, min(SHOWN, side.count)))) for name, side in sides.items()}
         return report.figures
-
-
-def slug(row: str) -> str:
-    """A row's name as that of a folder: `U-Net (L1+cGAN)` is `u-net-l1+cgan`."""
-    return re.sub(r"[^a-z0-9+]+", "-", row.lower()).strip("-")

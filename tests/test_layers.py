@@ -92,10 +92,12 @@ def test_single_precision_and_bf16_stay_within_their_rounding(make, formula):
 
 def test_spreading_equals_a_transposed_convolution_through_two_derivatives():
     torch.manual_seed(0)
-    x, weight = (torch.randn(size, dtype=torch.float64, requires_grad=True) for size in [(2, 3, 4, 5), (3, 4, 4, 4)])
-    assert torch.equal(Spreading.apply(x, weight), F.conv_transpose2d(x, weight, stride=2, padding=1))
-    assert torch.autograd.gradcheck(Spreading.apply, (x, weight))
-    assert torch.autograd.gradgradcheck(Spreading.apply, (x, weight))
+    sizes = [(2, 3, 4, 5), (3, 4, 4, 4), (4,)]
+    x, weight, bias = (torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes)
+    assert torch.equal(Spreading.apply(x, weight, bias), F.conv_transpose2d(x, weight, bias, stride=2, padding=1))
+    for three in ((x, weight, bias), (x, weight, None)):
+        assert torch.autograd.gradcheck(Spreading.apply, three)
+        assert torch.autograd.gradgradcheck(Spreading.apply, three)
 
 
 @pytest.mark.parametrize("tiles", [False, True])

@@ -173,6 +173,18 @@ def test_what_was_measured_over_training_is_drawn(place: Path) -> None:
     assert page.index("Measured over training") < page.index("Losses over training")
 
 
+def test_grey_against_colour_is_said(tmp_path: Path) -> None:
+    for name, channels in (("grey", 1), ("colour", 3)):
+        chance = np.random.default_rng(0)
+        for n in range(20):
+            write(tmp_path / name / f"{n}.png", chance.integers(0, 256, (8, 8, channels), dtype=np.uint8))
+    terms = {"against": tmp_path / "colour", "metrics": ("kid",), "features": "pixels", "n": 20}
+    report = evaluate(tmp_path / "grey", out=tmp_path / "r.json", **terms)
+    assert "judged with 1, as --channels 1 says; --channels 3" in " ".join(report.warnings)
+    report = evaluate(tmp_path / "grey", out=tmp_path / "r.json", channels=3, **terms)
+    assert "--channels" not in " ".join(report.warnings)
+
+
 def test_runs_of_colour_are_judged_in_grey(place: Path) -> None:
     colour = ganforge.train(
         "gan", place / "real", "tiny", steps=1, size=(8,), channels=3, outdir=place / "colour", quiet=True, device="cpu"

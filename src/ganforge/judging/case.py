@@ -104,9 +104,15 @@ def case(what: str | Path, against: str | Path | None, terms: Terms, home: Path 
     given = open_data(str(what), size=size, channels=terms.channels, home=home)
     fake = of_data(given, most=terms.n if terms.n < len(given) else 0)
     opened = partial(open_data, str(against), size=facts_for((), given.facts), channels=given.facts.channels, home=home)
-    data = opened(held_out=terms.held_out)
+    data, notes, has = opened(held_out=terms.held_out), given.notes, given.facts.channels
+    own = has if terms.channels else opened(channels=0, held_out=terms.held_out).facts.channels
+    if own != has:
+        notes += (
+            f"{given.name} has pictures of {has} channels and {data.name} of {own}: all are judged with {has}, as "
+            f"--channels {has} says; --channels {own} judges them with {own}.",
+        )
     real = of_data(data, most=terms.reals or fake.count)
-    return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, opened, notes=given.notes)
+    return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, opened, notes=notes)
 
 
 def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Path | None) -> Case:

@@ -2,18 +2,20 @@
 
 import io
 import json
-import struct
+import sys
 import tarfile
 import time
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from ganforge import deep, images
 from ganforge.data.folders import open_folder
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
@@ -24,6 +26,12 @@ CHANCE = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def without_deep(monkeypatch):
+    """No tifffile and no imagecodecs from here on, as after an installation without extras."""
+    for name in ("tifffile", "imagecodecs"):
+        monkeypatch.setitem(sys.modules, name, None)
 
 
 def noise(*shape):
@@ -200,22 +208,18 @@ def test_all_grey_is_grey_and_depth_is_kept(tmp_path):
     assert data.notes == ("The images have different depths; all are kept as uint16.",)
 
 
-def png_of_16_bits(colours):
-    """The bytes of a PNG (H, W, 3) of uint16, which Pillow cannot write."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
-    header = struct.pack(">2I5B", colours.shape[1], colours.shape[0], 16, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
-
-
-def test_depth_that_is_lost_is_told(tmp_path):
+def test_colour_of_16_bits_is_kept(tmp_path):
     colours = CHANCE.integers(0, 2**16, (8, 8, 3), dtype=np.uint16)
     for k in range(2):
-        (tmp_path / f"{k}.png").write_bytes(png_of_16_bits(colours))
-    data = open_folder(tmp_path, size=None)
+        images.write(tmp_path / f"{k}.png", colours)
+    with pytest.MonkeyPatch.context() as patch:
+        without_deep(patch)
+        data = open_folder(tmp_path, size=None)
     assert np.array_equal(data.columns["images"][0], colours >> 8)
-    assert data.notes == ("2 of 2 images have 16-bit colour, cut to 8 bits; .npy keeps all 16.",)
+    assert data.notes == (f"2 of 2 images {deep.CUT}",)
+    data = open_folder(tmp_path, size=None)  # decoded again, now that there are libraries for all bits
+    assert np.array_equal(data.columns["images"][0], colours)
+    assert data.notes == ()
 
 
 @pytest.mark.parametrize(("low", "high", "told"), [(0, 1, False), (-1, 1, False), (-0.5, 0.5, False), (0, 4095, True)])
@@ -367,9 +371,27 @@ def sound_files():
     yield "npy", file.getvalue()
 
 
-@pytest.mark.parametrize("seed", [7, 9])
-def test_damaged_pictures_never_crash_or_hang_and_are_named(tmp_path, seed):
-    chance, sound = np.random.default_rng(seed), list(sound_files())
+def sound_deep_files():
+    """Colour of 16 bits and of floats, which Pillow does not know."""
+    for channels in (2, 3, 4):
+        yield "png", imagecodecs.png_encode(CHANCE.integers(0, 2**16, (24, 20, channels), dtype=np.uint16))
+    whole, floats = CHANCE.integers(0, 2**16, (24, 20, 3), dtype=np.uint16), CHANCE.random((3, 24, 20), np.float32)
+    for packing in (None, "zlib", "lzw"):
+        for array, options in [
+            (whole, {"rowsperstrip": 5}),
+            (whole, {"tile": (16, 16)}),
+            (floats, {"rowsperstrip": 24, "planarconfig": "separate"}),
+        ]:
+            file = io.BytesIO()
+            tifffile.imwrite(file, array, photometric="rgb", compression=packing, metadata=None, **options)
+            yield "tif", file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seed", "files"), [(7, sound_files), (9, sound_files), (3, sound_deep_files), (4, sound_deep_files)]
+)
+def test_damaged_pictures_never_crash_or_hang_and_are_named(tmp_path, seed, files, capfd):
+    chance, sound = np.random.default_rng(seed), list(files())
     for k in range(2):
         picture(tmp_path / f"good{k}.png", (24, 20, 3))
     for k in range(90):
@@ -378,9 +400,10 @@ def test_damaged_pictures_never_crash_or_hang_and_are_named(tmp_path, seed):
     start = time.monotonic()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        data = open_folder(tmp_path, size=(24, 20))
+        data = open_folder(tmp_path, size=(24, 20), channels=3)
     assert time.monotonic() - start < 10
     assert not heard
+    assert "Traceback" not in capfd.readouterr().err
     left_out = [note for note in data.notes if note.startswith("Left out: ")]
     assert len(data) + len(left_out) == 92
     assert len(left_out) > 35

@@ -45,6 +45,7 @@ def stored(image, form, **options):
         ("bmp", (9, 7, 3), np.uint8),
         ("npy", (9, 7, 5), np.float32),
         ("npy", (9, 7, 3), np.uint16),
+        ("npy", (9, 7, 1), np.uint8),
     ],
 )
 def test_what_is_written_is_read_again(tmp_path, end, shape, dtype):
@@ -214,7 +215,7 @@ def test_a_gif_plays_its_frames(tmp_path):
 def test_formats_that_cannot_hold_the_picture_are_refused(tmp_path):
     for name, picture in [
         ("a.png", noise(2, 2, 1, dtype=np.float32)),
-        ("a.png", noise(2, 2, 3, dtype=np.uint16)),
+        ("a.png", noise(2, 2, 5, dtype=np.uint16)),
         ("a.jpg", noise(2, 2, 4)),
         ("a.jpg", noise(2, 2, 1, dtype=np.uint16)),
     ]:

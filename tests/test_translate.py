@@ -17,7 +17,7 @@ from ganforge.cli import run as main
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, to_uint8
 from ganforge.tiles import starts, translated
-from tests.test_folders import noise, picture, zipped
+from tests.test_folders import noise, picture, without_deep, zipped
 
 TOY = '''
 """toy: the negative, with a brightness that is drawn."""
@@ -208,7 +208,10 @@ def test_one_file_many_answers_and_the_way_back(run, tmp_path):
         assert np.array_equal(read(tmp_path / "two" / f"one-{k}.png"), three[k])
 
 
-def test_grey_alpha_and_depth_are_handled_and_told(run, tmp_path):
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+def test_grey_alpha_and_depth_are_handled_and_told(run, tmp_path, monkeypatch, suffix):
+    if suffix == "npy":
+        without_deep(monkeypatch)
     root = tmp_path / "in"
     grey, clear = picture(root / "grey.png", (6, 6)), picture(root / "clear.png", (6, 6, 4))
     deep = np.random.default_rng(0).integers(0, 2**16, (6, 6, 3)).astype(np.uint16)
@@ -225,7 +228,7 @@ def test_grey_alpha_and_depth_are_handled_and_told(run, tmp_path):
     cover = clear[..., 3:] / 255
     expected = 255 - (clear[..., :3] * cover + 255 * (1 - cover))
     assert np.abs(read(tmp_path / "out" / "clear.png") - expected).max() <= 1
-    assert np.array_equal(read(tmp_path / "out" / "deep.npy"), 65535 - deep)
+    assert np.array_equal(read(tmp_path / "out" / f"deep.{suffix}"), 65535 - deep)
     assert np.allclose(read(tmp_path / "out" / "float.npy"), 1 - 2 * (deep / 65535), atol=1e-6)
     assert len(done.skipped) == 2
     assert "many.npy cannot be translated: A picture of 7 channels cannot be given 3." in done.skipped

@@ -19,22 +19,15 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from ganforge import deep
+from ganforge.deep import Coded
 from ganforge.errors import DataError, RunError
 
 T = TypeVar("T")
 Depth = Literal["8", "16", "float"]  # bits of a number in a picture that is written
 
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "gif", "bmp", "npy")  # what is looked for in folders
-TURNS = {  # EXIF's orientation -> what puts the picture upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-HOLDS = {  # suffix -> (bits of integers, channels) that it stores without loss; floats: TIFF and NPY
+HOLDS = {  # suffix -> (bits of integers, channels) that Pillow stores without loss; floats: TIFF and NPY
     ".png": ({8, 16}, {1, 2, 3, 4}),
     ".tif": ({8, 16}, {1, 3, 4}),
     ".tiff": ({8, 16}, {1, 3, 4}),
@@ -55,21 +48,21 @@ class Look:
     channels: int
     dtype: np.dtype
     deeper: bool = False
-    """The file has 16 bits a channel of colour, of which `read` gives the upper 8."""
+    """The file has 16 bits a channel of colour, of which `read` gives the upper 8; see deep.py for all of them."""
 
 
 def read(source: Path | BinaryIO, name: str = "") -> np.ndarray:
     """The picture in a file, upright, (H, W, C) as people expect it.
 
     A palette becomes RGB, or RGBA where it is transparent; CMYK becomes RGB; black-and-white becomes
-    8-bit grey; alpha stays as the last channel (C = 2 or 4); 16-bit grey is uint16, float is float32.
-    Of an animation the first frame.  Colour of 16 bits a channel comes from NPY files only: PNG and
-    TIFF are read with the upper 8.
+    8-bit grey; alpha stays as the last channel (C = 2 or 4); 16 bits are uint16, float is float32.
+    Of an animation the first frame.  Colour of more than 8 bits, and more than four channels, need deep.py's
+    libraries where they do not come from NPY files: without them PNG and TIFF give the upper 8 bits.
 
     Raises:
         DataError: naming the file (or `name`) and what is wrong with it.
     """
-    return _opened(source, name, _array, _load_npy)
+    return _opened(source, name, _picture)
 
 
 def look(source: Path | BinaryIO, name: str = "") -> Look:
@@ -78,7 +71,7 @@ def look(source: Path | BinaryIO, name: str = "") -> Look:
     Raises:
         DataError: naming the file (or `name`) and what is wrong with it.
     """
-    return _opened(source, name, _header, lambda file: look_at(_load_npy(file)))
+    return _opened(source, name, _look)
 
 
 def look_at(picture: np.ndarray) -> Look:
@@ -87,28 +80,44 @@ def look_at(picture: np.ndarray) -> Look:
     return Look(height, width, channels, picture.dtype)
 
 
-def _opened(
-    source: Path | BinaryIO, name: str, of_image: Callable[[Image.Image], T], of_npy: Callable[[BinaryIO], T]
-) -> T:
+def _opened(source: Path | BinaryIO, name: str, use: Callable[[Coded], T]) -> T:
     name = name or str(source if isinstance(source, Path) else getattr(source, "name", "the picture"))
     try:
         with silence, source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            start = file.read(6)
-            if not start:
-                raise DataError("the file is empty")
-            file.seek(0)
-            if start == b"\x93NUMPY":
-                return of_npy(file)
-            with Image.open(file) as image:
-                limit = Image.MAX_IMAGE_PIXELS or math.inf
-                if image.width * image.height > limit:
-                    raise DataError(f"it claims {image.width} x {image.height} pixels, more than the {limit:,} allowed")
-                return of_image(image)
+            found, limit = _coded(file), Image.MAX_IMAGE_PIXELS or math.inf
+            if found.height * found.width * max(1, found.channels / 4) > limit:  # a limit for up to four channels
+                size = f"{found.width} x {found.height} pixels in {found.channels} channels"
+                raise DataError(f"it claims {size}, more than the {limit:,} pixels allowed")
+            return use(found)
     except UnidentifiedImageError:
         why = "it is not a picture of a known format"
     except Exception as error:  # a decoder fed with damaged bytes raises anything, from SyntaxError to struct.error
         why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
     raise DataError(f"{name} cannot be read: {why}.")
+
+
+def _coded(file: BinaryIO) -> Coded:
+    start = file.read(6)
+    if not start:
+        raise DataError("the file is empty")
+    file.seek(0)
+    if start == b"\x93NUMPY":
+        return Coded(lambda: _load_npy(file))
+    try:
+        image = Image.open(file)
+    except Exception as error:
+        if start[:4] not in deep.TIFF:
+            raise
+        if found := deep.of_tiff(file):
+            return found
+        if isinstance(error, UnidentifiedImageError):
+            raise DataError(f"it is damaged, or a TIFF that needs more than Pillow: {deep.EXTRA}") from None
+        raise
+    orientation, found = _orientation(image), None
+    deeper = deep.more(image)
+    if deeper or deep.garbled(image):
+        found = deep.of_tiff(file) if image.format == "TIFF" else deep.of_png(file, image, orientation)
+    return found or _by_pillow(image, orientation, deeper)
 
 
 class Silence:
@@ -138,28 +147,32 @@ class Silence:
 silence = Silence()
 
 
-def _array(image: Image.Image) -> np.ndarray:
-    image.load()
-    image = image.convert(_mode(image)) if _mode(image) != image.mode else image
-    turn = TURNS.get(_orientation(image))
-    array = np.asarray(image.transpose(turn) if turn is not None else image)
-    array = array[..., None] if array.ndim == 2 else array
-    if array.dtype == np.int32:  # whole numbers of 32 bits: most files hold 16 of them
-        array = array.astype(np.uint16 if array.min() >= 0 and array.max() < 2**16 else np.float32)
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+def _by_pillow(image: Image.Image, orientation: int, deeper: bool) -> Coded:
+    def array() -> np.ndarray:
+        image.load()  # notes that follow the pixels are known only now
+        array = np.asarray(image.convert(_mode(image)) if _mode(image) != image.mode else image)
+        return deep.upright(array, _orientation(image))
 
-
-def _header(image: Image.Image) -> Look:
     mode = _mode(image)
-    if mode == "I":  # whether 16 bits suffice, only the pixels tell
-        return look_at(_array(image))
-    height, width = image.height, image.width
-    if image.format != "TIFF" and _orientation(image) >= 5:  # of a TIFF, Pillow gives the size after turning
-        height, width = width, height
-    dtype = np.float32 if mode == "F" else np.uint16 if mode.startswith("I;16") else np.uint8
     channels = 1 if mode == "F" or mode.startswith("I") else len(mode)
-    deeper = dtype == np.uint8 and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
-    return Look(height, width, channels, np.dtype(dtype), deeper)
+    dtype = np.dtype(np.float32 if mode == "F" else np.uint16 if mode.startswith("I;16") else np.uint8)
+    return Coded(array, image.height, image.width, channels, dtype if mode != "I" else None, orientation, deeper)
+
+
+def _picture(found: Coded) -> np.ndarray:
+    array = found.array()
+    if array.dtype.kind in "iu" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        array = array.astype(  # whole numbers of 32 bits: most files hold 16 of them
+            np.uint16 if array.min() >= 0 and array.max() < 2**16 else np.float32
+        )
+    return as_picture(array)
+
+
+def _look(found: Coded) -> Look:
+    if found.dtype is None:
+        return look_at(_picture(found))
+    size = (found.height, found.width) if found.orientation < 5 else (found.width, found.height)
+    return Look(*size, found.channels, found.dtype, found.deeper)
 
 
 def _mode(image: Image.Image) -> str:
@@ -176,7 +189,8 @@ def _orientation(image: Image.Image) -> int:
     try:
         tags = Image.Exif()
         tags.load(image.info.get("exif", b""))
-        return int(tags.get(0x0112, 1)) if image.format != "TIFF" else 1
+        found = int(tags.get(0x0112, 1)) if image.format != "TIFF" else 1  # a TIFF is turned by Pillow itself
+        return found if 1 <= found <= 8 else 1
     except Exception:  # damaged notes about a picture do not damage its pixels: every viewer shows it as it lies
         return 1
 
@@ -215,8 +229,8 @@ def as_picture(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
     if array.dtype.kind == "f":
-        return array.astype(np.float32)
-    if array.dtype not in (np.uint8, np.uint16):
+        return array.astype(np.float32, order="C")
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise DataError(f"its numbers are {array.dtype}; a picture's are uint8, uint16 or float32")
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
@@ -311,14 +325,13 @@ def stored(images: Tensor, depth: Depth) -> np.ndarray:
 
 
 def visible(pictures: np.ndarray) -> np.ndarray:
-    """(N, H, W, C) as a person can look at them: of more than four channels the first three."""
-    return pictures[..., :3] if pictures.shape[3] > 4 else pictures
+    """(..., H, W, C) as a person can look at them: of more than four channels the first three."""
+    return pictures[..., :3] if pictures.shape[-1] > 4 else pictures
 
 
 def lossless(picture: np.ndarray) -> str:
     """The suffix of files that hold such a picture without loss: .png where that can, else .npy."""
-    deep = picture.dtype != np.uint8
-    return ".npy" if picture.shape[2] > (1 if deep else 4) or picture.dtype == np.float32 else ".png"
+    return ".png" if holds(".png", picture) else ".npy"
 
 
 def _stored(images: Tensor, most: int) -> np.ndarray:
@@ -334,21 +347,36 @@ def write(path: Path, picture: np.ndarray) -> None:
         RunError: the file cannot be written.
     """
     picture = as_picture(np.asarray(picture))
-    bits, channels = picture.dtype.itemsize * 8, picture.shape[2]
     suffix = path.suffix.lower()
-    if suffix == ".npy":
-        with replacing(path) as file:
-            np.lib.format.write_array(file, picture, allow_pickle=False)
-        return
-    if suffix not in HOLDS:
+    if suffix != ".npy" and suffix not in HOLDS:
         raise DataError(f"{path}: pictures are written as {', '.join(HOLDS)} or .npy; give the name one of these ends.")
-    grey_only = bits > 8 and channels > 1  # Pillow has no mode for deep colour
-    holds = suffix in (".tif", ".tiff") if bits == 32 else bits in HOLDS[suffix][0]
-    if grey_only or not holds or channels not in HOLDS[suffix][1]:
-        raise DataError(f"{path}: {suffix} cannot hold {channels} channels of {picture.dtype}; write .npy instead.")
+    whole = None if _held(suffix, picture) else deep.written(suffix, picture)
+    if whole is None and not _held(suffix, picture):
+        kind = f"{picture.shape[2]} channels of {picture.dtype}"
+        other = f", or {deep.EXTRA}" if deep.fits(suffix, picture) else ""
+        raise DataError(f"{path}: {suffix} cannot hold {kind}; write .npy instead{other}.")
     with replacing(path) as file:
-        image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
-        image.save(file, Image.registered_extensions()[suffix], **({"lossless": True} if suffix == ".webp" else {}))
+        if whole is not None:
+            file.write(whole)
+        elif suffix == ".npy":
+            np.lib.format.write_array(file, picture, allow_pickle=False)
+        else:
+            image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+            image.save(file, Image.registered_extensions()[suffix], **({"lossless": True} if suffix == ".webp" else {}))
+
+
+def holds(suffix: str, picture: np.ndarray) -> bool:
+    """Whether `write` takes a picture (H, W, C) to a file that ends so."""
+    return _held(suffix, picture) or (deep.fits(suffix, picture) and deep.libraries() is not None)
+
+
+def _held(suffix: str, picture: np.ndarray) -> bool:
+    """Whether Pillow or NumPy write it, without deep.py."""
+    bits, channels = picture.dtype.itemsize * 8, picture.shape[2]
+    if suffix not in HOLDS or (bits > 8 and channels > 1):  # Pillow has no mode for deep colour
+        return suffix == ".npy"
+    enough = suffix in (".tif", ".tiff") if bits == 32 else bits in HOLDS[suffix][0]
+    return enough and channels in HOLDS[suffix][1]
 
 
 def write_gif(path: Path, frames: Sequence[np.ndarray], seconds_a_frame: float = 0.1) -> None:

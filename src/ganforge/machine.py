@@ -15,7 +15,18 @@ from ganforge import __version__
 from ganforge.errors import OptionError
 
 LIBRARIES = ("torch", "numpy", "pillow", "safetensors", "tyro", "rich", "matplotlib", "tensorboard", "huggingface_hub")
-EXTRAS = ("torch-fidelity", "torchmetrics", "gradio", "optuna", "webdataset", "datasets", "onnx", "onnxruntime")
+EXTRAS = (
+    "tifffile",
+    "imagecodecs",
+    "torch-fidelity",
+    "torchmetrics",
+    "gradio",
+    "optuna",
+    "webdataset",
+    "datasets",
+    "onnx",
+    "onnxruntime",
+)
 
 
 def use_threads(n: int) -> int:

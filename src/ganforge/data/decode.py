@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ganforge import deep
 from ganforge.data.cache import Decoded, Story, Work, in_threads
 from ganforge.data.progress import watched
 from ganforge.data.windows import Windows
@@ -46,7 +47,8 @@ class Wanted:
 
     def key(self) -> tuple[object, ...]:
         """What decides about the pictures in store."""
-        return (self.channels, "native") if self.native else (self.size, self.channels, self.crop)
+        how = (self.channels, "native") if self.native else (self.size, self.channels, self.crop)
+        return (*how, "deep") if deep.here() else how
 
     def dealt(self, made: Decoded, names: Sequence[str], unit: int = 1) -> tuple[Any, tuple[str, ...]]:
         """The column that decoded pictures make, and what a person should know about it.
@@ -123,7 +125,7 @@ class _Job:
             self.notes.append(f"{clear} of {len(looks)} images have transparent parts, which were laid on white.")
         deeper = sum(look.deeper for look in looks)
         if deeper:
-            self.notes.append(f"{deeper} of {len(looks)} images have 16-bit colour, cut to 8 bits; .npy keeps all 16.")
+            self.notes.append(f"{deeper} of {len(looks)} images {deep.CUT}")
         if len({look.dtype for look in looks}) > 1:
             self.notes.append(f"The images have different depths; all are kept as {self.dtype}.")
         if self.dtype == np.float32 and (self.low, self.high) not in ((-1, 1), (0, 1)):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ganforge import deep
 from ganforge.data.assemble import Found
 from ganforge.data.cache import in_threads
 from ganforge.data.decode import Picture, one_image
@@ -116,7 +117,7 @@ def examine(found: Found) -> tuple[Examination, Seen]:
         duplicates=tuple(tuple(found.pictures[row].name for row in group) for group in groups),
         corrupt={found.pictures[row].name: why for row, why in sorted(seen.corrupt.items())},
         problems=tuple(problems(found, seen, classes, attributes, groups)),
-        notes=(*found.notes, *([f"{deeper} images have 16-bit colour, of which 8 bits are read."] if deeper else [])),
+        notes=(*found.notes, *([f"{deeper} images {deep.CUT}"] if deeper else [])),
         provides=provided(found, seen.looks),
     )
     return examination, seen

@@ -15,7 +15,7 @@ from ganforge.data.deal import Deck
 from ganforge.data.folders import open_folder
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
-from ganforge.images import read, stored
+from ganforge.images import read, stored, write
 from ganforge.run import Run
 from tests.test_folders import noise, picture, zipped
 
@@ -297,6 +297,10 @@ def test_a_hub_set_that_cannot_be_had_says_so(hub):
         ("tif", (8, 12), np.float32),
         ("npy", (8, 12, 2), np.float32),
         ("png", (8, 12, 4), np.uint8),
+        ("png", (8, 12, 3), np.uint16),
+        ("png", (8, 12, 4), np.uint16),
+        ("tif", (8, 12, 3), np.uint16),
+        ("tif", (8, 12, 5), np.float32),
     ],
 )
 def test_depth_and_channels_come_back_as_they_were(tmp_path, suffix, shape, dtype):
@@ -305,9 +309,7 @@ def test_depth_and_channels_come_back_as_they_were(tmp_path, suffix, shape, dtyp
     for k in range(4):
         floats = chance.uniform(-1, 1, shape).astype(np.float32)
         whole = chance.integers(0, np.iinfo(dtype).max + 1, shape, dtype) if dtype != np.float32 else floats
-        np.save(tmp_path / f"{k}.npy", whole) if suffix == "npy" else Image.fromarray(whole).save(
-            tmp_path / f"{k}.{suffix}"
-        )
+        write(tmp_path / f"{k}.{suffix}", whole)
     data = open_folder(tmp_path, size=None, channels=channels)
     deck = Deck(data, Images, Run(batch=4))
     dealt = deck.batch(0).images
@@ -317,7 +319,9 @@ def test_depth_and_channels_come_back_as_they_were(tmp_path, suffix, shape, dtyp
     assert np.array_equal(stored(dealt, depth), files[deck.order_of_epoch(0)])
 
 
-@pytest.mark.parametrize(("channels", "depth", "suffix"), [(1, "16", ".png"), (4, "8", ".png"), (5, "float", ".npy")])
+@pytest.mark.parametrize(
+    ("channels", "depth", "suffix"), [(1, "16", ".png"), (3, "16", ".png"), (4, "8", ".png"), (5, "float", ".npy")]
+)
 def test_a_run_draws_what_its_data_is(tmp_path, channels, depth, suffix):
     dtype = {"8": np.uint8, "16": np.uint16, "float": np.float32}[depth]
     for k in range(6):
@@ -333,3 +337,5 @@ def test_a_run_draws_what_its_data_is(tmp_path, channels, depth, suffix):
     assert read(files[0]).dtype == dtype
     assert np.array_equal(np.stack([read(path) for path in files]), stored(run.sample(3), depth))
     ganforge.sample(run.path, 3, out=tmp_path / "grid.png")
+    ganforge.sample(run.path, 1, out=tmp_path / "one.tif", depth=depth)
+    assert np.array_equal(read(tmp_path / "one.tif"), stored(run.sample(1), depth)[0])

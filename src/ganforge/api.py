@@ -27,7 +27,7 @@ from ganforge.errors import DataError, ModelError, NotFiniteError, OptionError, 
 from ganforge.fitting import fits
 from ganforge.folder import Card, RunFolder, facts_of, run_of, sha256
 from ganforge.game import Game
-from ganforge.images import Depth, grid, lossless, replacing, stored, to_uint8, visible, write, write_gif
+from ganforge.images import Depth, grid, holds, lossless, replacing, stored, to_uint8, visible, write, write_gif
 from ganforge.planning import Plan, Say, built, length, opened_data, parameters, plan, reading_of, silent
 from ganforge.settings import plain, rebuilt
 from ganforge.trained import Trained
@@ -214,8 +214,9 @@ def sample(
     """Draw `n` pictures of a run into `out`: a grid (.png, .webp ...), an array (.npz) or a folder of single files.
 
     Without `out`: `samples/sample-seed0.png` in the run folder.  `depth` is that of the numbers written: 8 or 16
-    bits, or the floats in [-1, 1] that the game made.  Single files are .png, or .npy for what PNG cannot hold
-    here: floats, more than four channels, 16 bits in colour.  Returns what was written.
+    bits, or the floats in [-1, 1] that the game made.  Single files are .png, or .npy for what PNG cannot hold:
+    floats, more than four channels, and 16 bits in colour without the libraries of deep.py, which write TIFFs (.tif)
+    of anything, too.  Returns what was written.
 
     Raises DataError for a grid in a format that cannot hold the depth.
     """
@@ -225,7 +226,8 @@ def sample(
     if target.suffix == ".npz":
         save_arrays(target, images=np.concatenate([*batches]))
     elif target.suffix:
-        write(target, grid(visible(np.concatenate([*batches]))))
+        sheet = grid(np.concatenate([*batches]))
+        write(target, sheet if holds(target.suffix.lower(), sheet) else visible(sheet))
     else:
         for number, picture in enumerate(picture for pictures in batches for picture in pictures):
             write(target / f"{number:06d}{lossless(picture)}", picture)

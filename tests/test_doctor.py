@@ -11,10 +11,11 @@ from PIL import Image
 import ganforge
 from ganforge.cli import run as command
 from ganforge.data.sheet import CELL
+from ganforge.deep import CUT
 from ganforge.errors import DataError, OptionError
-from ganforge.images import read
+from ganforge.images import read, write
 from ganforge.report import report, sheet_name
-from tests.test_folders import picture
+from tests.test_folders import picture, without_deep
 
 SHARED = Path(os.environ.get("GANFORGE_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -188,6 +189,18 @@ def test_arrays_of_any_depth_get_a_sheet(tmp_path):
     found = ganforge.examine(tmp_path / "a.npy", sheet=tmp_path / "sheet.png")
     assert (found.channels, found.depths) == ({7: 4}, {"float": 4})
     assert read(tmp_path / "sheet.png").shape == (CELL, 4 * (CELL + 4) - 4, 3)
+
+
+def test_colour_of_16_bits_is_told(tmp_path, monkeypatch):
+    for k in range(3):
+        write(tmp_path / f"{k}.png", np.random.default_rng(k).integers(0, 2**16, (8, 8, 3), np.uint16))
+    found = ganforge.examine(tmp_path)
+    assert found.depths == {"16 bits": 3}
+    assert not any("16-bit" in note for note in found.notes)
+    without_deep(monkeypatch)
+    found = ganforge.examine(tmp_path)
+    assert found.depths == {"8 bits": 3}
+    assert "3 images " + CUT in found.notes
 
 
 def test_a_real_set_of_faces():

@@ -251,6 +251,13 @@ def test_files_that_cannot_be_read_are_left_out_by_name(tmp_path):
     assert np.array_equal(open_folder(tmp_path, size=None).columns["images"], np.stack(good))
 
 
+def test_pictures_of_channels_that_lead_nowhere_are_left_out_by_name(tmp_path):
+    for k, channels in enumerate((3, 3, 5)):
+        images.write(tmp_path / f"{k}.npy", noise(8, 8, channels))
+    data = open_folder(tmp_path, size=None, channels=3)
+    assert data.notes == ("Left out: 2.npy cannot be read: a picture of 5 channels cannot be given 3.",)
+
+
 def test_labels_stay_with_their_pictures_when_some_are_left_out(tmp_path):
     for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
         picture(tmp_path / name)

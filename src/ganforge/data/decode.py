@@ -152,7 +152,11 @@ class _Job:
         *size, channels = self.shape
         if self.wanted.size is None and array.shape[:2] != tuple(size):
             raise DataError(f"{picture.name} cannot be read: its size is not the one that its header claims.")
-        return _deepened(fit(array, (size[0], size[1]), channels) if size else recolour(array, channels), self.dtype)
+        try:
+            array = fit(array, (size[0], size[1]), channels) if size else recolour(array, channels)
+        except DataError as error:
+            raise DataError(f"{picture.name} cannot be read: {str(error)[0].lower()}{str(error)[1:]}") from error
+        return _deepened(array, self.dtype)
 
     def story(self) -> Story:
         """What was kept and what was not.  Raises a DataError where less than two pictures are left."""

@@ -80,6 +80,7 @@ def resume(
     data: str | Path | None = None,
     data_home: str | Path | None = None,
     device: str = "",
+    threads: int = 0,
     tensorboard: bool = True,
     doctor: bool = True,
     quiet: bool = False,
@@ -88,7 +89,7 @@ def resume(
     """Go on with a run as though it had never stopped; with `steps`, `epochs` or `kimg` to another length.
 
     A run that stopped because its measure no longer improved goes on with more `patience`.
-    The number of processes may be another than before.
+    The number of processes, and of `threads`, may be another than before.
     Raises DataError when the data is not what it was, unless `data` says that this is meant.
     """
     machine.keep_memory()
@@ -97,7 +98,7 @@ def resume(
     with parallel.joined(machine.pick_device(device or run_of(folder.card).device)) as own:
         say = say if parallel.rank() == 0 else silent
         with parallel.one_prepares():
-            thought = rethought(folder, steps, epochs, kimg, patience, data, data_home, device)
+            thought = rethought(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
         if parallel.rank() == 0 and thought.run != run_of(folder.card):
             folder.rewrite(thought.card())
         seen_by = watchers(folder.path, tensorboard and not quiet, not quiet, doctor, say)
@@ -113,10 +114,11 @@ def rethought(
     data: str | Path | None,
     data_home: str | Path | None,
     device: str,
+    threads: int,
 ) -> Plan:
     """The plan of a run that goes on."""
     card, former = folder.card, run_of(folder.card)
-    given = {"steps": steps, "patience": patience, "device": device or None}
+    given = {"steps": steps, "patience": patience, "device": device or None, "threads": threads or None}
     config = rebuilt(model_of(card).game.Config, card.config)
     asked = str(data) if data is not None else card.data["asked"]
     wanted = replace(former, **{name: value for name, value in given.items() if value is not None})

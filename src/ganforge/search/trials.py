@@ -143,7 +143,7 @@ class Search:
         begun = trial.user_attrs.get("run", "")
         if begun and (Path(begun) / "config.yaml").is_file():
             folder = RunFolder.open(begun)
-            thought = api.rethought(folder, None, None, None, None, None, self.data_home, "")
+            thought = api.rethought(folder, None, None, None, None, None, self.data_home, "", 0)
         else:
             asked = (self.model.name, self.asked["data"], self.asked["preset"])
             thought = plan(*asked, config=own, data_home=self.data_home, load=api.load_part, **run)

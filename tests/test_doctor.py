@@ -10,10 +10,10 @@ from PIL import Image
 
 import ganforge
 from ganforge.cli import run as command
+from ganforge.cli.examined import report, sheet_name
 from ganforge.data.sheet import CELL
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read
-from ganforge.report import report, sheet_name
 from tests.test_folders import picture
 
 SHARED = Path(os.environ.get("GANFORGE_SHARED", Path(__file__).parents[2] / "shared"))

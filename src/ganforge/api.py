@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ganforge import augmentation, catalogue, criteria, machine, parallel, parts
+from ganforge import augmentation, catalogue, machine, parallel, parts
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find
 from ganforge.checkpoint import Checkpoints, reason
@@ -28,6 +28,7 @@ from ganforge.fitting import fits
 from ganforge.folder import Card, RunFolder, facts_of, run_of, sha256
 from ganforge.game import Game
 from ganforge.images import Depth, grid, lossless, replacing, stored, to_uint8, visible, write, write_gif
+from ganforge.judging import criteria
 from ganforge.planning import Plan, Say, built, length, opened_data, parameters, plan, reading_of, silent
 from ganforge.settings import plain, rebuilt
 from ganforge.trained import Trained

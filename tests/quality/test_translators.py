@@ -66,8 +66,8 @@ def test_the_way_home_ends_nearer_to_where_it_began_than_to_anything_seen(cycle:
     nearest = torch.stack([distances(picture, seen).min() for picture in home])
     other = torch.stack([distances(picture, seen).min() for picture in start])
     print(
-        f"{side}: {own.mean():.3f} from the start; the nearest training pictures are {nearest.mean():.3f} from the end, "
-        f"{other.mean():.3f} from the start"
+        f"{side}: {own.mean():.3f} from the start; the nearest training pictures are {nearest.mean():.3f} from the end "
+        f"and {other.mean():.3f} from the start"
     )
     assert (own < nearest).float().mean() >= 0.95
     assert (own < other).float().mean() >= 0.8

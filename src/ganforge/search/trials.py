@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganforge import api, criteria, machine
+from ganforge import api, machine
 from ganforge.catalogue import Model, find
 from ganforge.draw import mix
 from ganforge.engine import Engine
 from ganforge.errors import ModelError, NotFiniteError, OptionError
 from ganforge.folder import RunFolder
+from ganforge.judging import criteria
 from ganforge.planning import Say, plan, silent
 from ganforge.search.space import Setting, settings
 from ganforge.search.table import Sweep, Trial, drawn, short, written

@@ -3,8 +3,6 @@
 import argparse
 import os
 import sys
-import time
-from pathlib import Path
 
 import torch
 
@@ -29,29 +27,13 @@ def main() -> None:
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in CASES]:
         parser.error(f"there is no benchmark {unknown[0]!r}: choose among {', '.join(CASES)}")
-    load = busy()
+    load = 1 - machine.idle_cores(2.0) / machine.cores()
     turns, seconds, warm = (2, 0.3, 1) if asked.quick else (5, 3.0, 3)
     pace = Pace(turns, seconds, warm, asked.threads, passive=load > BUSY)
     print(conditions(pace, load), flush=True)
     for name in asked.names or CASES:
         for text in CASES[name](Terms(pace, asked.quick, asked.peers)):
             print(text, flush=True)
-
-
-def busy(seconds: float = 2.0) -> float:
-    """The share of the processors that others use just now, watched for so long; 0 where Linux does not tell."""
-    counters = Path("/proc/stat")
-
-    def spent() -> tuple[int, int]:
-        # user, nice, system, idle, iowait, irq, softirq, steal; the line of all processors comes first
-        times = [int(word) for word in counters.read_text().split(maxsplit=9)[1:9]]
-        return sum(times), times[3] + times[4]
-
-    if not counters.exists():
-        return 0.0
-    (total, idle), _ = spent(), time.sleep(seconds)
-    later, rested = spent()
-    return 1 - (rested - idle) / max(1, later - total)
 
 
 def conditions(pace: Pace, load: float) -> str:

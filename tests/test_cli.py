@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ganforge.__main__ import main
 from ganforge.cli import run as command
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +28,25 @@ def test_help_answers_without_torch():
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "ganforge train dcgan" in said.stdout
     assert time.perf_counter() - began < 5  # far above the half second it takes, for a busy machine
+
+
+@pytest.mark.parametrize(
+    ("told", "spin"), [({}, "40000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None), ({"GOMP_SPINCOUNT": "7"}, "7")]
+)
+def test_threads_that_wait_spin_shortly_unless_told_otherwise(told: dict[str, str], spin: str | None, monkeypatch):
+    environ = {**told}
+    monkeypatch.setattr(os, "environ", environ)
+    monkeypatch.setattr("ganforge.__main__.run", lambda _words: 0)
+    with pytest.raises(SystemExit):
+        main()
+    assert environ.get("GOMP_SPINCOUNT") == spin
+
+
+@pytest.mark.parametrize(("model", "said"), [("stargan", " --to circle"), ("instagan", " --masks path/to/masks")])
+def test_what_to_try_next_can_be_typed(model: str, said: str, tmp_path: Path, capsys):
+    assert command(["train", model, "--preset", "tiny", "--outdir", str(tmp_path), "--no-tensorboard"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert next(line for line in lines if line.startswith("  ganforge translate")).endswith(f"path/to/results{said}")
 
 
 def test_verbs_explain_themselves(capsys):

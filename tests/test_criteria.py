@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import ganforge
-from ganforge import criteria
 from ganforge.batches import Facts
 from ganforge.checkpoint import Checkpoints
 from ganforge.data.dataset import DataSet
@@ -18,6 +17,7 @@ from ganforge.engine import performing
 from ganforge.errors import OptionError
 from ganforge.folder import RunFolder
 from ganforge.images import to_uint8
+from ganforge.judging import criteria
 from ganforge.judging.evaluate import evaluate
 from ganforge.metrics.fid import fid
 from ganforge.metrics.kid import kid

@@ -299,6 +299,19 @@ def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path, monkeypatch
         export(run, tmp_path, ["onnx"])
 
 
+def test_without_the_libraries_of_onnx_the_other_formats_are_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    said: list[str] = []
+    written = export(run, tmp_path, say=said.append)
+    assert {path.name for path in written} == {"generator.safetensors", "generator.pt2"}
+    assert said[0].startswith("ONNX is written by libraries that are not here")
+    assert "ganforge[export]" in said[0]
+    with pytest.raises(OptionError, match="or go without it"):
+        export(run, tmp_path / "net.onnx")
+
+
 def test_the_command_exports(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert command(["export", f"{run}", "--format", "safetensors", "pt2", "-o", f"{tmp_path}"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"generator.safetensors", "generator.pt2"}

@@ -31,6 +31,26 @@ def test_threads_are_those_asked_for_or_all(monkeypatch):
         machine.use_threads(-1)
 
 
+def test_idle_cores_are_read_off_the_counters_of_those_we_may_use(monkeypatch):
+    # user nice system idle iowait irq softirq steal: core 1 rests in 80 of 100 ticks, core 2 in none, 0 is not ours
+    shown = [
+        ["cpu0 0 0 0 0 0 0 0 0 0 0", "cpu1 10 0 5 800 20 0 0 0 0 0", "cpu2 7 0 0 5 0 0 0 0 0 0", "intr 1 2"],
+        ["cpu0 0 0 0 99 0 0 0 0 0 0", "cpu1 25 0 10 870 30 0 0 0 0 0", "cpu2 7 0 0 5 0 0 0 90 0 0", "intr 1 2"],
+    ]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 2}, raising=False)
+    monkeypatch.setattr(machine, "lines", lambda path: shown.pop(0) if path == "/proc/stat" else [])
+    assert machine.idle_cores(0) == pytest.approx(0.8)
+    monkeypatch.setattr(machine, "lines", lambda _: [])
+    assert machine.idle_cores(0) == 2  # nothing told: all
+
+
+@pytest.mark.parametrize(("quota", "wanted"), [("max 100000", 8), ("250000 100000", 3), ("50000 100000", 1)])
+def test_a_quota_of_processor_time_limits_the_cores(quota: str, wanted: int, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "lines", lambda path: [quota] if path == "/sys/fs/cgroup/cpu.max" else [])
+    assert machine.cores() == wanted
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back in this way")
 def test_kept_memory_is_not_faulted_in_again():
     import resource

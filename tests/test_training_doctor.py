@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import ganforge
-from ganforge import api
+from ganforge import api, machine
 from ganforge.batches import Facts, Images
 from ganforge.catalogue import find, names
 from ganforge.checkpoint import Checkpoints
@@ -81,6 +81,12 @@ class Looking(Watcher):
             self.doctor.pictures(engine, fakes(engine, 64))
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else runs on this machine is no matter of the games in these tests."""
+    monkeypatch.setattr(machine, "ticks", list)
+
+
 def diagnosed(illness: str, folder: Path, images: int) -> tuple[list[Advice], list[str]]:
     """What the doctor wrote and what it said about an ill game."""
     torch.manual_seed(0)
@@ -108,6 +114,30 @@ def test_it_names_the_illness_once_with_its_figure(illness, cause, figure, tmp_p
     assert figure in advice.says
     assert advice.attempt
     assert said == [f"Training doctor, step {a.step}: {a}" for a in written]
+
+
+@pytest.mark.parametrize(("threads", "works"), [(2, True), (2, False), (1, True)])
+def test_it_says_when_others_take_the_cores(threads: int, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From round 20 on rounds take ten times as long; the other core of two works for somebody else, or rests."""
+    game, run = Sick(Config(), FACTS, ""), replace(RUN, steps=60)
+    doctor = Doctor(tmp_path / "doctor.jsonl", print)
+    engine = Engine(game, run, Deck(pictures(256, FACTS), Images, run), None, [doctor])
+
+    def spent() -> tuple[float, float, list[tuple[int, int]]]:
+        wall = engine.step + 9 * max(0, engine.step - 20)
+        return wall, wall, [(100 * wall, 0), (100 * wall, 0 if works else 100 * wall)]  # one core is ours all the time
+
+    monkeypatch.setattr("ganforge.watch.doctor.spent", spent)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    engine.train()
+    said = [advice for advice in read(tmp_path / "doctor.jsonl") if advice.cause == "busy machine"]
+    assert len(said) == (threads > 1 and works)
+    for advice in said:
+        assert advice.step == 35  # the third row of the log after it began
+        assert "take 10 times as long" in advice.says
+        assert "keep 1.0 of 2 cores busy, and 2 threads" in advice.says
+        assert "--threads 1`" in advice.attempt
 
 
 @pytest.mark.parametrize("name", names())

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ganforge import augmentation, catalogue, criteria, machine, parallel, parts
+from ganforge import augmentation, catalogue, machine, parallel, parts
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find
 from ganforge.checkpoint import Checkpoints, reason
@@ -28,6 +28,7 @@ from ganforge.fitting import fits
 from ganforge.folder import Card, RunFolder, facts_of, run_of, sha256
 from ganforge.game import Game
 from ganforge.images import Depth, grid, holds, lossless, replacing, stored, to_uint8, visible, write, write_gif
+from ganforge.judging import criteria
 from ganforge.planning import Plan, Say, built, length, opened_data, parameters, plan, reading_of, silent
 from ganforge.settings import plain, rebuilt
 from ganforge.trained import Trained
@@ -80,6 +81,7 @@ def resume(
     data: str | Path | None = None,
     data_home: str | Path | None = None,
     device: str = "",
+    threads: int = 0,
     tensorboard: bool = True,
     doctor: bool = True,
     quiet: bool = False,
@@ -88,7 +90,7 @@ def resume(
     """Go on with a run as though it had never stopped; with `steps`, `epochs` or `kimg` to another length.
 
     A run that stopped because its measure no longer improved goes on with more `patience`.
-    The number of processes may be another than before.
+    The number of processes, and of `threads`, may be another than before.
     Raises DataError when the data is not what it was, unless `data` says that this is meant.
     """
     machine.keep_memory()
@@ -97,7 +99,7 @@ def resume(
     with parallel.joined(machine.pick_device(device or run_of(folder.card).device)) as own:
         say = say if parallel.rank() == 0 else silent
         with parallel.one_prepares():
-            thought = rethought(folder, steps, epochs, kimg, patience, data, data_home, device)
+            thought = rethought(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
         if parallel.rank() == 0 and thought.run != run_of(folder.card):
             folder.rewrite(thought.card())
         seen_by = watchers(folder.path, tensorboard and not quiet, not quiet, doctor, say)
@@ -113,10 +115,11 @@ def rethought(
     data: str | Path | None,
     data_home: str | Path | None,
     device: str,
+    threads: int,
 ) -> Plan:
     """The plan of a run that goes on."""
     card, former = folder.card, run_of(folder.card)
-    given = {"steps": steps, "patience": patience, "device": device or None}
+    given = {"steps": steps, "patience": patience, "device": device or None, "threads": threads or None}
     config = rebuilt(model_of(card).game.Config, card.config)
     asked = str(data) if data is not None else card.data["asked"]
     wanted = replace(former, **{name: value for name, value in given.items() if value is not None})

@@ -64,6 +64,11 @@ class Question:
     meaning: str = ""
     unsaid: float = 0.0
 
+    @property
+    def required(self) -> bool:
+        """Whether only a person can answer."""
+        return self.default is inspect.Parameter.empty
+
 
 def form(method: Callable[..., Any]) -> list[Question]:
     """The questions to ask before calling `method`, read from its signature."""

@@ -44,14 +44,19 @@ def export(run: str | Path, out: str | Path = "", formats: Sequence[Format] = ()
 
     .safetensors holds weights, .onnx and .pt2 (torch.export) the network as well, for batches of any number.  `out`
     is a folder, by default `export` in the run, or one file whose suffix is the format; without `formats` all three
-    are written.  Every file is read back and held against its source to 1e-4.  Returns what was written.
+    are written, or all but ONNX where its libraries are missing, which is said.  Every file is read back and held
+    against its source to 1e-4.  Returns what was written.
 
-    Raises OptionError where ONNX's libraries are missing, ModelError where a network cannot be written in a format.
+    Raises OptionError where ONNX is asked for and cannot be written, ModelError where a network cannot be.
     """
     trained = api.load(run, device="cpu")
     target, wanted = destination(trained, out, formats)
-    if "onnx" in wanted:
-        need_onnx()
+    lacking = "onnx" in wanted and without_onnx()
+    if lacking and (formats or target.suffix):
+        raise OptionError(f"{lacking}, or go without it: --format safetensors pt2.")
+    if lacking:
+        wanted.remove("onnx")
+        say(f"{lacking}.  The other formats follow.")
     calls = calls_of(trained)
     if target.suffix and len(calls) > 1:
         raise OptionError(f"{trained.model} has {len(calls)} networks, so name a folder, not {target}.")
@@ -199,17 +204,15 @@ def free_sides(call: Call) -> tuple[dict[int, Any], ...]:
     return tuple({0: rows, **({2: side, 3: side} if value.ndim == 4 else {})} for value in call.inputs)
 
 
-def need_onnx() -> None:
-    """Raise OptionError naming the extra where ONNX cannot be written."""
+def without_onnx() -> str:
+    """Why ONNX cannot be written here and what mends it; nothing where it can."""
     try:
         import onnx  # noqa: F401  # pyright: ignore[reportMissingImports]
         import onnxruntime  # noqa: F401  # pyright: ignore[reportMissingImports]
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
-        raise OptionError(
-            f"ONNX is written by libraries that are not here ({error}): pip install 'ganforge[export]', or go without "
-            "it with --format safetensors pt2."
-        ) from error
+        return f"ONNX is written by libraries that are not here ({error}): pip install 'ganforge[export]'"
+    return ""
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from ganforge import criteria, machine, parts
+from ganforge import machine, parts
 from ganforge.batches import Batch, Facts
 from ganforge.catalogue import Model, find
 from ganforge.data.dataset import DataSet
@@ -20,6 +20,7 @@ from ganforge.draw import RoundDraw
 from ganforge.errors import OptionError
 from ganforge.folder import Card, sha256, versions
 from ganforge.game import Clock, Game
+from ganforge.judging import criteria
 from ganforge.run import Run
 from ganforge.settings import plain, rebuilt
 from ganforge.trained import Trained

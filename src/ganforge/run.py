@@ -31,7 +31,8 @@ class Run:
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Arithmetic of the networks; weights and sums stay in fp32.  auto: bf16 where the device is faster in it."""
     threads: int = 0
-    """CPU threads.  0: OMP_NUM_THREADS where that is set, else as many as there are cores."""
+    """CPU threads.  0: OMP_NUM_THREADS where that is set, else as many as there are cores; the command leaves out
+    cores that other programs keep busy."""
     fast: bool = True
     """Choose memory layout and optimiser form for speed: results may differ in the last digits from --exact."""
     accumulate: int = 1

@@ -165,7 +165,7 @@ class Trained:
                 asked = f"it asks for {', '.join(questions)}" if questions else "it asks for nothing"
                 raise OptionError(f"{self.model} does not know --{name}; {asked}.")
         for name, question in questions.items():
-            if question.default is inspect.Parameter.empty and answers.get(name) is None:
+            if question.required and answers.get(name) is None:
                 there = ", ".join(self.facts.attributes or self.facts.labels) if question.meaning == "label" else ""
                 raise OptionError(f"{self.model} needs --{name}{f', of {there}' if there else ''}.")
         return {name: self.answer(questions[name], rows, said) for name, said in answers.items()}

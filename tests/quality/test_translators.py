@@ -64,10 +64,15 @@ def test_the_way_home_ends_nearer_to_where_it_began_than_to_anything_seen(cycle:
     home = cycle.translate(there, reverse=side == "a")
     own = (home - start).abs().flatten(1).mean(1)
     nearest = torch.stack([distances(picture, seen).min() for picture in home])
-    print(f"{side}: {own.mean():.3f} from the start, {nearest.mean():.3f} from the nearest of the training pictures")
+    other = torch.stack([distances(picture, seen).min() for picture in start])
+    print(
+        f"{side}: {own.mean():.3f} from the start; the nearest training pictures are {nearest.mean():.3f} from the end "
+        f"and {other.mean():.3f} from the start"
+    )
     assert (own < nearest).float().mean() >= 0.95
-    # A cycle of generators that do nothing leads home as well: the picture must have changed on the way.
-    assert ((there - start).abs().flatten(1).mean(1) > 2 * own).float().mean() >= 0.95
+    assert (own < other).float().mean() >= 0.8
+    # A cycle of generators that do nothing leads home as well: the picture must have changed more on the way.
+    assert ((there - start).abs().flatten(1).mean(1) > own).float().mean() >= 0.95
 
 
 def distances(picture: Tensor, others: Tensor) -> Tensor:
@@ -79,7 +84,9 @@ def test_translations_pass_for_the_other_kind(cycle: Trained):
     known, new = sides(False), sides(True, 100)
     labels = np.repeat([0, 1], [len(known["a"]), len(known["b"])])
     columns = {"images": np.concatenate([known["a"], known["b"]]), "condition": labels}
-    judge = classifier_of(DataSet("day and neon", Facts(3, 64, 64, labels=("day", "neon")), columns, "day and neon"))
+    judge = classifier_of(
+        DataSet("day and neon", Facts(3, 64, 64, labels=("day", "neon")), columns, "day and neon scenes")
+    )
     for k, side in enumerate("ab"):
         real = to_images(new[side])
         assert (judge.read(real) == k).float().mean() >= 0.95

@@ -31,7 +31,7 @@ def data(words: list[str]) -> None:
         home_question(),
     )
     from ganforge import api
-    from ganforge.report import report, sheet_name
+    from ganforge.cli.examined import report, sheet_name
 
     sheet = asked.out or ("" if asked.json or not asked.sheet else sheet_name(name, asked.augment))
     examination = api.examine(

@@ -1,5 +1,7 @@
 """The verbs that train: train, resume."""
 
+import inspect
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -49,6 +51,8 @@ def train(words: list[str]) -> None:
     given = {k: v for k, v in plain(asked.run).items() if v != plain(preset.run)[k]}
     if told(rest, "--steps") is not None:
         given["steps"] = asked.run.steps
+    if not asked.run.threads and (beside := beside_others(asked.run.device)):
+        given["threads"] = beside
     options = {"config": asked.config, "epochs": asked.epochs, "kimg": asked.kimg, "data_home": asked.data_home}
     options |= plain(asked.reading)
     if asked.dry_run:
@@ -60,6 +64,24 @@ def train(words: list[str]) -> None:
         doctor=asked.doctor, say=say, **options, **given,
     )  # fmt: skip
     farewell(trained)
+
+
+def beside_others(device: str) -> int:
+    """The threads to compute with where other programs keep cores busy; 0 where they do not, or it does not matter."""
+    from ganforge import machine
+
+    usual = machine.cores()
+    if usual == 1 or os.environ.get("OMP_NUM_THREADS") or machine.pick_device(device).type != "cpu":
+        return 0
+    idle = machine.idle_cores()
+    fewer = max(1, round(idle))
+    if fewer >= usual:
+        return 0
+    say(
+        f"Other programs keep {usual - idle:.1f} of {usual} cores busy, and threads that wait for "
+        f"a core hold up the others: training with --threads {fewer} (--threads {usual} insists)."
+    )
+    return fewer
 
 
 def resume(words: list[str]) -> None:
@@ -76,6 +98,7 @@ def resume(words: list[str]) -> None:
         ("data", Annotated[str | None, alias("--dataroot", help="Data that is meant to differ from before.")], None),
         home_question(),
         ("device", Annotated[str, note("Another device than before.")], ""),
+        ("threads", Annotated[int, note("Another number of CPU threads than before.")], 0),
         ("tensorboard", Annotated[bool, note("Write events for TensorBoard.")], True),
         ("doctor", Annotated[bool, note("Say what looks unhealthy, and go back once from a broken loss.")], True),
     )
@@ -101,5 +124,17 @@ def farewell(trained: Any) -> None:
     if hasattr(trained.game, "sample"):
         say(f"Try next:\n  ganforge sample {path} -n 64 -o grid.png\n  ganforge interpolate {path} -o walk.png")
     elif hasattr(trained.game, "translate"):
-        say(f"Try next:\n  ganforge translate {path} path/to/pictures path/to/results")
+        say(f"Try next:\n  ganforge translate {path} path/to/pictures path/to/results{answers(trained)}")
     say(f"  ganforge resume {path} --steps {2 * max(1, trained.step)}")
+
+
+def answers(trained: Any) -> str:
+    """What must be said to translate, as it is typed: ` --to circle`, or ` --masks path/to/masks`."""
+    from ganforge.capabilities import form
+
+    ask = trained.game.translate
+    names = trained.facts.attributes or trained.facts.labels
+    said = {q.name: names[0] if q.meaning == "label" and names else q.name.upper() for q in form(ask) if q.required}
+    if "masks" in inspect.signature(ask).parameters:
+        said["masks"] = "path/to/masks"
+    return "".join(f" --{name} {value}" for name, value in said.items())

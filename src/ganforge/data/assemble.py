@@ -8,7 +8,7 @@ import numpy as np
 from ganforge.batches import Facts
 from ganforge.data.cache import decoded, fingerprint
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Picture, Wanted, decode
+from ganforge.data.decode import Picture, Wanted, decode, outdated
 from ganforge.errors import DataError
 
 
@@ -55,7 +55,7 @@ def assemble(found: Found, wanted: Wanted) -> DataSet:
     if found.trouble:
         raise found.trouble
     key = fingerprint(found.source, *wanted.key())
-    made = decoded(key, lambda: decode(found.where, found.pictures, wanted))
+    made = decoded(key, lambda: decode(found.where, found.pictures, wanted), outdated)
     images, notes = wanted.dealt(made, [picture.name for picture in found.pictures])
     _, height, width, channels = images.shape
     if wanted.size:

@@ -76,15 +76,17 @@ def kept(key: str) -> bool:
     return _find(cache_home() / key) is not None
 
 
-def decoded(key: str, begin: Callable[[], Work]) -> Decoded:
-    """What `begin` leads to: from the cache under `key`, or made now and put there.
+def decoded(key: str, begin: Callable[[], Work], outdated: Callable[[Story], bool] = lambda _: False) -> Decoded:
+    """What `begin` leads to: from the cache under `key`, or made now and put there; anew where that is `outdated`.
 
     Where the cache cannot be written the pictures stay in memory, and a note says so.
     """
     folder = cache_home() / key
     for _ in range(3):  # another writer may put a damaged entry aside at the moment we look
-        if found := _find(folder):
+        if (found := _find(folder)) and not outdated(found.story):
             return found
+        if found:
+            shutil.rmtree(folder, ignore_errors=True)
         try:
             draft = _draft(folder)
         except OSError as error:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganforge.batches import MASKS, PIXELS, SIDES, Batch
 from ganforge.data.dataset import DataSet
+from ganforge.data.windows import Windowed
 from ganforge.draw import mix
 from ganforge.run import Run
 
@@ -54,8 +55,8 @@ class Deck:
         column, rows = self.data.columns[name], self.rows(side, places)
         if name not in PIXELS | MASKS:
             return torch.from_numpy(column[rows])
-        if self.run.crop and hasattr(column, "cut"):  # pictures at their own scale: windows.py
-            seen = column.cut(rows, self.chance(places, 1, side), self.chance(places, 2, side))  # pyright: ignore
+        if self.run.crop and isinstance(column, Windowed):
+            seen = column.cut(rows, self.chance(places, 1, side), self.chance(places, 2, side))
         else:
             seen = self.cut(column[rows], places, side)
         seen = self.mirror(seen, places, side)

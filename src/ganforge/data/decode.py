@@ -47,8 +47,7 @@ class Wanted:
 
     def key(self) -> tuple[object, ...]:
         """What decides about the pictures in store."""
-        how = (self.channels, "native") if self.native else (self.size, self.channels, self.crop)
-        return (*how, "deep") if deep.here() else how
+        return (self.channels, "native") if self.native else (self.size, self.channels, self.crop)
 
     def dealt(self, made: Decoded, names: Sequence[str], unit: int = 1) -> tuple[Any, tuple[str, ...]]:
         """The column that decoded pictures make, and what a person should know about it.
@@ -96,6 +95,11 @@ def decode(where: str, pictures: Sequence[Picture], wanted: Wanted) -> Work:
     job = _Job(where, pictures, wanted, (*size, channels), dtype, low, high, failed)
     job.describe(list(good.values()))
     return Work(job.shape, dtype, job.rows(list(good)), job.story)
+
+
+def outdated(story: Story) -> bool:
+    """Whether pictures were cut that can be read as a whole by now."""
+    return any(note.endswith(deep.CUT) for note in story.notes) and deep.here()
 
 
 @dataclass

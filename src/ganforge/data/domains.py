@@ -15,7 +15,7 @@ from ganforge.batches import MASKS, Facts
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import Wanted
 from ganforge.data.scenes import Scenes, Size, Style
-from ganforge.data.shapes import HELD_OUT, RENDERER, Crowd, Shapes, check, luminance
+from ganforge.data.shapes import HELD_OUT, RENDERER, Crowd, check, luminance
 from ganforge.data.signed_distance import KINDS
 
 COUNT, FEWER = 2_000, 1_800  # scenes of the first side, and of the other where it is another's
@@ -70,7 +70,7 @@ Column = tuple[
 DOMAINS: dict[str, dict[str, Column]] = {
     "shapes-pairs": {"source": (Crowd, 0, label_colours), "target": (Crowd, 0, painted("day"))},
     "shapes-edges": {"source": (Crowd, 0, outlines), "target": (Crowd, 0, painted("day"))},
-    "shapes-unpaired": {"a": (Shapes, 0, painted("day")), "b": (Shapes, 1, painted("neon"))},
+    "shapes-unpaired": {"a": (Crowd, 0, painted("day")), "b": (Crowd, 1, painted("neon"))},
     "shapes-instances": {
         "a": (Discs, 0, painted("day")),
         "a_masks": (Discs, 0, masks),
@@ -99,7 +99,8 @@ def open_domains(
     source, instances = (columns[name].shape[3] if name in columns else 0 for name in ("source", "a_masks"))
     facts = Facts(columns[last].shape[3], *size, source_channels=source, instances=instances)
     which = f"{stored[0]}x{stored[1]}x{channels} for {size[0]}x{size[1]} seed={seed} from={start}"
-    return DataSet(variant, facts, columns, fingerprint=f"{variant} v{RENDERER} {which}")
+    drawn_of = " ".join(dict.fromkeys(world.__name__ for world, _, _ in DOMAINS[variant].values()))
+    return DataSet(variant, facts, columns, fingerprint=f"{variant} of {drawn_of} v{RENDERER} {which}")
 
 
 def in_channels(pictures: np.ndarray, channels: int) -> np.ndarray:

@@ -51,7 +51,7 @@ class MadeOfWindows(Made):
     pictures: Windows
 
     def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
-        """See windows.py."""
+        """See `Windowed`."""
         return self.taken(self.pictures.cut(rows, down, across), rows)
 
 

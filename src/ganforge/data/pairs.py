@@ -9,7 +9,7 @@ from ganforge.batches import Facts
 from ganforge.data.assemble import Found
 from ganforge.data.cache import Decoded, Story, Work, decoded, fingerprint, in_threads
 from ganforge.data.dataset import LAYOUTS, DataSet
-from ganforge.data.decode import Picture, Wanted, decode
+from ganforge.data.decode import Picture, Wanted, decode, outdated
 from ganforge.data.progress import watched
 from ganforge.data.sides import by_class, halves, instances
 from ganforge.errors import DataError
@@ -202,7 +202,7 @@ def decoded_side(side: Found, wanted: Wanted, check: Callable[[], None] = lambda
         check()
         return decode(side.where, side.pictures, wanted)
 
-    made = decoded(key, begin)
+    made = decoded(key, begin, outdated)
     images, notes = wanted.dealt(made, [picture.name for picture in side.pictures], unit)
     key = fingerprint(key, wanted.size) if wanted.native else key
     return Side(images, replace(made.story, notes=notes), key)

@@ -4,8 +4,18 @@ Pixels lie one picture after the other, so that a window costs what a window of 
 """
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """A column that is asked for windows of its pictures, not only for whole ones."""
+
+    def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+        """(n, H, W, C): a window of each of these pictures, where a large random number of each axis says."""
+        ...
 
 
 class Windows:
@@ -32,7 +42,7 @@ class Windows:
         return np.stack(found) if found else np.empty((0, *self.shape[1:]), self.dtype)
 
     def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
-        """(n, H, W, C): a window of each of these pictures, where a large random number of each axis says."""
+        """See `Windowed`."""
         places = []
         for row, *chance in zip(rows.tolist(), down.tolist(), across.tolist(), strict=True):
             places.append((row, *(c % (steps + 1) for c, steps in zip(chance, self.steps(row), strict=True))))

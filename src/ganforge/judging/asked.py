@@ -1,6 +1,5 @@
 """Translators that have to be told what a picture shall become: each picture is asked for a label that it lacks."""
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ def question(trained: Trained) -> Question | None:
 
     Raises OptionError where nobody but a person can answer.
     """
-    open_ones = [q for q in form(trained.game.translate) if q.default is inspect.Parameter.empty]  # pyright: ignore
+    open_ones = [q for q in form(trained.game.translate) if q.required]  # pyright: ignore
     if not open_ones:
         return None
     first = open_ones[0]

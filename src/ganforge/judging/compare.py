@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from ganforge import api, machine, parallel
-from ganforge.criteria import better
 from ganforge.errors import OptionError
 from ganforge.folder import Card, RunFolder, run_of
 from ganforge.images import grid, replacing
 from ganforge.judging.case import Case, Terms, case
+from ganforge.judging.criteria import better
 from ganforge.judging.evaluate import judged
 from ganforge.judging.gallery import enlarged, first_look
 from ganforge.judging.page import Entry, page

@@ -149,7 +149,7 @@ presets = {
     ),
     "small": Preset(
         Config(width=16, judge_width=24, patch=34, blocks=6),
-        Run(steps=1_500, batch=2, size=(64,), flip=True, crop=True, precision="auto"),
+        Run(steps=3_000, batch=2, size=(64,), flip=True, crop=True, precision="auto"),
     ),
     "paper": Preset(  # horse2zebra: 1,334 pictures, 200 epochs
         Config(), Run(steps=266_800, batch=1, size=(256,), flip=True, crop=True, save_every=5_000)

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganforge import api, criteria, machine
+from ganforge import api, machine
 from ganforge.catalogue import Model, find
 from ganforge.draw import mix
 from ganforge.engine import Engine
 from ganforge.errors import ModelError, NotFiniteError, OptionError
 from ganforge.folder import RunFolder
+from ganforge.judging import criteria
 from ganforge.planning import Say, plan, silent
 from ganforge.search.space import Setting, settings
 from ganforge.search.table import Sweep, Trial, drawn, short, written
@@ -143,7 +144,7 @@ class Search:
         begun = trial.user_attrs.get("run", "")
         if begun and (Path(begun) / "config.yaml").is_file():
             folder = RunFolder.open(begun)
-            thought = api.rethought(folder, None, None, None, None, None, self.data_home, "")
+            thought = api.rethought(folder, None, None, None, None, None, self.data_home, "", 0)
         else:
             asked = (self.model.name, self.asked["data"], self.asked["preset"])
             thought = plan(*asked, config=own, data_home=self.data_home, load=api.load_part, **run)

@@ -6,6 +6,8 @@ that raised it.  A threshold is placed where healthy runs do not come; the reaso
 """
 
 import json
+import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge import machine
 from ganforge.checkpoint import write_whole
 from ganforge.engine import Engine, Row, Watcher
 from ganforge.errors import NotFiniteError
@@ -41,6 +44,10 @@ ALIKE, LEARNING, SHEETS = 0.05, 20_000, 2  # share of the real distance, images 
 # New pictures lie farther from the nearest training picture than training pictures do from theirs (1.4 to 3 times on
 # the embedded shapes); an average of them all, the blurred picture of a weak generator, still lies at 0.7 of that.
 COPIED = 1 / 3  # share of the distance between real neighbours
+
+# Saving, drawing and judging fall between rows of the log too, but not between several in a row, nor do they keep
+# another program's share of the cores busy.
+SLOWER, OTHERS, WAITING = 5, 0.5, 3  # times the shortest round, cores, rows of the log in a row
 
 REALS, SIDE = 512, 16  # real pictures to compare with, and the side they are reduced to
 
@@ -75,6 +82,7 @@ class Doctor(Watcher):
         self.sick: dict[str, int] = {}  # how many times in a row a symptom was seen
         self.reals: Tensor | None = None
         self.gradients: dict[str, Tensor] = {}
+        self.seen, self.shortest = (engine.step, *spent()), math.inf
         self.end(engine)
         self.hooks = [
             engine.players[player].register_step_pre_hook(self.listener(engine, player))
@@ -126,6 +134,29 @@ class Doctor(Watcher):
                 float(size) < VANISHED,
                 ROWS,
             )
+
+        self.pace(engine)
+
+    def pace(self, engine: Engine) -> None:
+        """Look at how long rounds take, and at who else computes."""
+        (step, wall, own, before), self.seen = self.seen, (engine.step, *spent())
+        _, now, used, after = self.seen
+        took = (now - wall) / max(1, engine.step - step)
+        self.shortest = min(self.shortest, took)
+        cores, threads = machine.cores(), torch.get_num_threads()
+        others = cores - machine.idle_between(before, after) - (used - own) / max(1e-9, now - wall)
+        self.look(
+            engine,
+            Advice(
+                engine.step,
+                "busy machine",
+                f"Rounds take {took / self.shortest:.0f} times as long as before: other programs keep {others:.1f} of "
+                f"{cores} cores busy, and {threads} threads wait for each other's turns.",
+                f"to stop here and go on with `ganforge resume RUN --threads {max(1, round(cores - others))}`",
+            ),
+            took > SLOWER * self.shortest and others > OTHERS and threads > 1,
+            WAITING,
+        )
 
     def pictures(self, engine: Engine, drawn: np.ndarray) -> None:
         """Look at pictures (n, H, W, C) of 0 ... 255 that the game has just drawn."""
@@ -195,6 +226,11 @@ class Doctor(Watcher):
 def read(path: Path) -> list[Advice]:
     """What the doctor said in a run; nothing where there is no file."""
     return [Advice(**row) for row in rows(path)]  # pyright: ignore[reportArgumentType]
+
+
+def spent() -> tuple[float, float, list[tuple[int, int]]]:
+    """The time, the processor time of this program, and what each core has done, up to now."""
+    return time.monotonic(), time.process_time(), machine.ticks()
 
 
 def generating(engine: Engine) -> list[str]:

@@ -4,7 +4,6 @@ A game that works both ways has rows for the way back; one that asks for a label
 enlarges is given the pictures reduced, so that the target is the picture itself.
 """
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -49,7 +48,7 @@ class Translations:
     @property
     def possible(self) -> bool:
         """Whether every question has a default or is about labels: there is nobody to ask."""
-        return all(q.meaning == "label" or q.default is not inspect.Parameter.empty for q in self.questions)
+        return all(q.meaning == "label" or not q.required for q in self.questions)
 
     def tiles(self, rows: int) -> tuple[np.ndarray, int]:
         """The pictures (n, H, W, C) of 0 ... 255 of a sheet of so many rows, and its columns."""

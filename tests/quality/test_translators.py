@@ -69,10 +69,10 @@ def test_the_way_home_ends_nearer_to_where_it_began_than_to_anything_seen(cycle:
         f"{side}: {own.mean():.3f} from the start; the nearest training pictures are {nearest.mean():.3f} from the end "
         f"and {other.mean():.3f} from the start"
     )
-    assert (own < nearest).float().mean() >= 0.95
+    assert (own < nearest).float().mean() >= 0.9
     assert (own < other).float().mean() >= 0.8
     # A cycle of generators that do nothing leads home as well: the picture must have changed more on the way.
-    assert ((there - start).abs().flatten(1).mean(1) > own).float().mean() >= 0.95
+    assert ((there - start).abs().flatten(1).mean(1) > own).float().mean() >= 0.9
 
 
 def distances(picture: Tensor, others: Tensor) -> Tensor:

@@ -56,9 +56,9 @@ SEEN: dict[str, str] = {
         "to all that may be is grey: what the judge of `pix2pix` does not let pass."
     ),
     "cyclegan": (
-        "a scene by day, the same in neon as the model sees it; another in neon, and that by day. Shapes stay, with most "
-        "of their colours, and the light changes; stripes get lost, outlines stay outlines now and then, and a fine "
-        "grid is left."
+        "a scene by day, the same in neon as the model sees it; another in neon, and that by day. Shapes stay, with "
+        "most of their colours, and the light changes; stripes get lost, outlines stay outlines now and then, and a "
+        "fine grid is left."
     ),
     "bicyclegan": (
         "the outlines, four answers by four codes, the scene. Codes choose light and colours, by day or by night; some "

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import ganforge
 from ganforge.batches import Facts, Labelled
+from ganforge.capabilities import labels_of
 from ganforge.data.shapes import open_shapes
 from ganforge.draw import RoundDraw
 from ganforge.engine import performing
@@ -137,10 +139,18 @@ def test_a_run_edits_the_attributes_that_were_chosen(tmp_path: Path):
         own.translate(images, **run.answered(own.translate, 1, {"to": "Young"}))
         with pytest.raises(ModelError, match="edits Young, Male, not Black_Hair"):
             own.translate(images, **run.answered(own.translate, 1, {"to": "Black_Hair"}))
-    with pytest.raises(OptionError, match="stargan needs --to, of Black_Hair, Blond_Hair"):
+    with pytest.raises(OptionError, match="stargan needs --to, of Young, Male"):
         run.answered(own.translate, 1, {"to": None})
     with pytest.raises(OptionError, match="'blond' is no attribute of this run's, which are Black_Hair"):
         run.answered(own.translate, 1, {"to": "blond"})
+
+
+def test_a_run_is_asked_only_for_what_was_chosen(tmp_path: Path):
+    asked = {"attributes": ["striped", "red"], "exclusive": []}
+    run = ganforge.train("stargan", "shapes-attributes", "tiny", config=asked, outdir=tmp_path, quiet=True)
+    assert [*run.path.glob("samples/*.png")]  # a label that was not chosen would have been refused
+    assert labels_of(run.game) == ("striped", "red")
+    assert labels_of(game()) == FACTS.attributes
 
 
 @pytest.mark.parametrize(

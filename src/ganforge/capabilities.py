@@ -70,6 +70,11 @@ class Question:
         return self.default is inspect.Parameter.empty
 
 
+def labels_of(game: Any) -> tuple[str, ...]:
+    """The names that a game's question about labels may be answered with."""
+    return game.editable or game.facts.attributes or game.facts.labels
+
+
 def form(method: Callable[..., Any]) -> list[Question]:
     """The questions to ask before calling `method`, read from its signature."""
     hints, questions = get_type_hints(method, include_extras=True), []

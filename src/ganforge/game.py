@@ -93,6 +93,8 @@ class Game(nn.Module, ABC, Generic[C, B]):
     A game whose depth is configured sets it in its constructor."""
     least: int = 1
     """`translate` takes no side shorter than this; the house fills up."""
+    editable: tuple[str, ...] = ()
+    """The labels that `translate` can be asked for; empty: all that the facts have."""
     draw: Draw
 
     def __init_subclass__(cls) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import Question, form
+from ganforge.capabilities import Question, form, labels_of
 from ganforge.draw import RowDraw
 from ganforge.engine import performing
 from ganforge.errors import OptionError
@@ -166,7 +166,7 @@ class Trained:
                 raise OptionError(f"{self.model} does not know --{name}; {asked}.")
         for name, question in questions.items():
             if question.required and answers.get(name) is None:
-                there = ", ".join(self.facts.attributes or self.facts.labels) if question.meaning == "label" else ""
+                there = ", ".join(labels_of(self.game)) if question.meaning == "label" else ""
                 raise OptionError(f"{self.model} needs --{name}{f', of {there}' if there else ''}.")
         return {name: self.answer(questions[name], rows, said) for name, said in answers.items()}
 

@@ -130,10 +130,10 @@ def farewell(trained: Any) -> None:
 
 def answers(trained: Any) -> str:
     """What must be said to translate, as it is typed: ` --to circle`, or ` --masks path/to/masks`."""
-    from ganforge.capabilities import form
+    from ganforge.capabilities import form, labels_of
 
     ask = trained.game.translate
-    names = trained.facts.attributes or trained.facts.labels
+    names = labels_of(trained.game)
     said = {q.name: names[0] if q.meaning == "label" and names else q.name.upper() for q in form(ask) if q.required}
     if "masks" in inspect.signature(ask).parameters:
         said["masks"] = "path/to/masks"

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.capabilities import Question, form
+from ganforge.capabilities import Question, form, labels_of
 from ganforge.data.dataset import DataSet
-from ganforge.errors import DataError, ModelError, OptionError
+from ganforge.errors import DataError, OptionError
 from ganforge.judging.pictures import Pictures, of_data, some, translated
 from ganforge.trained import Trained
 
@@ -60,7 +59,8 @@ def asked(
     facts, condition = trained.facts, torch.from_numpy(np.array(data.columns["condition"]))
     names = facts.attributes or facts.labels
     known = condition.float() if condition.ndim == 2 else F.one_hot(condition, len(names)).float()
-    lacking = (known == 0) & editable(trained, about)
+    editable = labels_of(trained.game)
+    lacking = (known == 0) & torch.tensor([name in editable for name in names])
     rows = some(lacking.any(1).nonzero().flatten().numpy(), n)
     if not len(rows):
         raise DataError(f"No picture of {data.name} lacks anything that {trained.path} can give it.")
@@ -75,19 +75,3 @@ def asked(
         return translated(trained, sources, again, said={about.name: told})
 
     return Asked(names, label, known[rows], known), sources, answers
-
-
-def editable(trained: Trained, about: Question) -> Tensor:
-    """bool (K,): the labels that a game does not refuse.  Raises ModelError where it refuses all."""
-    facts, refusals = trained.facts, []
-    picture = torch.zeros(1, facts.channels, facts.height, facts.width)
-    for name in facts.attributes or facts.labels:
-        try:
-            said: dict[str, Any] = {about.name: name}
-            trained.translate(picture, **said)
-            refusals.append(None)
-        except ModelError as error:
-            refusals.append(error)
-    if all(refusals):
-        raise next(filter(None, refusals))
-    return torch.tensor([refusal is None for refusal in refusals])

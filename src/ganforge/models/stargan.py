@@ -142,7 +142,7 @@ class StarGAN(Game[Config, Labelled]):
         if unknown := [name for name in c.attributes if name not in names]:
             raise ModelError(f"The data has no attribute {unknown[0]!r}; it has {', '.join(names) or 'none'}.")
         check_sides(facts.height, facts.width)
-        self.chosen = [names.index(name) for name in c.attributes] or list(range(len(names)))
+        self.editable, self.chosen = c.attributes, [*map(names.index, c.attributes)] or [*range(len(names))]
         self.k = len(self.chosen) or len(facts.labels)
         if self.k < 2 and not names:
             raise ModelError("stargan needs data with classes (one folder a class) or attributes; this has neither.")

@@ -76,7 +76,7 @@ def setting(word: str, config: type) -> Setting:
     if field not in known:
         near = difflib.get_close_matches(field, [*own, *run], 1)
         raise OptionError(
-            f"There is no setting {name!r} to choose{f': did you mean {near[0]}?' if near else ''} The paper's are "
+            f"There is no setting {name!r} to choose{f': did you mean {near[0]}?' if near else '.'} The paper's are "
             f"{', '.join(own)}; a run's are listed by ganforge train --help."
         )
     of_run = where == "run" or (where == "" and field not in own)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.capabilities import form
+from ganforge.capabilities import form, labels_of
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine, performing
 from ganforge.images import recolour, to_uint8, visible
@@ -81,13 +81,13 @@ class Translations:
         """Answers to the question about labels, one output each; no answers where nothing is asked."""
         asked = next((q.name for q in self.questions if q.meaning == "label"), "")
         facts = self.engine.game.facts
-        count = len(facts.attributes or facts.labels)
-        if not asked or not count:
+        names = facts.attributes or facts.labels
+        if not asked or not names:
             yield {}
             return
-        for k in range(min(count, LABELS)):
+        for k in map(names.index, labels_of(self.engine.game)[:LABELS]):
             if facts.attributes:
-                yield {asked: F.one_hot(torch.full((rows,), k), count).float()}
+                yield {asked: F.one_hot(torch.full((rows,), k), len(names)).float()}
             else:
                 yield {asked: torch.full((rows,), k)}
 

@@ -30,6 +30,24 @@ def ask(program: str, description: str, words: Sequence[str], *questions: tuple[
     return tyro.cli(form, prog=program, description=description, args=plain)
 
 
+def beside_others(device: str) -> int:
+    """The threads to compute with where other programs keep cores busy; 0 where they do not, or it does not matter."""
+    from ganforge import machine
+
+    usual = machine.cores()
+    if usual == 1 or os.environ.get("OMP_NUM_THREADS") or machine.pick_device(device).type != "cpu":
+        return 0
+    idle = machine.idle_cores()
+    fewer = max(1, round(idle))
+    if fewer >= usual:
+        return 0
+    say(
+        f"Other programs keep {usual - idle:.1f} of {usual} cores busy, and threads that wait for "
+        f"a core hold up the others: training with --threads {fewer} (--threads {usual} insists)."
+    )
+    return fewer
+
+
 def home_question() -> tuple[str, Any, Any]:
     """Where named data sets lie."""
     return "data_home", Annotated[Path | None, note("Where named data sets lie; also GANFORGE_DATA.")], None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ganforge.cli.asking import DATA_HELP, alias, ask, first_word, home_question, note, say, told
+from ganforge.cli.asking import DATA_HELP, alias, ask, beside_others, first_word, home_question, note, say, told
 
 
 def reproduce(words: list[str]) -> None:
@@ -48,6 +48,7 @@ def reproduce(words: list[str]) -> None:
         ("name", Annotated[str, note("Name of the folder, after reproduce-. Empty: NAME-DATA.")], ""),
         home_question(),
     )
-    done = again(name, say=say, **vars(asked))
+    threads = asked.threads or beside_others(asked.device)
+    done = again(name, say=say, **{**vars(asked), "threads": threads})
     say(f"\n{text(done)}\n\nWrote {done.folder / 'index.html'} (open it in a browser); table.md, pictures.png and")
     say("results.json lie beside it.")

@@ -1,11 +1,22 @@
 """The verbs that train: train, resume."""
 
 import inspect
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ganforge.cli.asking import DATA_HELP, alias, ask, bare, first_word, home_question, note, print_plain, say, told
+from ganforge.cli.asking import (
+    DATA_HELP,
+    alias,
+    ask,
+    bare,
+    beside_others,
+    first_word,
+    home_question,
+    note,
+    print_plain,
+    say,
+    told,
+)
 from ganforge.data.reading import Reading
 from ganforge.run import Run
 
@@ -64,24 +75,6 @@ def train(words: list[str]) -> None:
         doctor=asked.doctor, say=say, **options, **given,
     )  # fmt: skip
     farewell(trained)
-
-
-def beside_others(device: str) -> int:
-    """The threads to compute with where other programs keep cores busy; 0 where they do not, or it does not matter."""
-    from ganforge import machine
-
-    usual = machine.cores()
-    if usual == 1 or os.environ.get("OMP_NUM_THREADS") or machine.pick_device(device).type != "cpu":
-        return 0
-    idle = machine.idle_cores()
-    fewer = max(1, round(idle))
-    if fewer >= usual:
-        return 0
-    say(
-        f"Other programs keep {usual - idle:.1f} of {usual} cores busy, and threads that wait for "
-        f"a core hold up the others: training with --threads {fewer} (--threads {usual} insists)."
-    )
-    return fewer
 
 
 def resume(words: list[str]) -> None:

@@ -204,7 +204,7 @@ class Reproduction:
         calm = {"tensorboard": False, "doctor": False, "quiet": self.quiet, "say": self.say}
         try:
             if begun is not None:
-                trained = api.resume(begun, device=self.own["device"], data_home=self.own["data_home"], **calm)
+                trained = api.resume(begun, **self.own, **calm)
             else:
                 trained = api.train(
                     self.told.model, outdir=self.folder, name=slug(row), steps=self.rounds, **self.settings(row), **calm

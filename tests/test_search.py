@@ -226,3 +226,12 @@ def test_the_command(data, tmp_path, capsys):
 
 def test_presets_can_be_searched():
     assert settings(["lr=1e-5..1e-3", "batch=32,64"], gan.GAN.Config)
+
+
+def test_a_translator_is_searched_on_its_own_pairs_by_its_own_measure(tmp_path, capsys):
+    words = ["sweep", "pix2pix", "--preset", "tiny", "--over", "lr=1e-4,1e-3", "--trials", "1"]
+    assert command([*words, "--steps", "2", "--outdir", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "psnr" in said
+    assert "ganforge evaluate" in said
+    assert (tmp_path / "sweep-pix2pix-shapes-pairs" / "trials.csv").is_file()

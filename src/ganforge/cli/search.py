@@ -11,6 +11,7 @@ def sweep(words: list[str]) -> None:
     """Search for better settings: many short runs, chosen and cut short by a measure."""
     name, rest = first_word(words, "ganforge sweep MODEL", "the model's name (`ganforge list`) or a file, ./mine.py")
     from ganforge import api
+    from ganforge.data.domains import embedded
     from ganforge.search.table import spoken
     from ganforge.search.trials import sweep as search
     from ganforge.settings import plain
@@ -23,8 +24,8 @@ def sweep(words: list[str]) -> None:
         rest,
         ("over", Annotated[tuple[str, ...], note("What to choose: lr=1e-5..1e-3 batch=32,64.")], ()),
         ("trials", Annotated[int, note("Runs in all.")], 20),
-        ("metric", Annotated[str, note("The measure, as train --select takes it.")], "fid"),
-        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], "shapes"),
+        ("metric", Annotated[str, note("The measure, as train --select takes it. Empty: the first it has.")], ""),
+        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], embedded(model.game.Deal.columns())),
         (
             "preset",
             Annotated[Literal[tuple(model.presets)], note("What every trial begins with.")],  # pyright: ignore
@@ -43,4 +44,6 @@ def sweep(words: list[str]) -> None:
         outdir=asked.outdir, name=asked.name, data_home=asked.data_home, prune=asked.prune, say=say, **given,
     )  # fmt: skip
     say(f"\n{spoken(found)}\n\nThe table and the picture are in {found.path}: trials.csv, trials.png.")
-    say(f"Try next:\n  ganforge sample {found.best.run}@best -n 64 -o grid.png")
+    best = f"{found.best.run}@best"
+    draws = hasattr(model.game, "sample")
+    say(f"Try next:\n  ganforge {f'sample {best} -n 64 -o grid.png' if draws else f'evaluate {best}'}")

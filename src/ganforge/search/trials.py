@@ -15,6 +15,7 @@ from typing import Any
 
 from ganforge import api, machine
 from ganforge.catalogue import Model, find
+from ganforge.data.domains import embedded
 from ganforge.draw import mix
 from ganforge.engine import Engine
 from ganforge.errors import ModelError, NotFiniteError, OptionError
@@ -34,12 +35,12 @@ LOOKS = 8  # measurements a trial, unless --every says otherwise
 
 def sweep(
     model: str,
-    data: str | Path = "shapes",
+    data: str | Path = "",
     preset: str = "small",
     *,
     over: Sequence[str],
     trials: int = 20,
-    metric: str = "fid",
+    metric: str = "",
     config: Mapping[str, Any] | Any = None,
     outdir: str | Path = "runs",
     name: str = "",
@@ -49,6 +50,9 @@ def sweep(
     **run: Any,
 ) -> Sweep:
     """Search `over` settings for the best `metric`: `over=["lr=1e-5..1e-3", "batch=32,64"]`.
+
+    Without `data` it is what the program draws for such a model, without `metric` the first that --select has for it:
+    fid, or psnr for translators of pairs.
 
     Each trial is a run of the length that `run` says (fields of `Run`), measured `every` so many rounds as --select
     does; one that falls behind the median of the others at the same round is cut short unless `prune` is off.  The
@@ -62,12 +66,12 @@ def sweep(
     if trials < 1:
         raise OptionError(f"{trials} trials find nothing: ask for one or more.")
     found = find(model)
-    chosen = found.preset(preset)
+    chosen, data = found.preset(preset), data or embedded(found.game.Deal.columns())
     space = settings(over, found.game.Config)
     own = {**plain(chosen.config), **plain(config if config is not None else {})}
     if run.pop("patience", 0):
         raise OptionError("A sweep cuts trials short by itself: leave --patience away.")
-    fixed = {"keep": 1, "save_every": 0, **run, "select": metric}
+    fixed = {"keep": 1, "save_every": 0, **run, "select": metric or next(iter(criteria.measures(found.game)), "fid")}
     steps = plan(model, data, preset, config=own, data_home=data_home, load=api.load_part, say=say, **fixed).run.steps
     fixed["every"] = fixed.get("every") or max(1, steps // LOOKS)
     asked = {"model": model, "data": str(data), "preset": preset, "over": [*over], "config": own, "run": fixed}
@@ -76,7 +80,7 @@ def sweep(
     lock = RunFolder(folder)
     lock.hold()
     try:
-        with study_in(folder, asked, criteria.better(metric), prune) as study:
+        with study_in(folder, asked, criteria.better(str(fixed["select"])), prune) as study:
             search = Search(found, space, asked, data_home, folder, study, say)
             search.take_up()
             while len(search.finished()) < trials:

@@ -229,6 +229,7 @@ def test_presets_can_be_searched():
 
 
 def test_a_translator_is_searched_on_its_own_pairs_by_its_own_measure(tmp_path, capsys):
+    pytest.importorskip("optuna")
     words = ["sweep", "pix2pix", "--preset", "tiny", "--over", "lr=1e-4,1e-3", "--trials", "1"]
     assert command([*words, "--steps", "2", "--outdir", str(tmp_path)]) == 0
     said = capsys.readouterr().out

@@ -21,7 +21,7 @@ from PIL import Image, ImageSequence
 
 import ganforge
 from ganforge import lab
-from ganforge.capabilities import capabilities
+from ganforge.capabilities import capabilities, labels_of
 from ganforge.catalogue import Model, find, names
 from ganforge.data.deal import Deck
 from ganforge.data.domains import embedded
@@ -40,6 +40,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "infogan-digits": {"data": "shapes-digits"},
     "bicyclegan": {"data": "shapes-edges"},
     "regression": {"steps": 800},
+    "stargan": {"data": "shapes-attributes"},
 }
 """How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it.
 
@@ -110,8 +111,8 @@ def translations(run: ganforge.Trained) -> list[np.ndarray]:
     elif "a" in batch:
         there, back = (run.translate(batch[k], masks=batch.get(f"{k}_masks"), reverse=k == "b") for k in "ab")
         shown = [batch["a"], there, batch["b"], back]
-    elif run.facts.attributes:
-        shown = [batch["images"], *(run.translate(batch["images"], to=f"{name}") for name in run.facts.attributes[:6])]
+    elif labels := labels_of(run.game):
+        shown = [batch["images"], *(run.translate(batch["images"], to=name) for name in labels[:6])]
     else:
         low = bicubic(batch["images"], 1 / run.game.config.scale)  # pyright: ignore
         shown = [low, run.translate(low), batch["images"]]

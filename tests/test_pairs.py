@@ -73,6 +73,13 @@ def test_two_folders_of_equal_names_are_pairs_and_domains(tmp_path, train, test,
             opened(path, held_out=True)
 
 
+def test_only_a_model_of_single_pictures_hears_that_it_takes_both_sides(tmp_path):
+    sides(tmp_path, "A", "B")
+    (note,) = opened(tmp_path, ("images",)).notes
+    assert note.endswith(f"one alone is --data {tmp_path / 'A'}.")
+    assert opened(tmp_path).notes == opened(tmp_path, DOMAINS).notes == ()
+
+
 def test_partners_are_found_whatever_their_order_and_ending(tmp_path):
     for k in range(3):
         picture(tmp_path / "A" / f"{k}.bmp", (8, 8, 3))

@@ -45,6 +45,14 @@ class Found:
     masks: tuple[tuple[Picture, ...], ...] = ()
     """Of a side: the masks of each picture, where there are any."""
 
+    @property
+    def mixed(self) -> tuple[str, ...]:
+        """What to know for a model of single pictures, which takes both sides where there are two."""
+        alone = [
+            f"A model of single pictures takes both sides; one alone is --data {side.where}." for side in self.sides
+        ]
+        return tuple(alone[:1])
+
 
 def assemble(found: Found, wanted: Wanted) -> DataSet:
     """The data set of the pictures, out of the cache if they were decoded before.
@@ -66,4 +74,4 @@ def assemble(found: Found, wanted: Wanted) -> DataSet:
         key = fingerprint(key, labels.names, labels.attributes, labels.column.tobytes().hex())
     facts = Facts(channels, height, width, labels.names, labels.attributes)
     key = fingerprint(key, wanted.size) if wanted.native else key
-    return DataSet(found.where, facts, columns, key, (*found.notes, *notes))
+    return DataSet(found.where, facts, columns, key, (*found.notes, *found.mixed, *notes))

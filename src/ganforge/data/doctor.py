@@ -117,7 +117,7 @@ def examine(found: Found) -> tuple[Examination, Seen]:
         duplicates=tuple(tuple(found.pictures[row].name for row in group) for group in groups),
         corrupt={found.pictures[row].name: why for row, why in sorted(seen.corrupt.items())},
         problems=tuple(problems(found, seen, classes, attributes, groups)),
-        notes=(*found.notes, *([f"{deeper} images {deep.CUT}"] if deeper else [])),
+        notes=(*found.notes, *found.mixed, *([f"{deeper} images {deep.CUT}"] if deeper else [])),
         provides=provided(found, seen.looks),
     )
     return examination, seen

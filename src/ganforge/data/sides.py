@@ -125,13 +125,12 @@ def together(files: Files, sides: Sequence[Found], splits: dict[str, int]) -> Fo
     a, b = sides
     called = [f"{side.where.removeprefix(f'{files.where}/')} ({len(side.pictures)})" for side in sides]
     masked = ", with masks" * bool(a.masks and b.masks)
-    alone = f"A model of single pictures takes both sides; one alone is --data {a.where}."
     return Found(
         str(files.where),
         f"two sides, {called[0]} and {called[1]}{masked}",
         (a.source, b.source),
         [*a.pictures, *b.pictures],
-        notes=(*files.notes, *a.notes, *b.notes, alone),
+        notes=(*files.notes, *a.notes, *b.notes),
         splits=splits,
         sides=(a, b),
     )

@@ -41,6 +41,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "bicyclegan": {"data": "shapes-edges"},
     "regression": {"steps": 800},
     "stargan": {"data": "shapes-attributes"},
+    "rbdn": {"data": "shapes-scenes", "make": "blur"},
 }
 """How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it.
 

@@ -66,6 +66,10 @@ SEEN: dict[str, str] = {
         "the outlines, four answers by four codes, the scene. Codes choose light and colours, by day or by night; some "
         "answers still fall apart into specks."
     ),
+    "srgan": (
+        "the small picture, what became of it at four times its side, the truth. Edges are sharp again; corners and "
+        "tips are a little rounder than they were."
+    ),
 }
 """What a person sees in a translator's picture: its columns, and what is good or bad about them."""
 ROWS = 6  # of a translator's picture

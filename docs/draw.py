@@ -41,7 +41,6 @@ RUNS: dict[str, dict[str, Any]] = {
     "bicyclegan": {"data": "shapes-edges"},
     "regression": {"steps": 800},
     "stargan": {"data": "shapes-attributes"},
-    "rbdn": {"data": "shapes-scenes", "make": "blur"},
 }
 """How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it.
 
@@ -65,6 +64,10 @@ SEEN: dict[str, str] = {
     "bicyclegan": (
         "the outlines, four answers by four codes, the scene. Codes choose light and colours, by day or by night; some "
         "answers still fall apart into specks."
+    ),
+    "rbdn": (
+        "the label map, the answer, the scene. Where things are is known; their colours and the light are not, so the "
+        "squared error settles on the mean of all, a grey: what the judge of `pix2pix` does not let pass."
     ),
     "srgan": (
         "the small picture, what became of it at four times its side, the truth. Edges are sharp again; corners and "

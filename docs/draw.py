@@ -65,6 +65,10 @@ SEEN: dict[str, str] = {
         "the outlines, four answers by four codes, the scene. Codes choose light and colours, by day or by night; some "
         "answers still fall apart into specks."
     ),
+    "instagan": (
+        "a scene of discs, its discs as stars; one of stars, its stars as discs. The ground stays, and each thing keeps "
+        "its place and most of its colour; at 32 pixels stars have ragged edges rather than five tips."
+    ),
     "rbdn": (
         "the label map, the answer, the scene. Where things are is known; their colours and the light are not, so the "
         "squared error settles on the mean of all, a grey: what the judge of `pix2pix` does not let pass."

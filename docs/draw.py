@@ -66,8 +66,8 @@ SEEN: dict[str, str] = {
         "answers still fall apart into specks."
     ),
     "instagan": (
-        "a scene of discs, its discs as stars; one of stars, its stars as discs. The ground stays, and each thing keeps "
-        "its place and most of its colour; at 32 pixels stars have ragged edges rather than five tips."
+        "a scene of discs, its discs as stars; one of stars, its stars as discs. The ground stays, and each thing "
+        "keeps its place and most of its colour; at 32 pixels stars have ragged edges rather than five tips."
     ),
     "rbdn": (
         "the label map, the answer, the scene. Where things are is known; their colours and the light are not, so the "

@@ -73,6 +73,10 @@ SEEN: dict[str, str] = {
         "the label map, the answer, the scene. Where things are is known; their colours and the light are not, so the "
         "squared error settles on the mean of all, a grey: what the judge of `pix2pix` does not let pass."
     ),
+    "stargan": (
+        "a picture, and the same asked to be red, orange, yellow, green, teal and blue. Every one obeys, and ground, "
+        "size and stripes stay; shapes bend, for they are no attribute, and only the way back asks for them."
+    ),
     "srgan": (
         "the small picture, what became of it at four times its side, the truth. Edges are sharp again; corners and "
         "tips are a little rounder than they were."

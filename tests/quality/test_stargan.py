@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import ganforge
 from ganforge.data.deal import to_images
 from ganforge.data.open import open_data
+from ganforge.metrics.classifier import classifier_of
 
 pytestmark = pytest.mark.quality
 COLOURS = 8  # the first attributes: a picture has one of them
@@ -68,3 +69,7 @@ def test_what_is_asked_for_changes_and_the_rest_stays(reader: nn.Module, tmp_pat
     assert min(obeyed[name] for name in names[:COLOURS]) > 0.8
     assert sum(obeyed.values()) / len(obeyed) > 0.8
     assert min(kept.values()) > 0.85
+    shapes = classifier_of(open_data("shapes", size=(32, 32), channels=3))
+    same = (shapes.read(run.translate(images[:200], to="green")) == shapes.read(images[:200])).float().mean()
+    print(f"{same:.0%} keep their shape")  # of ten, and no attribute: only the way back asks for it
+    assert same > 0.45

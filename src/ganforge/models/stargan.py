@@ -14,7 +14,7 @@ discriminator reads them; those that `exclusive` lists make room for each other.
 
 Departures: 1. sides other than 128, with fewer halvings where they are small; 2. in evaluation mode, too, a picture is
 normalised by its own statistics, as the authors' program does; 3. the authors' learning rate ends at 99.9 % of its
-start where the paper has zero: `paper` has zero, `decay` the authors'; 4. `small` learns faster, with 5 times lambda_rec.
+start where the paper has zero: `paper` has zero, `decay` the authors'; 4. `small` learns faster, at 5 lambda_rec.
 
 Train it small: `ganforge train stargan --data shapes-attributes`.  After 2,000 rounds every held-out picture takes what
 it is asked for and keeps 98 % of its other attributes; of the shapes, which are no attribute, half can still be named.

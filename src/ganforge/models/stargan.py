@@ -16,8 +16,8 @@ Departures: 1. sides other than 128, with fewer halvings where they are small; 2
 normalised by its own statistics, as the authors' program does; 3. the authors' learning rate ends at 99.9 % of its
 start where the paper has zero: `paper` has zero, `decay` the authors'; 4. `small` learns faster, at 5 lambda_rec.
 
-Train it small: `ganforge train stargan --data shapes-attributes`.  After 2,000 rounds every held-out picture takes what
-it is asked for and keeps 98 % of its other attributes; of the shapes, which are no attribute, half can still be named.
+Train it small: `ganforge train stargan --data shapes-attributes`.  After 2,000 rounds every held-out picture takes the
+colour it is asked for and keeps 90 % and more of its other attributes; half of the shapes, which are none, bend.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -78,6 +78,11 @@ def precision_of(input: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
 
 
+def left_plain(input: Tensor) -> bool:
+    """Whether the plain formula is to be computed: away from CPUs, and in exports, which take any number of rows."""
+    return input.device.type != "cpu" or torch.compiler.is_exporting()
+
+
 class ThinConv2d(nn.Conv2d):
     """A 3 x 3 convolution to one, two or three channels: (N, in, H, W) -> (N, out, H, W).
 
@@ -90,7 +95,7 @@ class ThinConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        if input.device.type != "cpu":
+        if left_plain(input):
             return super().forward(input)
         says = self.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(9 * self.out_channels, self.in_channels)
         pixels = input.permute(0, 2, 3, 1).flatten(0, 2)  # channels last, so that the gradient is too
@@ -114,8 +119,8 @@ class HalvingConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, 4, 2, 1, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        n, h, w = len(input), input.shape[2] // 2, input.shape[3] // 2
-        if n * h * w > self.few or input.device.type != "cpu":
+        n, h, w = input.shape[0], input.shape[2] // 2, input.shape[3] // 2
+        if left_plain(input) or n * h * w > self.few:
             return super().forward(input)
         padded = F.pad(input.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
         windows, weight = padded.unfold(1, 4, 2).unfold(2, 4, 2), self.weight  # (n, h, w, in, 4, 4), (out, in, 4, 4)
@@ -140,7 +145,7 @@ class DoublingConv2d(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         n, _, h, w = input.shape
-        if n * h * w > self.few or input.device.type != "cpu":
+        if left_plain(input) or n * h * w > self.few:
             return super().forward(input, output_size)
         rows, last = input.permute(0, 2, 3, 1).reshape(n * h * w, -1), lies_last(self.weight)
         weight = self.weight.permute(0, 2, 3, 1) if last else self.weight

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.nn.layers import left_plain
+
 Norm = Literal["batch", "instance", "none"]
 
 
@@ -64,6 +66,6 @@ def by_picture(input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: f
     On a CPU group norm is two to three times as fast where channels come first in memory; where they come last it
     and instance norm are up to ten times slower than batch norm of one picture after the other.
     """
-    if input.device.type != "cpu" or not input.is_contiguous(memory_format=torch.channels_last):
+    if left_plain(input) or not input.is_contiguous(memory_format=torch.channels_last):
         return F.group_norm(input, input.shape[1], weight, bias, eps)
     return torch.cat([F.batch_norm(one, None, None, weight, bias, True, 0.0, eps) for one in input.split(1)])

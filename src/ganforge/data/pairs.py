@@ -104,9 +104,10 @@ def partners(found: Found) -> None:
     if lonely:
         here, there = (a, b) if lonely[0] in a.keys else (b, a)
         picture = here.pictures[here.keys.index(lonely[0])].name
+        others = f", and so have {len(lonely) - 1} more" if len(lonely) > 1 else ""
         raise DataError(
             f"{len(a.keys)} pictures in {a.where} and {len(b.keys)} in {b.where} do not make pairs: {picture} has no "
-            f"partner of the same name in {there.where}, and so have {len(lonely) - 1} more. Take them away, or train "
+            f"partner of the same name in {there.where}{others}. Add it or take it away, or train "
             "a model that learns without pairs."
         )
 

@@ -12,9 +12,8 @@ says which of them are known (section 3.2): those that are not are NaN in the da
 `ganforge translate RUN in out --to blond,smiling` names what shall come, `smiling=0` what shall go.  Others stay as the
 discriminator reads them; those that `exclusive` lists make room for each other.
 
-Departures: 1. sides other than 128, with fewer halvings where they are small; 2. in evaluation mode, too, a picture is
-normalised by its own statistics, as the authors' program does; 3. the authors' learning rate ends at 99.9 % of its
-start where the paper has zero: `paper` has zero, `decay` the authors'; 4. `small` learns faster, at 5 lambda_rec.
+Departures: 1. other sides than 128, with fewer halvings; 2. in evaluation each picture's own statistics, as in the
+authors' program, whose rate ends at 99.9 % (`decay`), the paper's (`paper`) at zero; 3. `small`: faster, 5 lambda_rec.
 
 Train it small: `ganforge train stargan --data shapes-attributes`.  After 2,000 rounds every held-out picture takes the
 colour it is asked for and keeps 90 % and more of its other attributes; half of the shapes, which are none, bend.
@@ -36,6 +35,7 @@ from ganforge.game import Clock, Game, Move
 from ganforge.nn.norms import LiveInstanceNorm2d
 from ganforge.nn.penalties import slope_penalty
 from ganforge.nn.resnet import LEAST, check_sides
+from ganforge.nn.winograd import WinogradConv2d
 from ganforge.run import Preset, Run
 
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -85,7 +85,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, norm: Norm) -> None:
         super().__init__()
-        one, other = (normed(nn.Conv2d(width, width, 3, 1, 1, bias=False), norm) for _ in range(2))
+        one, other = (normed(WinogradConv2d(width, width, 3, 1, bias=False), norm) for _ in range(2))
         self.layers = nn.Sequential(*one, nn.ReLU(), *other)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn.grad import conv2d_weight
 
 from ganforge.errors import ModelError
 from ganforge.nn.augment import Chance
+from ganforge.nn.products import left_plain, multiplies_tiles, precision_of, product
 
 Padding = Literal["reflect", "replicate", "zeros"]
 
@@ -68,21 +69,6 @@ def met(weights: Tensor, side: int) -> Tensor:
     return torch.stack([third, second + third, first + second, first], side)
 
 
-def multiplies_tiles(input: Tensor) -> bool:
-    """Whether products with `input` run in bf16 on a CPU with matrix units (AMX)."""
-    return input.device.type == "cpu" and precision_of(input) == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
-
-
-def precision_of(input: Tensor) -> torch.dtype:
-    """In what a product with `input` is taken on a CPU."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-
-
-def left_plain(input: Tensor) -> bool:
-    """Whether the plain formula is to be computed: away from CPUs, and in exports, which take any number of rows."""
-    return input.device.type != "cpu" or torch.compiler.is_exporting()
-
-
 class ThinConv2d(nn.Conv2d):
     """A 3 x 3 convolution to one, two or three channels: (N, in, H, W) -> (N, out, H, W).
 
@@ -126,7 +112,8 @@ class HalvingConv2d(nn.Conv2d):
         windows, weight = padded.unfold(1, 4, 2).unfold(2, 4, 2), self.weight  # (n, h, w, in, 4, 4), (out, in, 4, 4)
         if lies_last(weight):
             windows, weight = windows.permute(0, 1, 2, 4, 5, 3), weight.permute(0, 2, 3, 1)
-        made = F.linear(windows.reshape(n * h * w, -1), weight.flatten(1), self.bias)
+        made = product(windows.reshape(n * h * w, -1), weight.flatten(1))
+        made = made if self.bias is None else made + self.bias.to(made.dtype)
         return like(input, made.view(n, h, w, -1).permute(0, 3, 1, 2))
 
 
@@ -149,7 +136,7 @@ class DoublingConv2d(nn.ConvTranspose2d):
             return super().forward(input, output_size)
         rows, last = input.permute(0, 2, 3, 1).reshape(n * h * w, -1), lies_last(self.weight)
         weight = self.weight.permute(0, 2, 3, 1) if last else self.weight
-        said = rows @ weight.flatten(1)  # what each pixel gives to the 4 x 4 around it
+        said = product(rows, weight.flatten(1).T)  # what each pixel gives to the 4 x 4 around it
         # As rows of two, lines in a row, columns of two, lines in a column.
         said = said.view(n, h, w, 2, 2, 2, 2, -1) if last else said.view(n, h, w, -1, 2, 2, 2, 2).movedim(3, 7)
         summed = sum(

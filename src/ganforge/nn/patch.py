@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ganforge.errors import ModelError
 from ganforge.nn.initialise import initial_weights
 from ganforge.nn.norms import Norm, biased, norm_of
+from ganforge.nn.winograd import WinogradConv2d
 
 
 class PatchGAN(nn.Sequential):
@@ -31,8 +32,9 @@ class PatchGAN(nn.Sequential):
             widths = [width * min(2**i, 8) for i in range(layers + 1)]
             body: list[nn.Module] = [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2)]
             for i, (a, b) in enumerate(pairwise(widths), 1):
-                stride = 2 if i < layers else 1
-                body += [nn.Conv2d(a, b, 4, stride, 1, bias=bias), norm_of(norm, b), nn.LeakyReLU(0.2)]
+                halving = i < layers
+                conv = nn.Conv2d(a, b, 4, 2, 1, bias=bias) if halving else WinogradConv2d(a, b, 4, 1, bias)
+                body += [conv, norm_of(norm, b), nn.LeakyReLU(0.2)]
             super().__init__(*body, nn.Conv2d(widths[-1], 1, 4, 1, 1))
         self.apply(initial_weights())
 

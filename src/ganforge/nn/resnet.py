@@ -10,6 +10,7 @@ from ganforge.nn.augment import Chance
 from ganforge.nn.initialise import initial_weights
 from ganforge.nn.layers import LiveDropout, PaddedConv2d, Padding
 from ganforge.nn.norms import Norm, biased, norm_of
+from ganforge.nn.winograd import WinogradConv2d
 
 LEAST = 8  # pixels a side: halved twice, one pixel would have no statistics of its own, and nothing to pad with
 
@@ -31,10 +32,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, norm: Norm, padding: Padding, dropout: bool, live: bool) -> None:
         super().__init__()
         bias = biased(norm)
-        self.conv1 = PaddedConv2d(channels, channels, 3, bias=bias, padding=padding)
+        self.conv1 = WinogradConv2d(channels, channels, 3, 1, bias, padding)
         self.norm1 = norm_of(norm, channels, live)
         self.drop = LiveDropout(0.5 if dropout else 0.0)
-        self.conv2 = PaddedConv2d(channels, channels, 3, bias=bias, padding=padding)
+        self.conv2 = WinogradConv2d(channels, channels, 3, 1, bias, padding)
         self.norm2 = norm_of(norm, channels, live)
 
     def forward(self, input: Tensor, chance: Chance | None = None) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import WeightsError
+from ganforge.nn.winograd import WinogradConv2d
 
 Depth = Literal[16, 19]
 CONVOLUTIONS: dict[int, tuple[int, ...]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -40,7 +41,7 @@ class VGG(nn.Module):
         for name in names[: max(self.seen) + 1]:
             if name.startswith("conv"):
                 width = WIDTHS[int(name[4]) - 1]
-                self.features.append(nn.Conv2d(before, width, 3, padding=1))
+                self.features.append(WinogradConv2d(before, width, 3, 1))
                 before = width
             else:
                 self.features.append(nn.MaxPool2d(2) if name.startswith("pool") else nn.ReLU())

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.program import Program, pictures
 from ganforge import machine
@@ -29,6 +28,8 @@ def game(model: str, preset: str, count: bool = False, **run: Any) -> Program:
 
     flops = 0
     if count:
+        from torch.utils.flop_counter import FlopCounterMode  # it brings triton along: 76 MB
+
         with FlopCounterMode(display=False) as counter:
             play(1)
         flops = counter.get_total_flops()

@@ -126,9 +126,8 @@ class Cut:
     def tiles_back(self, above: Tensor) -> Tensor:
         """(points, tiles, in) -> (N, in, H, W): where tiles lie over each other, their sum."""
         over = self.kernel - 1
-        tiles = (self.maps(above).tile.T @ above.flatten(1)).view(
-            self.tile, self.tile, self.n, self.rows, self.columns, self.inputs
-        ).permute(2, 3, 0, 4, 1, 5)  # fmt: skip
+        pixels = self.maps(above).tile.T @ above.flatten(1)
+        tiles = pixels.view(self.tile, self.tile, self.n, self.rows, self.columns, -1).permute(2, 3, 0, 4, 1, 5)
         summed = above.new_zeros(self.n, self.rows + 1, STEP, self.columns + 1, STEP, self.inputs)
         for row, lines in ((0, slice(0, STEP)), (1, slice(STEP, self.tile))):
             for column, across in ((0, slice(0, STEP)), (1, slice(STEP, self.tile))):
@@ -136,9 +135,8 @@ class Cut:
                 there = there[:, :, :, column : column + self.columns, : over if column else None]
                 there += tiles[:, :, lines, :, across]
         whole = summed.view(self.n, (self.rows + 1) * STEP, (self.columns + 1) * STEP, self.inputs)
-        return whole[
-            :, self.padding : self.padding + self.height, self.padding : self.padding + self.width
-        ].permute(0, 3, 1, 2)  # fmt: skip
+        inside = whole[:, self.padding : self.padding + self.height, self.padding : self.padding + self.width]
+        return inside.permute(0, 3, 1, 2)
 
     def kernels(self, weight: Tensor) -> Tensor:
         """(out, in, k, k) -> (points, out, in)."""
@@ -148,9 +146,8 @@ class Cut:
     def kernels_back(self, above: Tensor) -> Tensor:
         """(points, out, in) -> (out, in, k, k)."""
         numbers = self.kernel**2
-        rows = above.flatten(1).T @ F.pad(
-            self.maps(above).kernel, (0, 16 - numbers)
-        )  # nine columns take longer than 16
+        wide = F.pad(self.maps(above).kernel, (0, 16 - numbers))  # nine columns would take longer than 16
+        rows = above.flatten(1).T @ wide
         return rows[:, :numbers].reshape(self.outputs, self.inputs, self.kernel, self.kernel)
 
     def put_together(self, results: Tensor) -> Tensor:

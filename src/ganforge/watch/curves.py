@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ganforge.engine import Engine, Row, Watcher
 from ganforge.images import replacing
 from ganforge.watch.log import losses, rows, says
 from ganforge.watch.progress import probability
+
+if TYPE_CHECKING:  # a training begins without matplotlib, 0.2 s and 25 MB
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#b45309", "#0891b2")
 INK, PALE = "#374151", "#e5e7eb"
@@ -32,7 +34,7 @@ class Curves(Watcher):
                 figure.savefig(file, format="png")
 
 
-def draw(whole: Sequence[Row], verdicts: str) -> Figure:
+def draw(whole: Sequence[Row], verdicts: str) -> "Figure":
     """The figure: losses above; below, where judges report them, D(x) and D(G(z)) or a critic's scores."""
     players = list(dict.fromkeys(player for row in whole for player in losses(row)))
     lost = [curve(player, whole, [losses(row).get(player) for row in whole]) for player in players]
@@ -41,6 +43,9 @@ def draw(whole: Sequence[Row], verdicts: str) -> Figure:
     if verdicts == "logits":
         said = [(about, [None if v is None else probability(v) for v in values]) for about, values in said]
     judged = [curve(names[about], whole, values) for about, values in said if set(values) != {None}]
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     figure = Figure((9, 6.2 if judged else 3.6), dpi=150)
     FigureCanvasAgg(figure)
@@ -62,7 +67,7 @@ def curve(name: str, whole: Sequence[Row], values: Sequence[float | None]) -> Cu
     return name, [step for step, _ in points], [value for _, value in points]
 
 
-def panel(ax: Axes, title: str, curves: Sequence[Curve], theory: float | None = None) -> None:
+def panel(ax: "Axes", title: str, curves: Sequence[Curve], theory: float | None = None) -> None:
     """Curves on a light grid: pale as logged, and in full colour their running mean."""
     ax.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold")
     ax.grid(color=PALE, linewidth=0.8)
@@ -98,7 +103,7 @@ def smooth(values: Sequence[float]) -> np.ndarray:
     return (sums[high] - sums[low]) / (high - low)
 
 
-def label(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def label(ax: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
     """Write (height, text, colour) to the right of the panel, one above the other where heights meet."""
     bottom, top = ax.get_ylim()
     lowest = bottom

@@ -70,6 +70,9 @@ def test_empty_masks_are_left_out_and_come_back_empty():
     with torch.no_grad():
         image, made = generator(picture, masks)
         first, its = generator(picture[:1], masks[:1, [0, 2]])  # a picture of the batch, alone
+        drawn, all_made = generator.forward_all(picture, masks)
+    torch.testing.assert_close(drawn, image)
+    torch.testing.assert_close(all_made, made)
     torch.testing.assert_close(image[:1], first)
     torch.testing.assert_close(made[:1, [0, 2]], its)
     assert torch.equal(made[0, 1], masks[0, 1])

@@ -4,6 +4,7 @@ torch's own `@` calls MKL for float32.  Where few rows meet millions of weights 
 takes half of the time, and for square ones a tenth less.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -36,9 +37,16 @@ class Product(torch.autograd.Function):
         return to_left, product(left.T, above.T).T  # lying as `right` does: optimisers would copy it
 
 
+@cache
 def within_reach() -> bool:
-    """Whether this build of torch has oneDNN and the operator, which torch.compile calls too."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    """Whether this build of torch has oneDNN and the operator, which torch.compile calls too, and it multiplies."""
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+        return False
+    left, right = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(3, 4).T
+    try:
+        return torch.equal(Product.apply(left, right), left @ right.T)
+    except (RuntimeError, TypeError):  # another signature, or nobody at home behind the name
+        return False
 
 
 def multiplies_tiles(input: Tensor) -> bool:

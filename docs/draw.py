@@ -67,7 +67,7 @@ SEEN: dict[str, str] = {
     ),
     "instagan": (
         "a scene of discs, its discs as stars; one of stars, its stars as discs. The ground stays, and each thing "
-        "keeps its place and most of its colour; at 32 pixels stars have ragged edges rather than five tips."
+        "keeps its place and much of its colour; at 32 pixels stars have ragged edges rather than five tips."
     ),
     "rbdn": (
         "the label map, the answer, the scene. Where things are is known; their colours and the light are not, so the "

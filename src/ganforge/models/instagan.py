@@ -239,8 +239,8 @@ presets = {
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
     "small": Preset(
-        Config(width=16, judge_width=16, blocks=2, judge_layers=2),
-        Run(steps=1_500, batch=2, size=(32,), flip=True, schedule="linear"),
+        Config(width=16, judge_width=16, blocks=2, judge_layers=2, lr=6e-4),
+        Run(steps=2_500, batch=2, size=(32,), flip=True, schedule="linear"),
     ),
     "paper": Preset(  # jeans2skirt: 600 epochs of about 1,000 pictures
         Config(),

@@ -83,3 +83,14 @@ def test_tiles_wait_for_wide_layers_many_results_and_full_precision():
     assert not winograd.pays(wide.to("meta"), weight, 1)
     with torch.autocast("cpu", torch.bfloat16):
         assert not winograd.pays(wide, weight, 1)
+
+
+def test_who_only_looks_first_leaves_nothing_that_stops_a_training(always):
+    winograd.maps.cache_clear()
+    layer, x = made(3, 1, "zeros", True), torch.randn(1, 3, 8, 8, dtype=torch.float64)
+    with torch.inference_mode():
+        layer(x)
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(layer(x).sin().sum(), x, create_graph=True)
+    slope.square().sum().backward()
+    assert layer.weight.grad is not None

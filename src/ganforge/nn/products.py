@@ -1,7 +1,7 @@
-"""Products of matrices in full precision on a CPU, by the quicker of the two libraries that torch carries.
+"""Products on a CPU: in which precision they are taken, whether a cheaper form of them may be, and by which library.
 
-torch's own `@` calls MKL for float32.  Where few rows meet millions of weights oneDNN, which does torch's convolutions,
-takes half of the time, and for square ones a tenth less.
+torch carries two for full precision, and its own `@` calls MKL.  Where few rows meet millions of weights oneDNN, which
+does torch's convolutions, takes half of the time, and for square matrices a tenth less.
 """
 
 from functools import cache

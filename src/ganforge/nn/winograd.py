@@ -186,9 +186,10 @@ def maps(kernel: int, dtype: torch.dtype) -> Maps:
     Polynomials of 4 and k coefficients have a product of 3 + k, known by its values at as many points (Toom and Cook).
     That is linear in the first one; the transposed map takes 3 + k pixels to 4 results of the kernel.
     """
-    whole, left, right = (powers(n, POINTS[kernel]) for n in (STEP + kernel - 1, STEP, kernel))
-    tile = torch.linalg.inv(whole).T
-    return Maps(*(torch.kron(part, part).to(dtype).contiguous() for part in (tile, right, left.T)))
+    with torch.inference_mode(False):  # whoever asks first may be in it, and who trains later needs plain tensors
+        whole, left, right = (powers(n, POINTS[kernel]) for n in (STEP + kernel - 1, STEP, kernel))
+        tile = torch.linalg.inv(whole).T
+        return Maps(*(torch.kron(part, part).to(dtype).contiguous() for part in (tile, right, left.T)))
 
 
 def powers(n: int, points: Sequence[float]) -> Tensor:

@@ -177,8 +177,10 @@ class Trained:
                 raise OptionError(f"--{question.name} has {len(said)} rows for {rows} pictures.")
             return said.to(self.device)
         if question.meaning == "label" and said is not None:
-            many = bool(self.facts.attributes)
-            meant = attribute_values(self.facts, said, question.unsaid) if many else label_number(self.facts, said)
+            if self.facts.attributes:
+                meant = attribute_values(self.facts, said, question.unsaid, labels_of(self.game))
+            else:
+                meant = label_number(self.facts, said)
             wanted = torch.tensor(meant, device=self.device)
             return wanted.expand(rows, *wanted.shape)
         limits = question.limits
@@ -197,11 +199,14 @@ def label_number(facts: Facts, said: str | int) -> int:
     raise OptionError(f"There is no class {said!r}; there are {', '.join(facts.labels) or 'none in this run'}.")
 
 
-def attribute_values(facts: Facts, said: str | Sequence[float], unsaid: float = 0.0) -> list[float]:
+def attribute_values(
+    facts: Facts, said: str | Sequence[float], unsaid: float = 0.0, editable: Sequence[str] = ()
+) -> list[float]:
     """A vector of attributes: `red,large` has these and no others, `red=0.5,large` one of them by half.
 
-    Others than those named are `unsaid`.
-    A number for each, `1,0.5,0`, is taken as well.  Raises OptionError naming the attributes.
+    Others than those named are `unsaid`.  A number for each, `1,0.5,0`, is taken as well.
+
+    Raises OptionError naming the attributes, or those that are `editable` where these are fewer.
     """
     words = [word.strip() for word in said.split(",")] if isinstance(said, str) else [str(value) for value in said]
     names, numbers = facts.attributes, [number(word) for word in words]
@@ -212,9 +217,10 @@ def attribute_values(facts: Facts, said: str | Sequence[float], unsaid: float = 
         name, _, amount = word.partition("=")
         value = number(amount or "1")
         if name not in values or value is None:
+            known = editable or names
             raise OptionError(
-                f"{word!r} is no attribute of this run's, which are {', '.join(names)}: name those to be seen, as in "
-                f"{names[0]} or {names[0]}=0.5, or give {len(names)} numbers."
+                f"{word!r} is no attribute of this run's, which are {', '.join(known)}: name those to be seen, as in "
+                f"{known[0]} or {known[0]}=0.5, or give {len(names)} numbers."
             )
         values[name] = value
     return list(values.values())

@@ -104,7 +104,8 @@ def partners(found: Found) -> None:
     if lonely:
         here, there = (a, b) if lonely[0] in a.keys else (b, a)
         picture = here.pictures[here.keys.index(lonely[0])].name
-        others = f", and so have {len(lonely) - 1} more" if len(lonely) > 1 else ""
+        more = len(lonely) - 1
+        others = f", and so {'has' if more == 1 else 'have'} {more} more" if more else ""
         raise DataError(
             f"{len(a.keys)} pictures in {a.where} and {len(b.keys)} in {b.where} do not make pairs: {picture} has no "
             f"partner of the same name in {there.where}{others}. Add it or take it away, or train "

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.race import Entry, Pace, Result, race
 from benchmarks.table import spread, table
-from ganforge import machine
+from ganforge import system
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ CHAPTER = {"model": "dcgan", "preset": "chapter"}
 
 def precisions() -> list[str]:
     """fp32, and bf16 where the processor has it."""
-    return ["fp32", *(["bf16"] if machine.bf16_pays() else [])]
+    return ["fp32", *(["bf16"] if system.bf16_pays() else [])]
 
 
 def ours(precision: str = "fp32", **settings: Any) -> Entry:

@@ -44,13 +44,13 @@ def weights() -> Path:
 
 def ours(precision: str = "fp32", resize: str = "tensorflow") -> Program:
     """GANForge from files to features."""
-    from ganforge import machine
+    from ganforge import system
 
-    machine.keep_memory()
-    from ganforge.data.deal import to_images
+    system.keep_memory()
+    from ganforge.data.loader import to_images
     from ganforge.images import read
-    from ganforge.metrics.features import reading
-    from ganforge.metrics.inception import inception
+    from ganforge.metrics.extractors.base import reading
+    from ganforge.metrics.extractors.inception import inception
 
     eyes = inception(weights(), resize=resize, precision=precision)  # pyright: ignore
     files = sorted(folder().iterdir())
@@ -158,10 +158,10 @@ def manifold(library: str = "ours", n: int = 10_000, width: int = 2_048) -> Prog
     source = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(n, width, generator=source).relu() + shift for shift in (0, 0.01))
     if library == "ours":
-        from ganforge import machine
+        from ganforge import system
         from ganforge.metrics.prdc import prdc
 
-        machine.keep_memory()
+        system.keep_memory()
         return Program(repeated(lambda: prdc(real, fake)), images=n)
     from prdc import compute_prdc  # pyright: ignore[reportMissingImports]
 

@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.program import Program, pictures
-from ganforge import machine
+from ganforge import system
 from ganforge.batches import PIXELS, Facts
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import Deck
+from ganforge.data.loader import Deck
 from ganforge.engine import Engine
-from ganforge.planning import built
+from ganforge.inference.load import built
 
 CLASSES = tuple("0123456789")
 
 
 def game(model: str, preset: str, count: bool = False, **run: Any) -> Program:
     """Whole rounds of a model's preset; `run` changes fields of its Run, `count` counts a round's FLOPs."""
-    machine.keep_memory()
+    system.keep_memory()
     engine = seated(model, preset, **run)
 
     def play(rounds: int) -> None:
@@ -40,7 +40,7 @@ def game(model: str, preset: str, count: bool = False, **run: Any) -> Program:
 
 def dealing(model: str, preset: str, **run: Any) -> Program:
     """The deck alone: the batches of such a run, dealt and thrown away."""
-    machine.keep_memory()
+    system.keep_memory()
     engine = seated(model, preset, **run)
     dealt = 0
 

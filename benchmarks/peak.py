@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.program import Program
-from ganforge import machine
+from ganforge import system
 
 
 def convolution(precision: str = "fp32", channels: int = 256, side: int = 32, batch: int = 16) -> Program:
     """A wide 3 x 3 convolution, forward."""
-    machine.keep_memory()
+    system.keep_memory()
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     images = torch.randn(batch, channels, side, side, dtype=kind).to(memory_format=torch.channels_last)
     weight = torch.randn(channels, channels, 3, 3, dtype=kind).to(memory_format=torch.channels_last)
@@ -24,7 +24,7 @@ def convolution(precision: str = "fp32", channels: int = 256, side: int = 32, ba
 
 def product(precision: str = "fp32", n: int = 2_048) -> Program:
     """A product of two square matrices."""
-    machine.keep_memory()
+    system.keep_memory()
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     a, b = torch.randn(n, n, dtype=kind), torch.randn(n, n, dtype=kind)
 

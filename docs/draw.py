@@ -23,13 +23,13 @@ import ganforge
 from ganforge import lab
 from ganforge.capabilities import capabilities, labels_of
 from ganforge.catalogue import Model, find, names
-from ganforge.data.deal import Deck
-from ganforge.data.domains import embedded
-from ganforge.folder import RunFolder, run_of
+from ganforge.data.loader import Deck
+from ganforge.data.synthetic.domains import embedded
 from ganforge.images import grid, read, recolour, to_uint8, write
-from ganforge.lab import look
-from ganforge.nn.rescale import bicubic
-from ganforge.planning import opened_data, reading_of
+from ganforge.lab import style
+from ganforge.nn.bicubic import bicubic
+from ganforge.runs.folder import RunFolder, reading_of, run_of
+from ganforge.training.plan import opened_data
 
 HERE = Path(__file__).parent
 PICTURES, PAGES, LESSONS = HERE / "pictures", HERE / "models", HERE / "explain"
@@ -159,13 +159,13 @@ def enlarge(picture: np.ndarray, name: str) -> None:
 
 def draw_lab() -> None:
     """The lab's pictures: a moment of a training on the line, gradients, the mode contest."""
-    look.save(lab.density("mixture").figure(15), PICTURES / "lab-density.png")
+    style.save(lab.density("mixture").figure(15), PICTURES / "lab-density.png")
     slopes = lab.gradients()
-    look.save(slopes.starving.figure(), PICTURES / "lab-starving.png")
-    look.save(slopes.clipping.figure(), PICTURES / "lab-clipping.png")
+    style.save(slopes.starving.figure(), PICTURES / "lab-starving.png")
+    style.save(slopes.clipping.figure(), PICTURES / "lab-clipping.png")
     with tempfile.TemporaryDirectory() as out:
         contest = lab.modes(out)
-    look.save(contest.figure(), PICTURES / "lab-modes.png")
+    style.save(contest.figure(), PICTURES / "lab-modes.png")
     print(contest.table())
 
 

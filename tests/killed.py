@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from ganforge.checkpoint import Checkpoints
 from ganforge.engine import Engine
+from ganforge.runs.checkpoint import Checkpoints
 from tests.toys import FACTS, Config, Toy, deck, run
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganforge.perception.store import Settings, Study
+from ganforge.human_study.store import Settings, Study
 
 SHORT = Settings(practice=2, trials=3, height=8, width=8)
 

@@ -11,10 +11,10 @@ import yaml
 from PIL import Image
 
 import ganforge
-from ganforge.checkpoint import Checkpoints
 from ganforge.errors import CheckpointError, DataError, GANForgeError, ModelError, OptionError, RunError
 from ganforge.images import read
-from ganforge.trained import between
+from ganforge.inference.trained import between
+from ganforge.runs.checkpoint import Checkpoints
 from tests.toys import weights
 
 TINY = {"preset": "tiny", "quiet": True}
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path, trained):
-    folder = ganforge.folder.RunFolder(trained.path)
+    folder = ganforge.runs.folder.RunFolder(trained.path)
     folder.hold()
     refused(RunError, "Another process is training", lambda: ganforge.resume(trained.path, steps=8, quiet=True))
     folder.release()

@@ -13,16 +13,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ganforge.augmentation import gallery
 from ganforge.batches import Images
 from ganforge.catalogue import find
-from ganforge.checkpoint import Checkpoints
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, performing
+from ganforge.engine import Engine
+from ganforge.engine.augmentation import gallery
 from ganforge.errors import OptionError
 from ganforge.game import Clock, Move
+from ganforge.inference.performing import performing
 from ganforge.nn.ada import BGC, GEOM, SYM6, Pipe, ada, bands
-from ganforge.nn.augment import colour, cutout, diffaug, translation
+from ganforge.nn.diffaug import colour, cutout, diffaug, translation
+from ganforge.runs.checkpoint import Checkpoints
 from tests.toys import FACTS, Config, Toy, deck, run, weights
 
 SHARED = Path(os.environ.get("GANFORGE_SHARED", Path(__file__).parents[2] / "shared"))

@@ -10,9 +10,9 @@ from torch import Tensor
 from ganforge import official
 from ganforge.batches import Facts, Paired
 from ganforge.draw import RoundDraw, RowDraw
-from ganforge.engine import performing
 from ganforge.errors import ModelError
 from ganforge.game import Clock
+from ganforge.inference.performing import performing
 from ganforge.models.bicyclegan import BicycleGAN, Config, presets
 from tests import goldens
 from tests.witness import Witness, compare, ours

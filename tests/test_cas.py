@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ganforge.errors import DataError
-from ganforge.metrics import classifier
 from ganforge.metrics.cas import cas
+from ganforge.metrics.extractors import classifier
 
 LABELS = ("dark", "bright")
 

@@ -12,12 +12,13 @@ import torch
 from ganforge.batches import MASKS, Batch, Facts, Images, Labelled
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, headline, names
-from ganforge.checkpoint import Checkpoints
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, Watcher, performing
+from ganforge.engine import Engine, Watcher
 from ganforge.errors import ModelError
 from ganforge.game import Game, parameters_of
+from ganforge.inference.performing import performing
 from ganforge.run import Run
+from ganforge.runs.checkpoint import Checkpoints
 from tests.toys import deck
 
 

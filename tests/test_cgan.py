@@ -7,11 +7,12 @@ import torch
 
 from ganforge.batches import Facts, Labelled
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, performing
+from ganforge.engine import Engine
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock
+from ganforge.inference.performing import performing
+from ganforge.inference.trained import Trained
 from ganforge.models.cgan import CGAN, Config, Projection
-from ganforge.trained import Trained
 from tests.toys import deck, run
 
 CLASSES = Facts(3, 8, 8, labels=("circle", "square", "star"))

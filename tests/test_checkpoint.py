@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.checkpoint import Checkpoints, State, read_state
 from ganforge.engine import Engine
 from ganforge.errors import CheckpointError
+from ganforge.runs.checkpoint import Checkpoints, State, read_state
 from tests.toys import FACTS, Config, Toy, deck, run, weights
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def test_a_partial_folder_left_by_a_crash_is_ignored_and_swept(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from ganforge.checkpoint import Checkpoints
+from ganforge.runs.checkpoint import Checkpoints
 from ganforge.errors import CheckpointError
 from tests.test_checkpoint import state
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -8,11 +8,11 @@ import torch
 
 from ganforge.batches import Facts
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import to_images
+from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
-from ganforge.metrics import classifier
-from ganforge.metrics.features import Pixels, reading
+from ganforge.metrics.extractors import classifier
+from ganforge.metrics.extractors.base import Pixels, reading
 
 
 @pytest.fixture(autouse=True)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ganforge.data.domains import PALETTE
+from ganforge.data.synthetic.domains import PALETTE
 from ganforge.errors import DataError
-from ganforge.metrics.colours import classes, colours_of, fitted
+from ganforge.metrics.label_colours import classes, colours_of, fitted
 
 
 def test_classes_come_back_from_their_colours():

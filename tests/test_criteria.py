@@ -9,21 +9,21 @@ import torch
 
 import ganforge
 from ganforge.batches import Facts
-from ganforge.checkpoint import Checkpoints
+from ganforge.callbacks.log import rows
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import to_images
+from ganforge.data.loader import to_images
 from ganforge.draw import RowDraw
-from ganforge.engine import performing
 from ganforge.errors import OptionError
-from ganforge.folder import RunFolder
+from ganforge.evaluation import selection
+from ganforge.evaluation.evaluate import evaluate
 from ganforge.images import to_uint8
-from ganforge.judging import criteria
-from ganforge.judging.evaluate import evaluate
+from ganforge.inference.performing import performing
 from ganforge.metrics.fid import fid
 from ganforge.metrics.kid import kid
 from ganforge.metrics.psnr import psnr
 from ganforge.models import cyclegan, dcgan, pix2pix, srgan, stargan
-from ganforge.watch.log import rows
+from ganforge.runs.checkpoint import Checkpoints
+from ganforge.runs.folder import RunFolder
 from tests.toys import FACTS, Config, Toy, Translating, pictures, run, weights
 
 TINY = {"preset": "tiny", "size": (8,), "quiet": True, "sample_every": 0}
@@ -52,11 +52,11 @@ def pairs(n: int = 6) -> DataSet:
 
 
 def test_each_kind_of_game_has_its_measures():
-    assert criteria.measures(dcgan.DCGAN) == ("fid", "kid", "cmmd", "is")
-    assert criteria.measures(pix2pix.Pix2Pix) == ("psnr", "ssim", "l1")
-    assert criteria.measures(cyclegan.CycleGAN) == ("fid", "kid", "cmmd", "is")
-    assert criteria.measures(srgan.SRGAN) == ("psnr", "ssim", "l1")
-    assert criteria.measures(stargan.StarGAN) == ()
+    assert selection.measures(dcgan.DCGAN) == ("fid", "kid", "cmmd", "is")
+    assert selection.measures(pix2pix.Pix2Pix) == ("psnr", "ssim", "l1")
+    assert selection.measures(cyclegan.CycleGAN) == ("fid", "kid", "cmmd", "is")
+    assert selection.measures(srgan.SRGAN) == ("psnr", "ssim", "l1")
+    assert selection.measures(stargan.StarGAN) == ()
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_what_makes_no_sense_is_refused_before_a_folder_is_made(changes, said, t
 
 
 def test_ways_to_be_better():
-    assert criteria.better("fid:pixels") == "lower"
-    assert criteria.better("psnr") == "higher"
+    assert selection.better("fid:pixels") == "lower"
+    assert selection.better("psnr") == "higher"
     with pytest.raises(OptionError, match="no measure 'beauty'"):
-        criteria.better("beauty")
+        selection.better("beauty")
 
 
 # -- figures --------------------------------------------------------------------------------------
 
 
 def by(select: str, data: DataSet, n: int, held_out: DataSet | None = None, say=lambda _: None):
-    return criteria.criterion(run(select=select, judged=n), data, lambda: held_out or data, Path(), CPU, say)
+    return selection.criterion(run(select=select, judged=n), data, lambda: held_out or data, Path(), CPU, say)
 
 
 def test_fid_of_pixels_is_that_of_the_games_pictures():
@@ -99,7 +99,7 @@ def test_fid_of_pixels_is_that_of_the_games_pictures():
     game.train()
     value = compare.of(game)
     assert "pixels" in said[0]
-    drawn = to_images(to_uint8(ganforge.Trained(game, Path(), "toy", 0).sample(90, criteria.SEED)))
+    drawn = to_images(to_uint8(ganforge.Trained(game, Path(), "toy", 0).sample(90, selection.SEED)))
     assert value == pytest.approx(fid(to_images(data.columns["images"]).flatten(1), drawn.flatten(1)).value, rel=1e-6)
     assert compare.of(game) == value
     assert game.training
@@ -109,7 +109,7 @@ def test_fid_of_pixels_is_that_of_the_games_pictures():
 
 
 def test_a_labelled_set_is_seen_by_its_classifier(monkeypatch):
-    from ganforge.metrics import classifier
+    from ganforge.metrics.extractors import classifier
 
     monkeypatch.setattr(classifier, "PIXELS", 100 * 64)
     facts, said = Facts(3, 8, 8, labels=("a", "b")), []
@@ -128,7 +128,7 @@ def test_a_translator_is_held_against_the_truth():
     compare = by("psnr", pictures(), 6, data)
     source = to_images(data.columns["source"])
     with performing(game):
-        game.draw = RowDraw(criteria.SEED)
+        game.draw = RowDraw(selection.SEED)
         made = to_images(to_uint8(game.translate(source)))
     assert compare.of(game) == pytest.approx(float(psnr(made, to_images(data.columns["target"])).mean()))
     game.generator.weight.data.zero_()[range(3), range(3), 1, 1] = -1.0
@@ -140,7 +140,7 @@ def test_a_translator_of_domains_is_held_against_the_other_domain():
     a, b = (pictures(30, seed=k).columns["images"] for k in (1, 2))
     data = DataSet("domains", FACTS, {"a": a, "b": b}, "domains")
     game = cyclegan.CycleGAN(cyclegan.presets["tiny"].config, FACTS)
-    compare = criteria.criterion(run(select="kid:pixels", judged=30), data, lambda: data, Path(), CPU)
+    compare = selection.criterion(run(select="kid:pixels", judged=30), data, lambda: data, Path(), CPU)
     with performing(game):
         made = to_images(to_uint8(game.translate(to_images(a))))
     expected = kid(to_images(b).flatten(1), made.flatten(1)).value

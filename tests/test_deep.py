@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from ganforge import deep, images
+from ganforge import images
 from ganforge.errors import DataError
+from ganforge.images import high_bit_depth
 from tests.test_folders import without_deep
 from tests.test_images import noise
 
@@ -180,7 +181,7 @@ def test_pictures_of_8_bits_stay_with_pillow(monkeypatch):
         raise AssertionError
 
     for name in ("of_tiff", "of_png", "libraries"):
-        monkeypatch.setattr(deep, name, never)
+        monkeypatch.setattr(high_bit_depth, name, never)
     for channels in (3, 4):
         for form in ("PNG", "TIFF", "WEBP"):
             file, picture = io.BytesIO(), noise(9, 7, channels)
@@ -205,5 +206,5 @@ def test_without_the_libraries_the_upper_8_bits_are_read_and_the_rest_is_told(tm
 
 
 def test_the_libraries_are_imported_when_they_are_needed():
-    code = "import sys, ganforge.data.folders; assert not {'tifffile', 'imagecodecs'} & {*sys.modules}"
+    code = "import sys, ganforge.data.layouts.folders; assert not {'tifffile', 'imagecodecs'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,11 +10,11 @@ from PIL import Image
 
 import ganforge
 from ganforge.cli import run as command
-from ganforge.cli.examined import report, sheet_name
-from ganforge.data.sheet import CELL
-from ganforge.deep import CUT
+from ganforge.cli.data_report import report, sheet_name
+from ganforge.data.contact_sheet import CELL
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, write
+from ganforge.images.high_bit_depth import CUT
 from tests.test_folders import picture, without_deep
 
 SHARED = Path(os.environ.get("GANFORGE_SHARED", Path(__file__).parents[2] / "shared"))

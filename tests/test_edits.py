@@ -11,15 +11,15 @@ import torch
 
 import ganforge
 from ganforge.errors import DataError, OptionError
+from ganforge.evaluation import model_metrics
+from ganforge.evaluation.compare import compare
+from ganforge.evaluation.evaluate import evaluate
+from ganforge.evaluation.inputs import Terms, case
+from ganforge.evaluation.label_edits import question
 from ganforge.images import write
-from ganforge.judging import whole
-from ganforge.judging.asked import question
-from ganforge.judging.case import Terms, case
-from ganforge.judging.compare import compare
-from ganforge.judging.evaluate import evaluate
-from ganforge.metrics import classifier
+from ganforge.inference.trained import Trained
 from ganforge.metrics.edits import edits, rivals
-from ganforge.trained import Trained
+from ganforge.metrics.extractors import classifier
 from tests.toys import FACTS, Config, Translating
 
 RED, BLUE, LARGE, STRIPED = range(4)
@@ -116,7 +116,7 @@ def test_each_picture_is_asked_for_what_it_lacks(place: Path):
 def test_pictures_left_alone_obey_nobody_and_keep_all(place: Path):
     found = case(run_in(place, "all"), None, terms := Terms(n=200, held_out=True), None)
     assert found.sources is not None
-    (edited, kept, real_edited, real_kept), _ = whole.edits(replace(found, fake=found.sources), terms)
+    (edited, kept, real_edited, real_kept), _ = model_metrics.edits(replace(found, fake=found.sources), terms)
     assert edited.value < 0.35
     assert kept.value == real_kept.value
     assert real_edited.value > 0.35

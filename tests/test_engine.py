@@ -10,11 +10,12 @@ from torch import nn
 
 from ganforge.batches import Images
 from ganforge.catalogue import find
-from ganforge.checkpoint import Checkpoints
 from ganforge.draw import RoundDraw, mix
-from ganforge.engine import Engine, Watcher, performing
+from ganforge.engine import Engine, Watcher
 from ganforge.errors import ContractError, NotFiniteError, OptionError
 from ganforge.game import Clock, Game, Move
+from ganforge.inference.performing import performing
+from ganforge.runs.checkpoint import Checkpoints
 from tests.toys import FACTS, Config, Holding, Toy, deck, run, weights
 
 

@@ -16,11 +16,11 @@ import ganforge
 from ganforge import official
 from ganforge.cli import run as command
 from ganforge.errors import GANForgeError, ModelError, OptionError, RunError, WeightsError
-from ganforge.exchange import import_weights
-from ganforge.exporting import Call, checked, export, write_pt2
-from ganforge.folder import RunFolder
 from ganforge.images import write
-from ganforge.trained import Trained
+from ganforge.inference.trained import Trained
+from ganforge.interop.exporting import Call, checked, export, write_pt2
+from ganforge.interop.importing import import_weights
+from ganforge.runs.folder import RunFolder
 
 DENOISING = "inference/denoising/test.prototxt"
 # (model, system, official class, its arguments, inputs of the official network, what ours makes of the same)

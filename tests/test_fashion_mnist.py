@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganforge.data import fashion_mnist
-from ganforge.data.fashion_mnist import open_fashion_mnist, parse_idx
+from ganforge.data.layouts import fashion_mnist
+from ganforge.data.layouts.fashion_mnist import open_fashion_mnist, parse_idx
 from ganforge.errors import DataError
 
 REAL = Path(os.environ.get("GANFORGE_SHARED", "../shared")) / "data" / "fashion-mnist"

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganforge.data.deal import to_images
-from ganforge.data.shapes import describe
+from ganforge.data.loader import to_images
+from ganforge.data.synthetic.shapes import describe
 from ganforge.errors import DataError
 from ganforge.metrics.fcn import VOID, FCNScore, confusion, fcn_score
-from ganforge.metrics.reader import Lesson, Reader, kept_reader, reader, windows
+from ganforge.metrics.segmenter import Lesson, Reader, kept_reader, reader, windows
 
 SIZE = (16, 16)
 LESSON = Lesson(rounds=40, batch=8, widths=(8, 16, 16), lr=1e-2)

@@ -15,10 +15,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ganforge import deep, images
-from ganforge.data.folders import open_folder
+from ganforge import images
+from ganforge.data.layouts.folders import open_folder
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
+from ganforge.images import high_bit_depth
 
 CHANCE = np.random.default_rng(0)
 
@@ -200,11 +201,11 @@ def test_all_grey_is_grey_and_depth_is_kept(tmp_path):
     for k in range(2):
         picture(tmp_path / "grey" / f"{k}.png", (8, 8))
     assert open_folder(tmp_path / "grey", size=None).facts.channels == 1
-    deep = CHANCE.integers(0, 2**16, (8, 8), dtype=np.uint16)
-    Image.fromarray(deep).save(tmp_path / "grey" / "2.png")
+    high_bit_depth = CHANCE.integers(0, 2**16, (8, 8), dtype=np.uint16)
+    Image.fromarray(high_bit_depth).save(tmp_path / "grey" / "2.png")
     data = open_folder(tmp_path / "grey", size=None)
     assert data.columns["images"].dtype == np.uint16
-    assert np.array_equal(data.columns["images"][2, ..., 0], deep)
+    assert np.array_equal(data.columns["images"][2, ..., 0], high_bit_depth)
     assert data.notes == ("The images have different depths; all are kept as uint16.",)
 
 
@@ -216,7 +217,7 @@ def test_colour_of_16_bits_is_kept(tmp_path):
         without_deep(patch)
         data = before = open_folder(tmp_path, size=None)
     assert np.array_equal(data.columns["images"][0], colours >> 8)
-    assert data.notes == (f"2 of 2 images {deep.CUT}",)
+    assert data.notes == (f"2 of 2 images {high_bit_depth.CUT}",)
     data = open_folder(tmp_path, size=None)  # decoded again, now that there are libraries for all bits
     assert data.fingerprint == before.fingerprint  # the files are the same: a run can go on
     assert np.array_equal(data.columns["images"][0], colours)

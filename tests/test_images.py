@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from ganforge import images
 from ganforge.errors import DataError, RunError
+from ganforge.images.reading import silence
 
 CHANCE = np.random.default_rng(0)
 
@@ -141,7 +142,7 @@ def test_a_decompression_bomb_is_refused(monkeypatch):
 
 def test_decoders_are_silenced_only_while_they_work():
     before = list(warnings.filters)
-    with images.silence, images.silence:
+    with silence, silence:
         warnings.warn("nobody hears this", stacklevel=1)
     assert warnings.filters == before
 

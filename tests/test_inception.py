@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ganforge.errors import DataError, OptionError, WeightsError
-from ganforge.metrics import inception, vision
-from ganforge.metrics.resize import in_colour, resized, to_255
+from ganforge.metrics.extractors import inception
+from ganforge.metrics.extractors import transformers as vision
+from ganforge.metrics.extractors.resize import in_colour, resized, to_255
 
 
 def photograph(height: int, width: int, seed: int = 0) -> Tensor:

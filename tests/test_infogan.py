@@ -14,14 +14,14 @@ from torch import Tensor
 from ganforge import official
 from ganforge.batches import Facts
 from ganforge.draw import RowDraw
-from ganforge.engine import performing
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock
+from ganforge.inference.performing import performing
+from ganforge.inference.trained import Trained
 from ganforge.models.gan import GAN
 from ganforge.models.gan import Config as GANConfig
 from ganforge.models.infogan import Config, InfoGAN, category_bound, number_bound, presets
 from ganforge.official.infogan import authors_losses
-from ganforge.trained import Trained
 from tests import goldens
 from tests.toys import deck
 
@@ -118,14 +118,14 @@ def test_a_trained_run_is_traversed_by_its_owner(tmp_path: Path):
 
 
 def test_the_command_draws_a_row_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    from ganforge import api
     from ganforge.cli import run
+    from ganforge.training.train import train
 
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for i in range(8):
         Image.new("L", (16, 16), 30 * i).save(pictures / f"{i}.png")
-    trained = api.train("infogan", pictures, "tiny", outdir=tmp_path, quiet=True, steps=1, channels=1)
+    trained = train("infogan", pictures, "tiny", outdir=tmp_path, quiet=True, steps=1, channels=1)
     assert run(["traverse", str(trained.path), "--rows", "2", "--steps", "4", "-o", str(tmp_path / "codes")]) == 0
     assert "category 1, category 2, number 1, number 2" in capsys.readouterr().out
     with Image.open(tmp_path / "codes.png") as sheet:

@@ -12,12 +12,12 @@ import ganforge
 from ganforge import official
 from ganforge.batches import Facts, Instances
 from ganforge.draw import RoundDraw
-from ganforge.engine import performing
 from ganforge.errors import ModelError
-from ganforge.exchange import import_weights
 from ganforge.game import Clock
+from ganforge.inference.performing import performing
+from ganforge.interop.importing import import_weights
 from ganforge.models.instagan import Config, InstaGAN, presets, union
-from ganforge.nn.sets import SetDiscriminator, SetGenerator
+from ganforge.nn.mask_sets import SetDiscriminator, SetGenerator
 from ganforge.nn.spectral import SpectralConv2d
 from tests import goldens
 from tests.witness import Witness, compare, ours

@@ -10,17 +10,17 @@ import torch
 
 import ganforge
 from ganforge import cli
-from ganforge.data.home import cache_home
+from ganforge.callbacks.log import rows
+from ganforge.data.paths import cache_home
 from ganforge.errors import DataError, OptionError
+from ganforge.evaluation import sharded
+from ganforge.evaluation.compare import compare, entry
+from ganforge.evaluation.compare_page import plot
+from ganforge.evaluation.evaluate import evaluate, judged
+from ganforge.evaluation.inputs import Terms, case
+from ganforge.evaluation.report import Report
 from ganforge.images import write
-from ganforge.judging import shares
-from ganforge.judging.case import Terms, case
-from ganforge.judging.compare import compare, entry
-from ganforge.judging.evaluate import evaluate, judged
-from ganforge.judging.page import plot
-from ganforge.judging.report import Report
-from ganforge.metrics.figure import Figure
-from ganforge.watch.log import rows
+from ganforge.metrics.estimate import Figure
 
 CLASSES = ("lying", "standing")
 
@@ -87,15 +87,15 @@ def test_a_run_is_judged_against_its_own_data(place: Path) -> None:
 def test_pictures_in_files_get_the_figures_of_the_run_that_drew_them(place: Path) -> None:
     run, out = run_in(place), place / "drawn"
     trained = ganforge.load(run, "cpu")
-    from ganforge.judging.pictures import drawn
+    from ganforge.evaluation.image_sets import drawn
 
     pictures = drawn(trained, 30, 0, np.array([0, 1]))
     for k, image in enumerate(pictures.chosen(np.arange(30))):
         write(out / f"{k:02d}.png", (image.permute(1, 2, 0).numpy() * 127.5 + 127.5).round().astype(np.uint8))
     of_files = evaluate(out, place / "real", ("fid", "kid"), features="pixels", reals=30)
     from ganforge.data.open import open_data
-    from ganforge.judging.case import Case
-    from ganforge.judging.pictures import of_data
+    from ganforge.evaluation.image_sets import of_data
+    from ganforge.evaluation.inputs import Case
 
     data = open_data(str(place / "real"), size=None)
     terms = Terms(("fid", "kid"), features="pixels")
@@ -118,13 +118,13 @@ def test_the_real_side_is_read_once(place: Path, monkeypatch: pytest.MonkeyPatch
     evaluate("good", "real", ("kid",), features="pixels")
     before = set(cache_home().iterdir())
     read = []
-    monkeypatch.setattr(shares, "reading", lambda *given: read.append(1) or _read(*given))
+    monkeypatch.setattr(sharded, "reading", lambda *given: read.append(1) or _read(*given))
     evaluate("good", "real", ("kid",), features="pixels")
     assert len(read) == 1  # the generated side alone
     assert set(cache_home().iterdir()) == before
 
 
-_read = shares.reading
+_read = sharded.reading
 
 
 def test_comparison_orders_and_makes_one_page(place: Path) -> None:

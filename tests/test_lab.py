@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 from ganforge import lab
 from ganforge.cli import run as command
 from ganforge.errors import OptionError, RunError
-from ganforge.lab import contest, exact
+from ganforge.lab import exact, mode_coverage
+from ganforge.lab.batched_mlp import Crowd, born, through
 from ganforge.lab.clipping import clip_and_penalise
-from ganforge.lab.crowd import Crowd, born, through
-from ganforge.lab.game import Config, Line
-from ganforge.lab.line import NAMED, Gaussians
+from ganforge.lab.density import FACTS, LATTICE, Study, pushed, watch
+from ganforge.lab.density_game import Config, Line
+from ganforge.lab.distributions import NAMED, Gaussians
+from ganforge.lab.gaussian_mixtures import coverage, grid, plane, ring
+from ganforge.lab.mode_training import Cell, Rules
 from ganforge.lab.objectives import OBJECTIVES, flat_at_real, slope_one
-from ganforge.lab.planes import coverage, grid, plane, ring
-from ganforge.lab.player import Cell, Rules
-from ganforge.lab.starving import LOSSES, slope, starve
-from ganforge.lab.watching import FACTS, LATTICE, Study, pushed, watch
+from ganforge.lab.saturation import LOSSES, slope, starve
 
 SMALL = Rules(steps=3, batch=8, width=8, seeds=2)
 
@@ -202,10 +202,10 @@ def test_coverage_counts():
 def test_a_contest_goes_on_where_it_was_stopped(tmp_path: Path):
     names = ("saturating", "relativistic")
     told: list[tuple[int, int]] = []
-    first = contest.play_all(tmp_path, names[:1], ("ring",), SMALL, 1)
-    kept = contest.path_of(tmp_path, "ring", "saturating")
+    first = mode_coverage.play_all(tmp_path, names[:1], ("ring",), SMALL, 1)
+    kept = mode_coverage.path_of(tmp_path, "ring", "saturating")
     stamp = kept.stat().st_mtime_ns
-    whole = contest.play_all(tmp_path, names, ("ring",), SMALL, 1, lambda done, of: told.append((done, of)))
+    whole = mode_coverage.play_all(tmp_path, names, ("ring",), SMALL, 1, lambda done, of: told.append((done, of)))
     assert kept.stat().st_mtime_ns == stamp
     assert told[0] == (3, 6)
     assert told[-1] == (6, 6)
@@ -213,16 +213,18 @@ def test_a_contest_goes_on_where_it_was_stopped(tmp_path: Path):
     assert whole.results[0].seeds == first.results[0].seeds
     assert isinstance(whole.figure(), Figure)
     assert whole.table().count("| ring |") == 2
-    assert contest.read(tmp_path, "ring", "saturating", replace(SMALL, steps=4)) is None  # other rules, another game
+    assert (
+        mode_coverage.read(tmp_path, "ring", "saturating", replace(SMALL, steps=4)) is None
+    )  # other rules, another game
     kept.write_text("{")
     with pytest.raises(RunError, match="is damaged"):
-        contest.play_all(tmp_path, names, ("ring",), SMALL, 1)
+        mode_coverage.play_all(tmp_path, names, ("ring",), SMALL, 1)
 
 
 def test_intervals_and_verdicts_are_counted():
-    def seeds(*found: int) -> contest.Result:
+    def seeds(*found: int) -> mode_coverage.Result:
         cover = tuple(replace(coverage(plane("ring").means, ring()), modes=n) for n in found)
-        return contest.Result("ring", "hinge", cover, np.zeros((0, 2)), 0.0)
+        return mode_coverage.Result("ring", "hinge", cover, np.zeros((0, 2)), 0.0)
 
     assert seeds(8, 8, 8).verdict == "all modes in 3 of 3"
     assert seeds(8, 2, 5).verdict == "all modes in 1 of 3, collapses in 1"

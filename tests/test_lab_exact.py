@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ganforge.errors import DataError
 from ganforge.lab import exact
+from ganforge.lab.distributions import NAMED, Distribution, Gaussians, Uniform, distribution, kernel_density
 from ganforge.lab.exact import LOG2, LOG4, Pair
-from ganforge.lab.line import NAMED, Distribution, Gaussians, Uniform, distribution, kernel_density
 
 place = st.floats(-5, 5)
 width = st.floats(0.1, 3)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ganforge.lab.game import Config
-from ganforge.lab.page import write_page
-from ganforge.lab.watching import Study, watch
+from ganforge.lab.density import Study, watch
+from ganforge.lab.density_game import Config
+from ganforge.lab.density_page import write_page
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = Path("/usr/bin/chromium")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.layers import (
+from ganforge.nn.cpu.convolutions import (
     DoublingConv2d,
     Dropout,
     FlattenLast,
@@ -102,7 +102,7 @@ def test_spreading_equals_a_transposed_convolution_through_two_derivatives():
 
 @pytest.mark.parametrize("tiles", [False, True])
 def test_enlarging_takes_either_form_in_bf16(tiles, monkeypatch):
-    monkeypatch.setattr("ganforge.nn.layers.multiplies_tiles", lambda _: tiles)
+    monkeypatch.setattr("ganforge.nn.cpu.convolutions.multiplies_tiles", lambda _: tiles)
     test_single_precision_and_bf16_stay_within_their_rounding(*CASES[0])
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 import ganforge
 from ganforge.batches import Images
-from ganforge.data.deal import Deck
-from ganforge.data.folders import open_folder
+from ganforge.data.layouts.folders import open_folder
+from ganforge.data.loader import Deck
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
 from ganforge.images import read, stored, write

@@ -18,20 +18,21 @@ from ganforge.batches import Facts, Images
 from ganforge.catalogue import FOLDER, Model, find, names
 from ganforge.cli import run as command
 from ganforge.errors import ContractError, GANForgeError, ModelError, OptionError, WeightsError
+from ganforge.explainer import Lesson, explain
+from ganforge.explainer.diagram import boxes_of, drawing, folded
+from ganforge.explainer.formulas import drawn, spelled
+from ganforge.explainer.layers import EVERYTHING, Network
+from ganforge.explainer.networks import networks
+from ganforge.explainer.notes import NOTHING, Words, words_of
+from ganforge.explainer.page import marked
 from ganforge.game import Clock, Game, Move
-from ganforge.lesson import Lesson, explain
-from ganforge.lesson.drawing import boxes_of, drawing, folded
-from ganforge.lesson.formulas import drawn, spelled
-from ganforge.lesson.networks import EVERYTHING, Network, networks
-from ganforge.lesson.page import marked
-from ganforge.lesson.rounds import Turn, built, clock, moments, rounds
-from ganforge.lesson.rounds import played as turns
-from ganforge.lesson.words import NOTHING, Words, words_of
-from ganforge.nn.patch import PatchGAN
+from ganforge.nn.patchgan import PatchGAN
 from ganforge.nn.resnet import ResNetGenerator
 from ganforge.nn.strided import StridedGenerator
 from ganforge.nn.unet import UNet
 from ganforge.run import Run
+from ganforge.tracing import Turn, built, clock, moments, rounds
+from ganforge.tracing import played as turns
 
 
 @pytest.fixture(params=names(), scope="module")

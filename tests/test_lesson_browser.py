@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganforge.lesson import explain
+from ganforge.explainer import explain
 from tests.browser import chromium
 
 

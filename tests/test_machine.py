@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganforge import __version__, machine
+from ganforge import __version__, system
 from ganforge.errors import OptionError
 
 
@@ -22,13 +22,13 @@ def _threads_as_before():
 
 def test_threads_are_those_asked_for_or_all(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert machine.use_threads(1) == 1
-    assert machine.use_threads(0) == machine.cores() <= (os.cpu_count() or 1)
+    assert system.use_threads(1) == 1
+    assert system.use_threads(0) == system.cores() <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
-    assert machine.use_threads(0) == 3
-    assert machine.use_threads(1) == 1
+    assert system.use_threads(0) == 3
+    assert system.use_threads(1) == 1
     with pytest.raises(OptionError, match=r"--threads -1"):
-        machine.use_threads(-1)
+        system.use_threads(-1)
 
 
 def test_idle_cores_are_read_off_the_counters_of_those_we_may_use(monkeypatch):
@@ -38,17 +38,17 @@ def test_idle_cores_are_read_off_the_counters_of_those_we_may_use(monkeypatch):
         ["cpu0 0 0 0 99 0 0 0 0 0 0", "cpu1 25 0 10 870 30 0 0 0 0 0", "cpu2 7 0 0 5 0 0 0 90 0 0", "intr 1 2"],
     ]
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 2}, raising=False)
-    monkeypatch.setattr(machine, "lines", lambda path: shown.pop(0) if path == "/proc/stat" else [])
-    assert machine.idle_cores(0) == pytest.approx(0.8)
-    monkeypatch.setattr(machine, "lines", lambda _: [])
-    assert machine.idle_cores(0) == 2  # nothing told: all
+    monkeypatch.setattr(system, "lines", lambda path: shown.pop(0) if path == "/proc/stat" else [])
+    assert system.idle_cores(0) == pytest.approx(0.8)
+    monkeypatch.setattr(system, "lines", lambda _: [])
+    assert system.idle_cores(0) == 2  # nothing told: all
 
 
 @pytest.mark.parametrize(("quota", "wanted"), [("max 100000", 8), ("250000 100000", 3), ("50000 100000", 1)])
 def test_a_quota_of_processor_time_limits_the_cores(quota: str, wanted: int, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(machine, "lines", lambda path: [quota] if path == "/sys/fs/cgroup/cpu.max" else [])
-    assert machine.cores() == wanted
+    monkeypatch.setattr(system, "lines", lambda path: [quota] if path == "/sys/fs/cgroup/cpu.max" else [])
+    assert system.cores() == wanted
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back in this way")
@@ -61,34 +61,34 @@ def test_kept_memory_is_not_faulted_in_again():
             torch.ones(2**22)  # 16 MiB: 4,096 pages
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    assert machine.keep_memory()
+    assert system.keep_memory()
     assert min(faults() for _ in range(10)) < 1_000  # the first ones enlarge the heap; 16,384 without keeping
 
 
 def test_elsewhere_memory_is_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert not machine.keep_memory()
+    assert not system.keep_memory()
 
 
 def test_devices_are_found_by_name():
-    assert machine.pick_device("cpu") == torch.device("cpu")
-    assert machine.pick_device().type in ("cuda", "mps", "cpu")
-    assert machine.pick_device("auto").type == machine.pick_device().type
+    assert system.pick_device("cpu") == torch.device("cpu")
+    assert system.pick_device().type in ("cuda", "mps", "cpu")
+    assert system.pick_device("auto").type == system.pick_device().type
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "tpu", "cpu:1:2", ""])
 def test_a_device_that_is_not_there_is_refused_with_those_that_are(name):
     with pytest.raises(OptionError, match=rf"no device '{name}'.*auto, cpu"):
-        machine.pick_device(name)
+        system.pick_device(name)
 
 
 def test_bf16_is_answered_for_every_device_that_pick_device_gives():
-    assert machine.bf16_pays("cpu") in (True, False)
-    assert not machine.bf16_pays("mps")
+    assert system.bf16_pays("cpu") in (True, False)
+    assert not system.bf16_pays("mps")
 
 
 def test_the_description_names_versions_and_devices():
-    facts = machine.describe()
+    facts = system.describe()
     assert facts["ganforge"] == __version__
     assert facts["torch"] == torch.__version__.partition("+")[0] or facts["torch"] == torch.__version__
     assert facts["devices"].startswith("cpu")
@@ -104,13 +104,13 @@ def test_a_torchvision_that_does_not_import_is_named_with_its_remedy(error, tmp_
     (tmp_path / "torchvision-0.0.1.dist-info" / "METADATA").write_text("Name: torchvision\nVersion: 0.0.1\n")
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
-    said = machine.describe()["torchvision"]
+    said = system.describe()["torchvision"]
     assert said.startswith("0.0.1 does not import beside torch")
     assert "pip install --force-reinstall torch torchvision" in said
 
 
 def test_help_never_imports_torch():
     asked = "import sys; from ganforge.cli import run; run(['--help']); print('torch' in sys.modules)"
-    paths = os.environ | {"PYTHONPATH": str(Path(machine.__file__).parents[1])}
+    paths = os.environ | {"PYTHONPATH": str(Path(system.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True, env=paths)
     assert done.stdout.splitlines()[-1] == "False"

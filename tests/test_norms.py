@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.draw import RowDraw
-from ganforge.nn.layers import LiveDropout
+from ganforge.nn.cpu.convolutions import LiveDropout
 from ganforge.nn.norms import InstanceNorm2d, LiveBatchNorm2d
 
 

@@ -11,7 +11,7 @@ from ganforge.batches import Facts, Paired, Unpaired
 from ganforge.draw import Recorded
 from ganforge.game import Clock
 from ganforge.models import cyclegan, pix2pix
-from ganforge.nn.patch import PatchGAN
+from ganforge.nn.patchgan import PatchGAN
 from ganforge.nn.pool import ImagePool
 from tests import goldens
 from tests.witness import Witness, compare, ours

@@ -10,14 +10,14 @@ from PIL import Image
 
 import ganforge
 from ganforge.batches import Images, Instances, Paired, Unpaired
-from ganforge.data import domains
-from ganforge.data.deal import Deck
-from ganforge.data.domains import PALETTE, embedded
+from ganforge.data.loader import Deck
 from ganforge.data.open import open_data
-from ganforge.data.reading import Reading
+from ganforge.data.read_options import Reading
+from ganforge.data.synthetic import domains
+from ganforge.data.synthetic.domains import PALETTE, embedded
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, recolour
-from ganforge.planning import plan
+from ganforge.training.plan import plan
 from tests.goldens import SHARED
 from tests.test_folders import picture, zipped
 from tests.toys import RUN

@@ -6,11 +6,11 @@ from torch import nn
 
 from ganforge.batches import Facts, Paired
 from ganforge.draw import RowDraw
-from ganforge.engine import performing
 from ganforge.errors import ModelError
 from ganforge.game import Clock
+from ganforge.inference.performing import performing
 from ganforge.models.pix2pix import Config, Pix2Pix
-from ganforge.nn.patch import PATCHES, PatchGAN, receptive_field
+from ganforge.nn.patchgan import PATCHES, PatchGAN, receptive_field
 from ganforge.nn.unet import UNet
 
 SMALL = {"width": 2, "judge_width": 2}

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 
 import ganforge
 from ganforge import cli
-from ganforge.buffers import Buffers
+from ganforge.callbacks.log import rows
 from ganforge.catalogue import names
+from ganforge.engine.buffers import Buffers
 from ganforge.images import write
-from ganforge.metrics import classifier
+from ganforge.metrics.extractors import classifier
 from ganforge.models import dcgan
-from ganforge.watch.log import rows
 from tests.two_processes import played
 
 HOUSE = Path(__file__).parents[1]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ganforge.nn import products
-from ganforge.nn.products import Product, product
+from ganforge.nn.cpu import matmul
+from ganforge.nn.cpu.matmul import Product, product
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -29,7 +29,7 @@ def test_other_precisions_and_builds_take_torchs_own(monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(product(left.double(), right.double()), left.double() @ right.double().T)
     with torch.autocast("cpu", torch.bfloat16):
         assert product(left, right).dtype == torch.bfloat16
-    monkeypatch.setattr(products, "within_reach", lambda: False)
+    monkeypatch.setattr(matmul, "within_reach", lambda: False)
     torch.testing.assert_close(product(left, right), left @ right.T)
 
 
@@ -37,6 +37,6 @@ def test_an_operator_of_another_signature_is_left_alone(monkeypatch: pytest.Monk
     def refuses(*_: object) -> None:
         raise RuntimeError("expected at most 5 arguments")
 
-    assert products.within_reach.__wrapped__() == torch.backends.mkldnn.is_available()
+    assert matmul.within_reach.__wrapped__() == torch.backends.mkldnn.is_available()
     monkeypatch.setattr(Product, "apply", refuses)
-    assert not products.within_reach.__wrapped__()
+    assert not matmul.within_reach.__wrapped__()

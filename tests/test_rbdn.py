@@ -14,10 +14,11 @@ from torch import Tensor
 from ganforge import official
 from ganforge.batches import Facts, Paired
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import Deck
-from ganforge.engine import Engine, performing
+from ganforge.data.loader import Deck
+from ganforge.engine import Engine
 from ganforge.errors import ModelError
 from ganforge.game import Clock
+from ganforge.inference.performing import performing
 from ganforge.models import rbdn
 from ganforge.official.rbdn import euclidean, folded
 from tests import goldens

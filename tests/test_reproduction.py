@@ -13,25 +13,26 @@ import torch
 import yaml
 
 import ganforge
-from ganforge import api
+from ganforge.callbacks.loss_curves import Curves
 from ganforge.catalogue import find as model_called
-from ganforge.checkpoint import write_whole
 from ganforge.cli import run as command
-from ganforge.data.domains import PALETTE
 from ganforge.data.open import open_data
+from ganforge.data.synthetic.domains import PALETTE
 from ganforge.engine import Engine
 from ganforge.errors import DataError, NotFiniteError, OptionError
+from ganforge.evaluation import model_metrics
+from ganforge.evaluation.inputs import Terms, case
+from ganforge.files import write_whole
 from ganforge.images import read, write
-from ganforge.judging import whole
-from ganforge.judging.case import Terms, case
-from ganforge.metrics.colours import nearest
-from ganforge.metrics.figure import Figure
-from ganforge.metrics.reader import Lesson
-from ganforge.planning import plan
-from ganforge.reproduction import experiment, pace, play
+from ganforge.inference.load import load_part
+from ganforge.metrics.estimate import Figure
+from ganforge.metrics.label_colours import nearest
+from ganforge.metrics.segmenter import Lesson
+from ganforge.reproduction import experiment, pace
+from ganforge.reproduction import run as play
 from ganforge.reproduction.findings import word
 from ganforge.reproduction.page import text
-from ganforge.watch.curves import Curves
+from ganforge.training.plan import plan
 
 NAMES = experiment.names()
 SIZE = 16
@@ -54,7 +55,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANFORGE_CACHE", str(where / "cache"))
         short = Lesson(rounds=25, batch=6, widths=(8, 8), lr=2e-2)
-        patch.setattr(whole, "kept_reader", functools.partial(whole.kept_reader, lesson=short))
+        patch.setattr(model_metrics, "kept_reader", functools.partial(model_metrics.kept_reader, lesson=short))
         patch.setattr(Curves, "end", lambda self, engine: None)  # the slowest part of so small a run
         pairs(where / "pairs" / "train", 12, 0)
         pairs(where / "pairs" / "test", 8, 1)
@@ -89,9 +90,7 @@ def test_every_row_can_be_built_and_no_two_are_alike(name, data):
     told = experiment.find(name)
     preset = model_called(told.model).preset("tiny")
     size = play.sized(told, preset.run.size, 0)
-    built = [
-        plan(told.model, data, "tiny", config=dict(own), size=size, load=api.load_part) for own in told.rows.values()
-    ]
+    built = [plan(told.model, data, "tiny", config=dict(own), size=size, load=load_part) for own in told.rows.values()]
     assert len({thought.config for thought in built}) == len(told.rows)
     for thought, own in zip(built, told.rows.values(), strict=True):
         assert {key: getattr(thought.config, key) for key in own} == dict(own)
@@ -135,8 +134,8 @@ def test_the_example_of_the_guide_is_one(data, tmp_path, monkeypatch):
     ],
 )
 def test_a_file_that_contradicts_itself(change, said, tmp_path):
-    whole = yaml.safe_load((experiment.SHELF / "pix2pix-table6.yaml").read_text())
-    write_whole(tmp_path / "mine.yaml", yaml.safe_dump({**whole, **change}))
+    model_metrics = yaml.safe_load((experiment.SHELF / "pix2pix-table6.yaml").read_text())
+    write_whole(tmp_path / "mine.yaml", yaml.safe_dump({**model_metrics, **change}))
     with pytest.raises(OptionError, match=said):
         experiment.find(str(tmp_path / "mine.yaml"))
 
@@ -249,7 +248,7 @@ def test_a_row_that_broke_down_is_told_and_the_others_stand(data, tmp_path, six,
 
 def test_the_pace_is_measured_and_the_networks_of_the_run_are_fresh(data, monkeypatch):
     monkeypatch.setattr(pace, "SECONDS", 0.01)
-    thought = plan("pix2pix", data, "tiny", size=(SIZE,), load=api.load_part)
+    thought = plan("pix2pix", data, "tiny", size=(SIZE,), load=load_part)
     played, round_ = [], Engine.play_round
     monkeypatch.setattr(Engine, "play_round", lambda engine: (played.append(engine.step), round_(engine)))
     seconds = pace.seconds_a_round(thought)
@@ -281,18 +280,18 @@ def test_the_classes_of_label_maps_that_were_made(data, tmp_path):
         "pix2pix", data, "tiny", steps=1, size=(SIZE,), outdir=tmp_path, quiet=True, device="cpu", sample_every=0,
     )  # fmt: skip
     found = case(run.path, None, terms := Terms(metrics=("labels",), held_out=True), None)
-    perfect = whole.labels(replace(found, fake=found.real), terms, print)
+    perfect = model_metrics.labels(replace(found, fake=found.real), terms, print)
     assert [(f.name, f.value) for f in perfect] == [
         (f"labels_{name}", 1.0) for name in ("pixel_accuracy", "class_accuracy", "class_iou")
     ]
     constant = torch.from_numpy(PALETTE[1] / 127.5 - 1).float()[None, :, None, None]
     grey = replace(found.real, rows=lambda a, b: (constant + 0.05).clamp(-1, 1).expand(b - a, 3, SIZE, SIZE))
-    flat = whole.labels(replace(found, fake=grey), terms, print)
+    flat = model_metrics.labels(replace(found, fake=grey), terms, print)
     true = open_data(str(data), size=None, needed=("source", "target"), held_out=True).columns["target"]
     share = (np.asarray(true) == PALETTE[1]).all(3).mean()
     assert [f.value for f in flat] == pytest.approx([share, 1 / 3, share / 3])
     with pytest.raises(OptionError, match="photographs to label maps"):
-        whole.labels(replace(found, sources=None), terms, print)
+        model_metrics.labels(replace(found, sources=None), terms, print)
 
 
 def test_the_nearest_colour():

@@ -8,14 +8,14 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from ganforge.callbacks.log import rows
+from ganforge.callbacks.loss_curves import Curves
 from ganforge.cli import run as command
 from ganforge.errors import OptionError
 from ganforge.images import read
 from ganforge.models import gan
-from ganforge.search.space import Setting, setting, settings
-from ganforge.search.table import Sweep, Trial, drawn, spoken, written
-from ganforge.watch.curves import Curves
-from ganforge.watch.log import rows
+from ganforge.tuning.space import Setting, setting, settings
+from ganforge.tuning.table import Sweep, Trial, drawn, spoken, written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def data(tmp_path, monkeypatch) -> Path:
 
 
 def search(data: Path, trials: int, out: Path, **more):
-    from ganforge.search.trials import sweep
+    from ganforge.tuning.trials import sweep
 
     given = {"over": ["lr=1e-4..1e-1", "batch=8,10"], "metric": "fid:pixels", "steps": 4, "every": 2, "judged": 8}
     return sweep("gan", data, "tiny", trials=trials, outdir=out, **{**given, "size": (6,), "sample_every": 0, **more})
@@ -178,7 +178,7 @@ def test_a_trial_that_was_stopped_goes_on_in_its_own_folder(data, tmp_path, monk
 
 def test_trials_that_fall_behind_are_cut_short(data, tmp_path, monkeypatch):
     pytest.importorskip("optuna")
-    from ganforge.search import trials as module
+    from ganforge.tuning import trials as module
 
     monkeypatch.setattr(module, "WARM", 1)
     over = ["lr=0,1e-1"]  # to stand still is worse than to learn anything, or the other way round: they differ

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganforge.checkpoint import Checkpoints
+from ganforge.callbacks.best_checkpoint import Criterion, Selection
+from ganforge.callbacks.log import rows
 from ganforge.engine import Engine
 from ganforge.game import Game
 from ganforge.run import Run
-from ganforge.watch.log import rows
-from ganforge.watch.selection import Criterion, Selection
+from ganforge.runs.checkpoint import Checkpoints
 from tests.toys import FACTS, Config, Toy, deck, run, weights
 
 RUN = run(steps=12, select="figure", every=2, keep=2, log_every=100)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ganforge.data.fabric import FLAWED, FLAWS
-from ganforge.data.scenes import Chance
-from ganforge.data.shapes import COLOURS, HELD_OUT, VARIANTS, Crowd, Shapes, describe, open_shapes
-from ganforge.data.signed_distance import KINDS
+from ganforge.data.synthetic.fabric import FLAWED, FLAWS
+from ganforge.data.synthetic.scenes import Chance
+from ganforge.data.synthetic.shapes import COLOURS, HELD_OUT, VARIANTS, Crowd, Shapes, describe, open_shapes
+from ganforge.data.synthetic.signed_distance import KINDS
 from ganforge.errors import DataError
 
 SIZE = (32, 32)

@@ -7,7 +7,7 @@ import torch
 
 from ganforge.batches import Facts, Instances, Paired, Unpaired
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import Deck
+from ganforge.data.loader import Deck
 from ganforge.engine import Engine
 from tests.test_catalogue import facts_of, translated
 from tests.toys import RUN, Config, Translating, deck

@@ -11,9 +11,9 @@ from ganforge.catalogue import find
 from ganforge.draw import RoundDraw
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game
+from ganforge.inference.trained import Trained
 from ganforge.models import bicyclegan
-from ganforge.nn.patch import layers_left
-from ganforge.trained import Trained
+from ganforge.nn.patchgan import layers_left
 
 LEAST = {"cyclegan": 8, "instagan": 8, "stargan": 8, "bicyclegan": 16, "pix2pix": 8, "regression": 8}
 

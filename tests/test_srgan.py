@@ -15,14 +15,15 @@ from torch import Tensor
 
 from ganforge import official
 from ganforge.batches import Enlarged, Facts
-from ganforge.engine import Engine, performing
+from ganforge.engine import Engine
 from ganforge.errors import ModelError, WeightsError
 from ganforge.game import Clock
 from ganforge.images import read
+from ganforge.inference.performing import performing
 from ganforge.models import srgan
-from ganforge.nn.enlarging import MSRResNet
+from ganforge.nn.bicubic import bicubic, weights
 from ganforge.nn.losses import gan_loss
-from ganforge.nn.rescale import bicubic, weights
+from ganforge.nn.superresolution import MSRResNet
 from ganforge.nn.vgg import VGG, pretrained
 from ganforge.official.esrgan import interpolated
 from ganforge.official.srgan import variation

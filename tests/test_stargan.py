@@ -11,13 +11,13 @@ from torch import Tensor
 import ganforge
 from ganforge.batches import Facts, Labelled
 from ganforge.capabilities import labels_of
-from ganforge.data.shapes import open_shapes
+from ganforge.data.synthetic.shapes import open_shapes
 from ganforge.draw import RoundDraw
-from ganforge.engine import performing
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock
+from ganforge.inference.performing import performing
+from ganforge.inference.trained import Trained
 from ganforge.models.stargan import Config, StarGAN, presets
-from ganforge.trained import Trained
 from tests import goldens
 from tests.witness import Witness, compare, ours
 

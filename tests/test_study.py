@@ -11,10 +11,10 @@ from PIL import Image
 
 import ganforge
 from ganforge.errors import DataError, GANForgeError, OptionError, RunError
-from ganforge.perception.pictures import make
-from ganforge.perception.results import bootstrap, write_csv
-from ganforge.perception.results import study_results as results
-from ganforge.perception.store import Lost, Settings, Study
+from ganforge.human_study.pictures import make
+from ganforge.human_study.results import bootstrap, write_csv
+from ganforge.human_study.results import study_results as results
+from ganforge.human_study.store import Lost, Settings, Study
 from tests.studies import SHORT, answer_all, five, folder, level, png
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.perception.results import study_results as results
-from ganforge.perception.server import StudyServer
-from ganforge.perception.store import Settings, Study
+from ganforge.human_study.results import study_results as results
+from ganforge.human_study.server import StudyServer
+from ganforge.human_study.store import Settings, Study
 from tests.browser import chromium
 
 

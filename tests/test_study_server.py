@@ -11,9 +11,9 @@ import pytest
 
 from ganforge.cli import run as command
 from ganforge.errors import OptionError
-from ganforge.perception.results import study_results as results
-from ganforge.perception.server import PAGE, StudyServer, is_loopback
-from ganforge.perception.store import Study
+from ganforge.human_study.results import study_results as results
+from ganforge.human_study.server import PAGE, StudyServer, is_loopback
+from ganforge.human_study.store import Study
 from tests.studies import answer_all, five, folder
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this machine has

@@ -11,19 +11,20 @@ import torch.nn.functional as F
 from torch import nn
 
 import ganforge
-from ganforge import api, machine
+from ganforge import system
 from ganforge.batches import Facts, Images
+from ganforge.callbacks import training_doctor, watchers
+from ganforge.callbacks.log import Log, rows
+from ganforge.callbacks.samples import fakes
+from ganforge.callbacks.training_doctor import Advice, Doctor, read
 from ganforge.catalogue import find, names
-from ganforge.checkpoint import Checkpoints
-from ganforge.data.deal import Deck
+from ganforge.data.loader import Deck
 from ganforge.engine import Engine, Watcher
 from ganforge.errors import NotFiniteError
 from ganforge.game import Clock, Game, Move
 from ganforge.run import Run
-from ganforge.watch import watchers
-from ganforge.watch.doctor import Advice, Doctor, read
-from ganforge.watch.log import Log, rows
-from ganforge.watch.samples import fakes
+from ganforge.runs.checkpoint import Checkpoints
+from ganforge.training.train import played
 from tests.test_catalogue import facts_of
 from tests.toys import Config, deck, pictures, weights
 
@@ -84,7 +85,7 @@ class Looking(Watcher):
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else runs on this machine is no matter of the games in these tests."""
-    monkeypatch.setattr(machine, "ticks", list)
+    monkeypatch.setattr(system, "ticks", list)
 
 
 def diagnosed(illness: str, folder: Path, images: int) -> tuple[list[Advice], list[str]]:
@@ -127,8 +128,8 @@ def test_it_says_when_others_take_the_cores(threads: int, works: bool, tmp_path:
         wall = engine.step + 9 * max(0, engine.step - 20)
         return wall, wall, [(100 * wall, 0), (100 * wall, 0 if works else 100 * wall)]  # one core is ours all the time
 
-    monkeypatch.setattr("ganforge.watch.doctor.spent", spent)
-    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr("ganforge.callbacks.training_doctor.spent", spent)
+    monkeypatch.setattr(system, "cores", lambda: 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     engine.train()
     said = [advice for advice in read(tmp_path / "doctor.jsonl") if advice.cause == "busy machine"]
@@ -169,7 +170,7 @@ def test_a_broken_loss_goes_back_once_and_then_stops(tmp_path):
     (advice,) = read(run.path / "doctor.jsonl")
     assert (advice.step, advice.cause) == (4, "not finite")
     assert "went back to step 4, once" in advice.says
-    assert api.advice(run.path) == [f"step 4: {advice}"]
+    assert training_doctor.advice(run.path) == [f"step 4: {advice}"]
     assert any("went back to step 4" in sentence for sentence in said)
     with pytest.raises(NotFiniteError):
         ganforge.resume(run.path, steps=20, quiet=True, doctor=False)
@@ -188,7 +189,7 @@ def test_a_run_that_went_back_skips_the_batches_and_recovers(tmp_path):
         return args[0] * torch.nan if engine.dealt == 12 else None  # a bad batch, not a bad round
 
     game.discriminator.register_forward_pre_hook(poison)
-    api.played(engine, checkpoints)
+    played(engine, checkpoints)
     assert engine.step == 20
     assert engine.dealt == 25  # batches 10 ... 14 were dealt and lost
     assert weights(game).isfinite().all()

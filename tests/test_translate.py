@@ -12,11 +12,10 @@ import torch
 from PIL import Image
 
 import ganforge
-from ganforge import videos
 from ganforge.cli import run as main
 from ganforge.errors import DataError, OptionError
-from ganforge.images import read, to_uint8
-from ganforge.tiles import starts, translated
+from ganforge.images import read, to_uint8, video
+from ganforge.inference.tiles import starts, translated
 from tests.test_folders import noise, picture, without_deep, zipped
 
 TOY = '''
@@ -66,7 +65,7 @@ def trained(folder, text=TOY, **config):
 @pytest.fixture(scope="module", autouse=True)
 def fewer_scenes():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ganforge.data.domains.COUNT", 20)
+        patch.setattr("ganforge.data.synthetic.domains.COUNT", 20)
         yield
 
 
@@ -135,8 +134,8 @@ def test_tiles_blend_linearly_and_cover_all():
 
 def test_large_pictures_are_cut_unasked(toy, monkeypatch):
     sizes = []
-    monkeypatch.setattr("ganforge.tiles.LARGE", 400)
-    monkeypatch.setattr("ganforge.tiles.TILE", 16)
+    monkeypatch.setattr("ganforge.inference.tiles.LARGE", 400)
+    monkeypatch.setattr("ganforge.inference.tiles.TILE", 16)
     real = type(toy.game).translate
 
     @functools.wraps(real)
@@ -310,9 +309,9 @@ def test_videos_frame_by_frame(run, tmp_path, size):
     pytest.importorskip("av")
     frames = [np.full((*size, 3), (40 * k, 200 - 30 * k, 90), np.uint8) for k in range(5)]
     clip = tmp_path / "in" / "clip.mp4"
-    assert videos.write(clip, iter(frames), videos.Fraction(10)) == 5
+    assert video.write(clip, iter(frames), video.Fraction(10)) == 5
     done = ganforge.translate(run, tmp_path / "in", tmp_path / "out")
-    made = videos.read(tmp_path / "out" / "clip.mp4")
+    made = video.read(tmp_path / "out" / "clip.mp4")
     assert made.rate == 10
     shown = [*made.frames]
     assert len(shown) == 5

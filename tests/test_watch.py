@@ -14,21 +14,22 @@ from rich.console import Console
 from torch.optim import SGD, Optimizer
 
 from ganforge.batches import Facts, Paired, Unpaired
+from ganforge.callbacks import watchers
+from ganforge.callbacks.log import Log, losses, rows, says
+from ganforge.callbacks.loss_curves import Curves, smooth
+from ganforge.callbacks.progress_bar import Progress, duration, figure, probability, verdict_words
+from ganforge.callbacks.samples import Samples
+from ganforge.callbacks.tensorboard import Board
 from ganforge.capabilities import Label
-from ganforge.checkpoint import Checkpoints
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, Watcher, performing
+from ganforge.engine import Engine, Watcher
 from ganforge.errors import RunError
 from ganforge.game import Clock, Game, Move
 from ganforge.images import grid, read, to_uint8
+from ganforge.inference.performing import performing
 from ganforge.models import dcgan
 from ganforge.run import Run
-from ganforge.watch import watchers
-from ganforge.watch.board import Board
-from ganforge.watch.curves import Curves, smooth
-from ganforge.watch.log import Log, losses, rows, says
-from ganforge.watch.progress import Progress, duration, figure, probability, verdict_words
-from ganforge.watch.samples import Samples
+from ganforge.runs.checkpoint import Checkpoints
 from tests.toys import FACTS, Config, Holding, Translating, deck, weights
 
 TINY = dcgan.presets["tiny"]
@@ -293,7 +294,7 @@ def test_the_bar_gives_the_cursor_back_after_an_error() -> None:
 
 def test_the_bar_is_drawn_four_times_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("ganforge.watch.progress.time.perf_counter", lambda: now)
+    monkeypatch.setattr("ganforge.callbacks.progress_bar.time.perf_counter", lambda: now)
     drawn, bar, made = [], Progress(terminal()), engine(replace(RUN, steps=1000))
     bar.start(made)
     monkeypatch.setattr(bar, "show", lambda _: drawn.append(now))
@@ -306,7 +307,7 @@ def test_the_bar_is_drawn_four_times_a_second_at_most(monkeypatch: pytest.Monkey
 
 def test_speed_of_a_resumed_run_counts_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("ganforge.watch.progress.time.perf_counter", lambda: now)
+    monkeypatch.setattr("ganforge.callbacks.progress_bar.time.perf_counter", lambda: now)
     bar, made = Progress(terminal()), engine(replace(RUN, steps=100))
     made.step = made.dealt = 50
     bar.start(made)

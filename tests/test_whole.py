@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.data.domains import PALETTE
+from ganforge.data.synthetic.domains import PALETTE
 from ganforge.errors import OptionError
+from ganforge.evaluation import model_metrics
+from ganforge.evaluation.evaluate import evaluate
+from ganforge.evaluation.inputs import Terms, case
 from ganforge.images import write
-from ganforge.judging import whole
-from ganforge.judging.case import Terms, case
-from ganforge.judging.evaluate import evaluate
-from ganforge.metrics import classifier
-from ganforge.metrics.reader import Lesson
+from ganforge.metrics.extractors import classifier
+from ganforge.metrics.segmenter import Lesson
 from ganforge.nn.lpips import LPIPS
 
 SHORT = Lesson(rounds=25, batch=6, widths=(8, 8), lr=2e-2)
@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     where = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANFORGE_CACHE", str(where / "cache"))
-        patch.setattr(whole, "kept_reader", functools.partial(whole.kept_reader, lesson=SHORT))
+        patch.setattr(model_metrics, "kept_reader", functools.partial(model_metrics.kept_reader, lesson=SHORT))
         patch.setattr(classifier, "PIXELS", 64 * 600)
         pairs(where / "data" / "train", 12, 0)
         pairs(where / "data" / "test", 8, 1)
@@ -74,10 +74,10 @@ def test_fcn_of_a_translator_stands_beside_that_of_the_real_photographs(place: P
 
 def test_real_photographs_in_the_place_of_answers_get_the_real_score(place: Path) -> None:
     found = case(run_in(place), None, terms := Terms(held_out=True), None)
-    perfect = whole.fcn(replace(found, fake=found.real), terms, print)
+    perfect = model_metrics.fcn(replace(found, fake=found.real), terms, print)
     assert [f.value for f in perfect[:3]] == [f.value for f in perfect[3:]]
     wrong = replace(found.real, rows=lambda start, stop: found.real.rows(start, stop).flip(-1))
-    flipped = whole.fcn(replace(found, fake=wrong), terms, print)
+    flipped = model_metrics.fcn(replace(found, fake=wrong), terms, print)
     assert flipped[0].value < perfect[0].value - 0.2
 
 
@@ -89,10 +89,10 @@ def test_lpips_without_its_weights_is_not_called_so(place: Path, tmp_path: Path)
     assert report["diversity_unweighted"].better == "higher"
     assert report["diversity_unweighted"].value > 0  # pix2pix's dropout is its chance
     found = case(run_in(place), None, terms := Terms(held_out=True), None)
-    (same,) = whole.lpips(replace(found, fake=found.real), terms, print)
+    (same,) = model_metrics.lpips(replace(found, fake=found.real), terms, print)
     assert same.value == 0
     assert found.again is not None
-    (always,) = whole.diversity(replace(found, again=lambda seed: found.real), terms, print)
+    (always,) = model_metrics.diversity(replace(found, again=lambda seed: found.real), terms, print)
     assert always.value == 0
 
 
@@ -108,7 +108,7 @@ def test_lpips_with_its_weights(place: Path, tmp_path: Path) -> None:
         fake=replace(found.fake, rows=lambda a, b: made[a:b], count=4),
         real=replace(found.real, rows=lambda a, b: true[a:b]),
     )
-    (figure,) = whole.lpips(large, Terms(lpips=files), print)
+    (figure,) = model_metrics.lpips(large, Terms(lpips=files), print)
     assert figure.name == "lpips"
     assert figure.value == pytest.approx(float(net(made, true).mean()), rel=1e-5)
     with pytest.raises(OptionError, match="two files"):

@@ -12,12 +12,12 @@ from torch import Tensor
 import ganforge
 from ganforge.batches import Enlarged, Images, Instances, Paired, Unpaired
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import Deck
+from ganforge.data.loader import Deck
 from ganforge.data.open import open_data
-from ganforge.data.reading import Reading
+from ganforge.data.read_options import Reading
 from ganforge.errors import DataError, ModelError
 from ganforge.images import read, write
-from ganforge.planning import plan
+from ganforge.training.plan import plan
 from tests.goldens import SHARED
 from tests.test_folders import picture
 from tests.toys import RUN
@@ -102,7 +102,7 @@ def test_without_crop_the_window_is_the_middle(photos: Path):
 
 def test_windows_of_one_cache_entry_have_any_size(photos: Path, monkeypatch: pytest.MonkeyPatch):
     first = opened(photos)
-    monkeypatch.setattr("ganforge.data.assemble.decode", lambda *_: pytest.fail("decoded twice"))
+    monkeypatch.setattr("ganforge.data.source.decode", lambda *_: pytest.fail("decoded twice"))
     wide = opened(photos, size=(12, 15))
     assert wide.columns["images"].shape == (5, 12, 15, 3)
     assert wide.fingerprint != first.fingerprint

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.nn import winograd
-from ganforge.nn.winograd import Cut, WinogradConv2d
+from ganforge.nn.cpu import winograd
+from ganforge.nn.cpu.winograd import Cut, WinogradConv2d
 
 LAYERS = [(3, 1, "zeros", True), (3, 1, "reflect", False), (3, 0, "zeros", True), (4, 1, "zeros", False)]
 

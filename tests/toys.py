@@ -12,7 +12,7 @@ from torch.optim import SGD, Optimizer
 from ganforge.batches import MASKS, PIXELS, Batch, Facts, Images, Labelled, Paired
 from ganforge.capabilities import Range
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import Deck
+from ganforge.data.loader import Deck
 from ganforge.game import Clock, Game, Hold, Move
 from ganforge.run import Run
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ganforge import parallel
+from ganforge import distributed
 from ganforge.catalogue import find, names
 from ganforge.engine import Engine
 from ganforge.errors import NotFiniteError
@@ -23,8 +23,8 @@ def played(name: str, shares: int) -> dict[str, Tensor]:
     """The weights after a model's tiny run in so many shares, over all processes there are; its averages too."""
     model = find(name)
     preset = model.preset("tiny")
-    settings = replace(preset.run, accumulate=shares // parallel.world(), ema=100.0, save_every=0)
-    torch.manual_seed(parallel.rank())  # only the first process's weights must count
+    settings = replace(preset.run, accumulate=shares // distributed.world(), ema=100.0, save_every=0)
+    torch.manual_seed(distributed.rank())  # only the first process's weights must count
     facts = facts_of(settings, model.game.Deal)
     game = model.game(preset.config, facts)
     engine = Engine(game, settings, deck(settings, facts, model.game.Deal))
@@ -38,7 +38,7 @@ def broken() -> str:
     game = Toy(Config(), FACTS)
 
     def poison(module: nn.Module, args: tuple[Tensor, ...]) -> Tensor | None:
-        return args[0] * torch.nan if engine.step == 3 and parallel.rank() == 1 else None
+        return args[0] * torch.nan if engine.step == 3 and distributed.rank() == 1 else None
 
     game.critic.register_forward_pre_hook(poison)
     engine = Engine(game, run(log_every=5), deck())
@@ -56,12 +56,12 @@ def threads() -> list[str]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    with parallel.joined(torch.device("cpu")):
+    with distributed.joined(torch.device("cpu")):
         for name in names():
             weights = played(name, 2)
-            if parallel.rank() == 0:
+            if distributed.rank() == 0:
                 save_file(weights, folder / f"{name}.safetensors")
-        rank = parallel.rank()
+        rank = distributed.rank()
         (folder / f"said-{rank}.txt").write_text(broken())
     (folder / f"threads-{rank}.txt").write_text("\n".join(threads()))
 

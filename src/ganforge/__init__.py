@@ -10,32 +10,32 @@ imported before it is used.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ganforge.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ganforge.api import Trained as Trained
-    from ganforge.api import env as env
-    from ganforge.api import examine as examine
-    from ganforge.api import find as find
-    from ganforge.api import interpolate as interpolate
-    from ganforge.api import list as list
-    from ganforge.api import load as load
-    from ganforge.api import plan as plan
-    from ganforge.api import resume as resume
-    from ganforge.api import sample as sample
-    from ganforge.api import show as show
-    from ganforge.api import train as train
-    from ganforge.api import traverse as traverse
-    from ganforge.exchange import import_weights as import_weights
-    from ganforge.exporting import export as export
-    from ganforge.judging.compare import compare as compare
-    from ganforge.judging.evaluate import evaluate as evaluate
-    from ganforge.lesson.explain import explain as explain
-    from ganforge.perception.pictures import study as study
-    from ganforge.perception.results import study_results as study_results
-    from ganforge.reproduction.play import reproduce as reproduce
-    from ganforge.search.trials import sweep as sweep
-    from ganforge.translating import translate as translate
+    from ganforge.catalogue import find as find
+    from ganforge.catalogue import list as list
+    from ganforge.evaluation.compare import compare as compare
+    from ganforge.evaluation.evaluate import evaluate as evaluate
+    from ganforge.explainer.explain import explain as explain
+    from ganforge.human_study.pictures import study as study
+    from ganforge.human_study.results import study_results as study_results
+    from ganforge.inference.load import load as load
+    from ganforge.inference.sample import interpolate as interpolate
+    from ganforge.inference.sample import sample as sample
+    from ganforge.inference.sample import traverse as traverse
+    from ganforge.inference.show import show as show
+    from ganforge.inference.trained import Trained as Trained
+    from ganforge.inference.translate import translate as translate
+    from ganforge.interop.exporting import export as export
+    from ganforge.interop.importing import import_weights as import_weights
+    from ganforge.reproduction.run import reproduce as reproduce
+    from ganforge.system import env as env
+    from ganforge.training.examine import examine as examine
+    from ganforge.training.plan import plan as plan
+    from ganforge.training.train import resume as resume
+    from ganforge.training.train import train as train
+    from ganforge.tuning.trials import sweep as sweep
 
 __all__ = [
     "Trained",
@@ -65,27 +65,40 @@ __all__ = [
 
 
 HOMES: dict[str, str] = {
-    "compare": "ganforge.judging.compare",
-    "evaluate": "ganforge.judging.evaluate",
-    "export": "ganforge.exporting",
-    "import_weights": "ganforge.exchange",
-    "explain": "ganforge.lesson.explain",
-    "reproduce": "ganforge.reproduction.play",
-    "study": "ganforge.perception.pictures",
-    "study_results": "ganforge.perception.results",
-    "sweep": "ganforge.search.trials",
-    "translate": "ganforge.translating",
+    "Trained": "ganforge.inference.trained",
+    "compare": "ganforge.evaluation.compare",
+    "env": "ganforge.system",
+    "evaluate": "ganforge.evaluation.evaluate",
+    "examine": "ganforge.training.examine",
+    "explain": "ganforge.explainer.explain",
+    "export": "ganforge.interop.exporting",
+    "find": "ganforge.catalogue",
+    "import_weights": "ganforge.interop.importing",
+    "interpolate": "ganforge.inference.sample",
+    "list": "ganforge.catalogue",
+    "load": "ganforge.inference.load",
+    "plan": "ganforge.training.plan",
+    "reproduce": "ganforge.reproduction.run",
+    "resume": "ganforge.training.train",
+    "sample": "ganforge.inference.sample",
+    "show": "ganforge.inference.show",
+    "study": "ganforge.human_study.pictures",
+    "study_results": "ganforge.human_study.results",
+    "sweep": "ganforge.tuning.trials",
+    "train": "ganforge.training.train",
+    "translate": "ganforge.inference.translate",
+    "traverse": "ganforge.inference.sample",
 }
-"""The module that a name comes from, where it is not the api."""
+"""The module that each public name comes from."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in HOMES:
         raise AttributeError(f"module 'ganforge' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(HOMES.get(name, "ganforge.api")), name)
+    return getattr(importlib.import_module(HOMES[name]), name)
 
 
 def __dir__() -> Any:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *HOMES])

@@ -100,3 +100,8 @@ def own_file(path: Path) -> ModuleType:
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         raise ModelError(f"{path} cannot be imported{where}: {type(error).__name__}: {error}") from error
     return module
+
+
+def list() -> dict[str, str]:  # the command's name; nothing here uses the builtin
+    """{name: headline} of every model."""
+    return {name: headline(name) for name in names()}

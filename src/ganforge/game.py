@@ -135,3 +135,8 @@ class Game(nn.Module, ABC, Generic[C, B]):
 def parameters_of(optimiser: Optimizer) -> Sequence[Tensor]:
     """Every parameter that `optimiser` moves, in its own order."""
     return [p for group in optimiser.param_groups for p in group["params"]]
+
+
+def parameters(game: Game[Any, Any]) -> dict[str, int]:
+    """{network: its number of parameters}."""
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in game.named_children()}

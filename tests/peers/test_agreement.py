@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganforge.metrics.extractors.inception import Inception
+from ganforge.metrics.extractors.resize import resized
 from ganforge.metrics.fid import Gaussian, frechet_distance
-from ganforge.metrics.inception import Inception
 from ganforge.metrics.inception_score import inception_score, scores_of_splits
 from ganforge.metrics.kid import kid, kid_of_subsets
 from ganforge.metrics.prdc import prdc
-from ganforge.metrics.resize import resized
 from tests.test_inception import random_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the peers' own
@@ -197,7 +197,7 @@ def test_folders_get_the_figures_of_torch_fidelity(tmp_path: Path) -> None:
         kid_subsets=1, cuda=False, cache=False, verbose=False, batch_size=4,
         feature_extractor_weights_path=str(tmp_path / "w.pth"),
     )  # fmt: skip
-    from ganforge.judging.evaluate import evaluate
+    from ganforge.evaluation.evaluate import evaluate
 
     monkey = pytest.MonkeyPatch()
     monkey.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.data.deal import to_images
+from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.draw import RowDraw
-from ganforge.engine import performing
+from ganforge.inference.performing import performing
 
 pytestmark = pytest.mark.quality
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import ganforge
-from ganforge.data.deal import to_images
+from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
-from ganforge.engine import performing
+from ganforge.inference.performing import performing
 
 pytestmark = pytest.mark.quality
 SIZE = (32, 32)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.data.deal import to_images
+from ganforge.callbacks.log import rows
+from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
-from ganforge.engine import performing
 from ganforge.errors import DataError
-from ganforge.metrics.classifier import Classifier, classifier_of
+from ganforge.inference.performing import performing
+from ganforge.metrics.extractors.classifier import Classifier, classifier_of
 from ganforge.metrics.fid import Gaussian, frechet_distance
-from ganforge.watch.log import rows
 from tests.goldens import SHARED
 
 pytestmark = pytest.mark.quality

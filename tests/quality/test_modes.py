@@ -13,9 +13,10 @@ import torch
 from ganforge.batches import Facts, Images
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import Deck
+from ganforge.data.loader import Deck
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, performing
+from ganforge.engine import Engine
+from ganforge.inference.performing import performing
 from ganforge.run import Run
 
 pytestmark = pytest.mark.quality

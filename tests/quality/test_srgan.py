@@ -15,11 +15,12 @@ from torch import Tensor
 from ganforge.batches import Enlarged, Facts
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import Deck
+from ganforge.data.loader import Deck
 from ganforge.data.open import open_data
-from ganforge.engine import Engine, Watcher, performing
+from ganforge.engine import Engine, Watcher
 from ganforge.images import read, recolour
-from ganforge.nn.rescale import bicubic
+from ganforge.inference.performing import performing
+from ganforge.nn.bicubic import bicubic
 from tests.goldens import SHARED
 
 pytestmark = pytest.mark.quality

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import ganforge
-from ganforge.data.deal import to_images
+from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
-from ganforge.metrics.classifier import classifier_of
+from ganforge.metrics.extractors.classifier import classifier_of
 
 pytestmark = pytest.mark.quality
 COLOURS = 8  # the first attributes: a picture has one of them

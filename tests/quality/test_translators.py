@@ -10,11 +10,11 @@ from torch import Tensor
 import ganforge
 from ganforge.batches import Facts
 from ganforge.data.dataset import DataSet
-from ganforge.data.deal import to_images
+from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
-from ganforge.judging.report import Report
-from ganforge.metrics.classifier import classifier_of
-from ganforge.trained import Trained
+from ganforge.evaluation.report import Report
+from ganforge.inference.trained import Trained
+from ganforge.metrics.extractors.classifier import classifier_of
 
 pytestmark = pytest.mark.quality
 

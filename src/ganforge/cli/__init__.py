@@ -10,31 +10,31 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ganforge import __version__
-from ganforge.cli import draw, exchange, facts, judge, lab, reproduce, search, study, train, translate
-from ganforge.cli.asking import FIRST
+from ganforge.cli import evaluate, info, lab, reproduce, sample, study, sweep, train, translate, weights
+from ganforge.cli.options import FIRST
 from ganforge.errors import GANForgeError, ProcessError
+from ganforge.version import __version__
 
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train.train,
     "resume": train.resume,
-    "sweep": search.sweep,
-    "sample": draw.sample,
-    "interpolate": draw.interpolate,
-    "traverse": draw.traverse,
+    "sweep": sweep.sweep,
+    "sample": sample.sample,
+    "interpolate": sample.interpolate,
+    "traverse": sample.traverse,
     "translate": translate.translate,
-    "evaluate": judge.evaluate,
-    "compare": judge.compare,
+    "evaluate": evaluate.evaluate,
+    "compare": evaluate.compare,
     "reproduce": reproduce.reproduce,
-    "import": exchange.import_weights,
-    "export": exchange.export,
+    "import": weights.import_weights,
+    "export": weights.export,
     "study": study.study,
-    "data": facts.data,
-    "list": facts.list_models,
-    "show": facts.show,
+    "data": info.data,
+    "list": info.list_models,
+    "show": info.show,
     "lab": lab.lab,
-    "explain": facts.explain,
-    "env": facts.env,
+    "explain": info.explain,
+    "env": info.env,
 }
 """Every verb by its name, in the order of the help; a new one is a function in a file of this room."""
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from ganforge.cli.asking import alias, ask, note, say
+from ganforge.cli.options import alias, ask, note, say
 from ganforge.errors import OptionError
 
 USAGE = """\

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ganforge.cli.asking import DATA_HELP, alias, ask, beside_others, first_word, home_question, note, say, told
+from ganforge.cli.options import DATA_HELP, alias, ask, beside_others, first_word, home_question, note, say, told
 
 
 def reproduce(words: list[str]) -> None:
@@ -17,12 +17,12 @@ def reproduce(words: list[str]) -> None:
         say("\nNAME may also be a file, ./mine.yaml; `ganforge reproduce NAME --help` lists the options.")
         return
     name, rest = first_word(words, "ganforge reproduce NAME", "an experiment, or a file, ./mine.yaml")
-    from ganforge import api
+    from ganforge.catalogue import find
     from ganforge.reproduction.page import text
-    from ganforge.reproduction.play import reproduce as again
+    from ganforge.reproduction.run import reproduce as again
 
     found = experiment.find(name)
-    model = api.find(found.model)
+    model = find(found.model)
     preset = model.preset(told(rest, "--preset") or "small")
     asked = ask(
         f"ganforge reproduce {name}",

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from ganforge.cli.asking import alias, ask, first_word, home_question, note, say
+from ganforge.cli.options import alias, ask, first_word, home_question, note, say
 from ganforge.errors import OptionError
 
 USAGE = "ganforge study FAKES --against REALS -o STUDY"
@@ -17,7 +17,7 @@ def study(words: list[str]) -> None:
         results(rest)
     elif is_study(name):
         asked = ask(f"ganforge study {name}", "Serve a study again; everybody goes on where they were.", rest, *where())
-        from ganforge.perception.server import serve
+        from ganforge.human_study.server import serve
 
         serve(name, host=asked.host, port=asked.port, say=say)
     else:
@@ -26,7 +26,7 @@ def study(words: list[str]) -> None:
 
 def begin(name: str, words: list[str]) -> None:
     """Make a study of fakes, and serve it."""
-    from ganforge.perception import pictures, store
+    from ganforge.human_study import pictures, store
 
     paper = store.Settings()
     asked = ask(
@@ -68,8 +68,8 @@ def results(words: list[str]) -> None:
         ("csv", Annotated[str, note("Write every answered trial to this file.")], ""),
         ("json", Annotated[bool, note("Print as JSON.")], False),
     )
-    from ganforge.perception.results import study_results as measured
-    from ganforge.perception.results import write_csv
+    from ganforge.human_study.results import study_results as measured
+    from ganforge.human_study.results import write_csv
 
     if asked.csv:
         write_csv(name, asked.csv)
@@ -77,7 +77,7 @@ def results(words: list[str]) -> None:
     if asked.json:
         import json
 
-        from ganforge.settings import plain
+        from ganforge.serialize import plain
 
         say(json.dumps(plain(found), indent=2))
     else:
@@ -86,7 +86,7 @@ def results(words: list[str]) -> None:
 
 def where() -> list[tuple[str, Any, Any]]:
     """Where a study is served."""
-    from ganforge.perception.server import PORT
+    from ganforge.human_study.server import PORT
 
     return [
         ("host", Annotated[str, note("0.0.0.0 shares it with the network, with a token in the link.")], "127.0.0.1"),

@@ -4,7 +4,7 @@ import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ganforge.cli.asking import (
+from ganforge.cli.options import (
     DATA_HELP,
     alias,
     ask,
@@ -17,19 +17,21 @@ from ganforge.cli.asking import (
     say,
     told,
 )
-from ganforge.data.reading import Reading
+from ganforge.data.read_options import Reading
 from ganforge.run import Run
 
 
 def train(words: list[str]) -> None:
     """Train a model on your images or on the embedded ones."""
     name, rest = first_word(words, "ganforge train MODEL", "the model's name (`ganforge list`) or a file, ./mine.py")
-    from ganforge import api
-    from ganforge.data.domains import embedded
-    from ganforge.planning import describe
-    from ganforge.settings import plain
+    from ganforge.catalogue import find
+    from ganforge.data.synthetic.domains import embedded
+    from ganforge.inference.load import load_part
+    from ganforge.serialize import plain
+    from ganforge.training import train as training
+    from ganforge.training.plan import describe, plan
 
-    model = api.find(name)
+    model = find(name)
     preset = model.preset(told(rest, "--preset") or "small")
     asked = ask(
         f"ganforge train {name}",
@@ -67,10 +69,10 @@ def train(words: list[str]) -> None:
     options = {"config": asked.config, "epochs": asked.epochs, "kimg": asked.kimg, "data_home": asked.data_home}
     options |= plain(asked.reading)
     if asked.dry_run:
-        thought = api.plan(name, asked.data, asked.preset, load=api.load_part, say=say, **options, **given)
+        thought = plan(name, asked.data, asked.preset, load=load_part, say=say, **options, **given)
         print_plain(describe(thought))
         return
-    trained = api.train(
+    trained = training.train(
         name, asked.data, asked.preset, outdir=asked.outdir, name=asked.name, tensorboard=asked.tensorboard,
         doctor=asked.doctor, say=say, **options, **given,
     )  # fmt: skip
@@ -95,14 +97,14 @@ def resume(words: list[str]) -> None:
         ("tensorboard", Annotated[bool, note("Write events for TensorBoard.")], True),
         ("doctor", Annotated[bool, note("Say what looks unhealthy, and go back once from a broken loss.")], True),
     )
-    from ganforge import api
+    from ganforge.training import train as training
 
-    farewell(api.resume(name, say=say, **vars(asked)))
+    farewell(training.resume(name, say=say, **vars(asked)))
 
 
 def farewell(trained: Any) -> None:
     """Where everything is, what the doctor said, and what to try next."""
-    from ganforge import api
+    from ganforge.callbacks.training_doctor import advice
 
     path = trained.path
     say(f"\nThe run is in {path} (step {trained.step}).")
@@ -112,7 +114,7 @@ def farewell(trained: Any) -> None:
     grids = sorted((path / "samples").glob("step-*.png"))
     if grids:
         say(f"  {grids[-1]}")
-    for said in api.advice(path):
+    for said in advice(path):
         say(f"  training doctor, {said}")
     if hasattr(trained.game, "sample"):
         say(f"Try next:\n  ganforge sample {path} -n 64 -o grid.png\n  ganforge interpolate {path} -o walk.png")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from ganforge.cli.asking import alias, ask, first_word, note, own_questions, say
+from ganforge.cli.options import alias, ask, first_word, note, own_questions, say
 from ganforge.errors import OptionError
 
 USAGE = "ganforge translate RUN IN OUT"
@@ -29,7 +29,7 @@ def translate(words: list[str]) -> None:
         ("device", Annotated[str, note("auto, cpu, cuda, mps.")], "auto"),
         *own_questions(name, "translate"),
     )
-    from ganforge.translating import translate
+    from ganforge.inference.translate import translate
 
     done = translate(name, *places, say=say, **vars(asked))
     for sentence in done.notes:

@@ -24,7 +24,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ganforge.data.home import cache_home
+from ganforge.data.paths import cache_home
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ganforge import deep
+from ganforge.console import watched
 from ganforge.data.cache import Decoded, Story, Work, in_threads
-from ganforge.data.progress import watched
-from ganforge.data.windows import Windows
+from ganforge.data.crops import Windows
 from ganforge.errors import DataError
-from ganforge.images import Look, fit, recolour, white
+from ganforge.images import Look, fit, high_bit_depth, recolour, white
 
 R = TypeVar("R")
 
@@ -99,7 +98,7 @@ def decode(where: str, pictures: Sequence[Picture], wanted: Wanted) -> Work:
 
 def outdated(story: Story) -> bool:
     """Whether pictures were cut that can be read as a whole by now."""
-    return any(note.endswith(deep.CUT) for note in story.notes) and deep.here()
+    return any(note.endswith(high_bit_depth.CUT) for note in story.notes) and high_bit_depth.here()
 
 
 @dataclass
@@ -129,7 +128,7 @@ class _Job:
             self.notes.append(f"{clear} of {len(looks)} images have transparent parts, which were laid on white.")
         deeper = sum(look.deeper for look in looks)
         if deeper:
-            self.notes.append(f"{deeper} of {len(looks)} images {deep.CUT}")
+            self.notes.append(f"{deeper} of {len(looks)} images {high_bit_depth.CUT}")
         if len({look.dtype for look in looks}) > 1:
             self.notes.append(f"The images have different depths; all are kept as {self.dtype}.")
         if self.dtype == np.float32 and (self.low, self.high) not in ((-1, 1), (0, 1)):

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.batches import MASKS, PIXELS
-from ganforge.data.assemble import Found, Labels, assemble
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import Picture, Wanted
-from ganforge.data.domains import DOMAINS, open_domains
-from ganforge.data.enlargements import enlargements, two_sizes
-from ganforge.data.folders import find
-from ganforge.data.home import data_home
-from ganforge.data.made import made_pairs
-from ganforge.data.pairs import assemble_sides
-from ganforge.data.reading import AS_IT_IS, Reading
+from ganforge.data.layouts.derived_pairs import made_pairs
+from ganforge.data.layouts.folders import find
+from ganforge.data.layouts.pairs import assemble_sides
+from ganforge.data.layouts.superresolution import enlargements, two_sizes
+from ganforge.data.paths import data_home
+from ganforge.data.read_options import AS_IT_IS, Reading
+from ganforge.data.source import Found, Labels, assemble
+from ganforge.data.synthetic.domains import DOMAINS, open_domains
 from ganforge.errors import DataError, OptionError
 from ganforge.images import look_at
 
@@ -104,7 +104,7 @@ def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) ->
     if spec in NAMED:
         return _drawn(NAMED[spec](Asked(None, 0, False, 0, home, held_out)))
     if spec.startswith(HUB):
-        from ganforge.data.hub import in_hub
+        from ganforge.data.layouts.hub import in_hub
 
         return in_hub(spec.removeprefix(HUB), held_out)
     at_home = data_home(home) / spec
@@ -151,7 +151,7 @@ def _pictures(name: str, column: np.ndarray) -> list[Picture]:
 
 def _shapes(variant: str) -> Callable[[Asked], DataSet]:
     def opener(asked: Asked) -> DataSet:
-        from ganforge.data.shapes import open_shapes
+        from ganforge.data.synthetic.shapes import open_shapes
 
         size, channels = asked.size or (32, 32), asked.channels or 3
         return open_shapes(variant, size=size, channels=channels, seed=asked.seed, held_out=asked.held_out)
@@ -168,7 +168,7 @@ def _domains(variant: str) -> Callable[[Asked], DataSet]:
 
 
 def _fashion_mnist(asked: Asked) -> DataSet:
-    from ganforge.data.fashion_mnist import open_fashion_mnist
+    from ganforge.data.layouts.fashion_mnist import open_fashion_mnist
 
     asked_for = {"size": asked.size, "channels": asked.channels, "native": asked.native}
     return open_fashion_mnist(asked.home, held_out=asked.held_out, **asked_for)

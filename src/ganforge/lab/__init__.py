@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Literal
 
 from ganforge.lab.clipping import Clipping as Clipping
-from ganforge.lab.contest import Contest as Contest
+from ganforge.lab.density import Study as Study
+from ganforge.lab.distributions import Distribution as Distribution
+from ganforge.lab.distributions import Gaussians as Gaussians
+from ganforge.lab.distributions import Uniform as Uniform
+from ganforge.lab.distributions import distribution as distribution
 from ganforge.lab.exact import Pair as Pair
 from ganforge.lab.exact import Quadrature as Quadrature
-from ganforge.lab.line import Distribution as Distribution
-from ganforge.lab.line import Gaussians as Gaussians
-from ganforge.lab.line import Uniform as Uniform
-from ganforge.lab.line import distribution as distribution
-from ganforge.lab.player import Rules as Rules
-from ganforge.lab.starving import Starving as Starving
-from ganforge.lab.watching import Study as Study
+from ganforge.lab.mode_coverage import Contest as Contest
+from ganforge.lab.mode_training import Rules as Rules
+from ganforge.lab.saturation import Starving as Starving
 
 
 def density(
@@ -46,9 +46,9 @@ def density(
 
     Raises DataError for no such distribution, OptionError for impossible numbers, RunError for a bad folder.
     """
-    from ganforge.lab.game import Config
-    from ganforge.lab.watching import watch
-    from ganforge.watch.progress import Progress
+    from ganforge.callbacks.progress_bar import Progress
+    from ganforge.lab.density import watch
+    from ganforge.lab.density_game import Config
 
     seen_by = [] if quiet else [Progress()]
     study = watch(data, steps=steps, frames=frames, seed=seed, config=Config(objective=objective), watchers=seen_by)
@@ -72,10 +72,10 @@ def gradients(out: str | Path | None = None, *, seed: int = 0, quiet: bool = Fal
 
     With `out`, starving.png and clipping.png are written into that folder.  Raises RunError for a bad folder.
     """
-    from ganforge.lab import look
-    from ganforge.lab.bar import bar
+    from ganforge.console import bar
+    from ganforge.lab import style
     from ganforge.lab.clipping import clip_and_penalise
-    from ganforge.lab.starving import starve
+    from ganforge.lab.saturation import starve
 
     judges, critics = 500, 2_500  # steps of each of three judges and two critics
     of = 3 * (judges + 1) + 2 * critics
@@ -83,8 +83,8 @@ def gradients(out: str | Path | None = None, *, seed: int = 0, quiet: bool = Fal
         starving = starve(judges, seed=seed, told=lambda n: shown.more(of, n))
         clipping = clip_and_penalise(critics, seed=seed, told=lambda n: shown.more(of, n))
     if out is not None:
-        look.save(starving.figure(), Path(out) / "starving.png")
-        look.save(clipping.figure(), Path(out) / "clipping.png")
+        style.save(starving.figure(), Path(out) / "starving.png")
+        style.save(clipping.figure(), Path(out) / "clipping.png")
     return Gradients(starving, clipping)
 
 
@@ -105,17 +105,17 @@ def modes(
 
     Raises OptionError for an unknown objective or plane, RunError for a bad folder.
     """
-    from ganforge.images import replacing
-    from ganforge.lab import contest, look
-    from ganforge.lab.bar import bar
+    from ganforge.console import bar
+    from ganforge.files import replacing
+    from ganforge.lab import mode_coverage, style
     from ganforge.lab.objectives import OBJECTIVES
 
     rules = rules or (Rules(seeds=1, steps=QUICK_STEPS) if quick else Rules())
     chosen = tuple(objectives) or (QUICK if quick else tuple(OBJECTIVES))
-    where = tuple(planes) or (("ring",) if quick else contest.PLANES)
+    where = tuple(planes) or (("ring",) if quick else mode_coverage.PLANES)
     with bar("objectives play", quiet) as shown:
-        found = contest.play_all(Path(out), chosen, where, rules, workers, shown.at)
-    look.save(found.figure(), Path(out) / "modes.png")
+        found = mode_coverage.play_all(Path(out), chosen, where, rules, workers, shown.at)
+    style.save(found.figure(), Path(out) / "modes.png")
     with replacing(Path(out) / "modes.md") as file:
         file.write(found.table().encode() + b"\n")
     return found

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ganforge.lab.look import BLUE, INK, PALE, RED, SOFT, canvas, dress
-from ganforge.lab.planes import Plane, ring
-from ganforge.lab.starving import perceptron, slope_penalty
+from ganforge.lab.gaussian_mixtures import Plane, ring
+from ganforge.lab.saturation import perceptron, slope_penalty
+from ganforge.lab.style import BLUE, INK, PALE, RED, SOFT, canvas, dress
 
 BATCH = 256
 SIDE, REACH = 81, 2.6  # the square that the critics are looked at in

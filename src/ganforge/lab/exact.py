@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganforge.lab.line import Distribution
+from ganforge.lab.distributions import Distribution
 
 LOG2, LOG4 = math.log(2), math.log(4)
 ORDER = 64  # nodes of the Gauss-Legendre rule on one piece

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ganforge.errors import DataError
-from ganforge.metrics.classifier import accuracy_of, learned
-from ganforge.metrics.figure import Figure, around
+from ganforge.metrics.estimate import Figure, around
+from ganforge.metrics.extractors.classifier import accuracy_of, learned
 
 Labelled = tuple[np.ndarray, np.ndarray]  # pictures as stored (N, H, W, C), and int64 (N,) or float32 (N, K)
 

@@ -7,7 +7,7 @@ estimate with k(x, x) left in, as the paper's program does.
 import torch
 from torch import Tensor
 
-from ganforge.metrics.figure import Figure, around
+from ganforge.metrics.estimate import Figure, around
 from ganforge.metrics.mmd import mmd
 
 SIGMA = 10.0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.figure import Figure, around
+from ganforge.metrics.estimate import Figure, around
 from ganforge.metrics.prdc import share
 
 

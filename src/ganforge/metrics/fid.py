@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.figure import Figure, around, checked, same_width
+from ganforge.metrics.estimate import Figure, around, checked, same_width
 
 ROWS = 4_096  # features at a time in float64
 SINGULAR = 1e-14  # share of the largest eigenvalue below which there is no interval

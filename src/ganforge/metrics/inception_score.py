@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.figure import Figure, around, checked
+from ganforge.metrics.estimate import Figure, around, checked
 
 SPLITS = 10
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.figure import Figure, around, checked, same_width
+from ganforge.metrics.estimate import Figure, around, checked, same_width
 from ganforge.metrics.mmd import mmd
 
 

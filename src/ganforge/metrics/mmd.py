@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganforge.metrics.figure import checked, same_width
+from ganforge.metrics.estimate import checked, same_width
 
 Kernel = Callable[[Tensor, Tensor], Tensor]  # (N, D), (M, D) -> (N, M)
 ROWS = 1_024  # of the kernel matrix at a time

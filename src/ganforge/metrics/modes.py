@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.figure import Figure
+from ganforge.metrics.estimate import Figure
 from ganforge.metrics.prdc import share
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ganforge.errors import DataError
 from ganforge.metrics.distances import blocks, radii
-from ganforge.metrics.figure import NINETY_FIVE, Figure, around, checked, same_width
+from ganforge.metrics.estimate import NINETY_FIVE, Figure, around, checked, same_width
 
 NEIGHBOURS = 5
 

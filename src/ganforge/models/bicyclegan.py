@@ -31,10 +31,10 @@ from torch.optim import Adam, Optimizer
 from ganforge.batches import Facts, Paired
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.initialise import Initial, initial_weights
+from ganforge.nn.init import Initial, initial_weights
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm, norm_of
-from ganforge.nn.patch import ScaledPatchGAN, layers_left
+from ganforge.nn.patchgan import ScaledPatchGAN, layers_left
 from ganforge.nn.unet import ACTIVATIONS, Activation, CodedUNet, depth_of
 from ganforge.run import Preset, Run
 

@@ -28,7 +28,7 @@ from ganforge.batches import Facts, Unpaired
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
-from ganforge.nn.patch import PatchGAN, layers_of
+from ganforge.nn.patchgan import PatchGAN, layers_of
 from ganforge.nn.pool import ImagePool
 from ganforge.nn.resnet import LEAST, ResNetGenerator, check_sides
 from ganforge.run import Preset, Run

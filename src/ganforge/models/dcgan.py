@@ -27,8 +27,8 @@ from torch.optim import Adam, Optimizer
 from ganforge.batches import Facts, Images
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.initialise import normal_weights
-from ganforge.nn.layers import Dropout, FlattenLast, SameConv2d, ThinConv2d, UnflattenLast, UpConv2d
+from ganforge.nn.cpu.convolutions import Dropout, FlattenLast, SameConv2d, ThinConv2d, UnflattenLast, UpConv2d
+from ganforge.nn.init import normal_weights
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.sizes import halved
 from ganforge.nn.strided import StridedGenerator

@@ -31,7 +31,7 @@ from torch.optim import Adam, Optimizer
 from ganforge.batches import Facts, Images
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.initialise import normal_weights
+from ganforge.nn.init import normal_weights
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.sizes import halved
 from ganforge.run import Preset, Run

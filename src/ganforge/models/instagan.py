@@ -30,10 +30,10 @@ from torch.optim import Adam, Optimizer
 from ganforge.batches import Facts, Instances
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import Objective, gan_loss
+from ganforge.nn.mask_sets import SetDiscriminator, SetGenerator
 from ganforge.nn.norms import Norm
 from ganforge.nn.pool import ImagePool
 from ganforge.nn.resnet import LEAST, check_sides
-from ganforge.nn.sets import SetDiscriminator, SetGenerator
 from ganforge.run import Preset, Run
 
 Things = tuple[Tensor, Tensor]  # pictures and their masks

@@ -30,7 +30,7 @@ from ganforge.batches import Facts, Paired
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
-from ganforge.nn.patch import PatchGAN, layers_of
+from ganforge.nn.patchgan import PatchGAN, layers_of
 from ganforge.nn.resnet import LEAST, ResNetGenerator, check_sides
 from ganforge.nn.unet import UNet, depth_of
 from ganforge.run import Preset, Run

@@ -33,9 +33,9 @@ from torch.optim import Adam, Optimizer
 from ganforge.batches import Enlarged, Facts
 from ganforge.errors import WeightsError
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.enlarging import MSRResNet, RRDBNet, VGGStyleJudge, check, steps
+from ganforge.nn.bicubic import bicubic
 from ganforge.nn.losses import fake_loss, real_loss
-from ganforge.nn.rescale import bicubic
+from ganforge.nn.superresolution import MSRResNet, RRDBNet, VGGStyleJudge, check, steps
 from ganforge.nn.vgg import VGG, pretrained
 from ganforge.run import Preset, Run
 

@@ -32,10 +32,10 @@ from ganforge.batches import Facts, Labelled
 from ganforge.capabilities import Change
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
+from ganforge.nn.cpu.winograd import WinogradConv2d
 from ganforge.nn.norms import LiveInstanceNorm2d
 from ganforge.nn.penalties import slope_penalty
 from ganforge.nn.resnet import LEAST, check_sides
-from ganforge.nn.winograd import WinogradConv2d
 from ganforge.run import Preset, Run
 
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")

@@ -29,8 +29,8 @@ from torch.optim import Adam, Optimizer, RMSprop
 
 from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.initialise import normal_weights
-from ganforge.nn.perceptrons import PerceptronCritic, PerceptronGenerator
+from ganforge.nn.init import normal_weights
+from ganforge.nn.mlp import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.sizes import halved
 from ganforge.run import Preset, Run
 

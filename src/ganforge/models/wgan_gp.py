@@ -26,8 +26,8 @@ from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
+from ganforge.nn.mlp import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.penalties import slope_penalty
-from ganforge.nn.perceptrons import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.sizes import halved
 from ganforge.nn.strided import StridedFeatures, StridedGenerator
 from ganforge.run import Preset, Run

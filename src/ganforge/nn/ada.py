@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.nn.augment import Chance
+from ganforge.nn.diffaug import Chance
 
 # Low-pass filter of the sym6 wavelet (Daubechies 1992, table 6.3), scaled to a sum of 1.
 SYM6 = torch.tensor(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.nn.products import left_plain
+from ganforge.nn.cpu.matmul import left_plain
 
 Norm = Literal["batch", "instance", "none"]
 

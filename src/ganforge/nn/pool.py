@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ganforge.nn.augment import Chance
+from ganforge.nn.diffaug import Chance
 
 
 class ImagePool(nn.Module):
@@ -14,7 +14,7 @@ class ImagePool(nn.Module):
     """
 
     keeps_rows = True
-    """Shares of a batch do not average this module's buffers (ganforge/buffers.py)."""
+    """Shares of a batch do not average this module's buffers (engine/buffers.py)."""
     images: Tensor
     written: Tensor
 

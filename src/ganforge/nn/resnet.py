@@ -6,11 +6,11 @@ Its two halves are networks of their own for those who put several of one togeth
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.augment import Chance
-from ganforge.nn.initialise import initial_weights
-from ganforge.nn.layers import LiveDropout, PaddedConv2d, Padding
+from ganforge.nn.cpu.convolutions import LiveDropout, PaddedConv2d, Padding
+from ganforge.nn.cpu.winograd import WinogradConv2d
+from ganforge.nn.diffaug import Chance
+from ganforge.nn.init import initial_weights
 from ganforge.nn.norms import Norm, biased, norm_of
-from ganforge.nn.winograd import WinogradConv2d
 
 LEAST = 8  # pixels a side: halved twice, one pixel would have no statistics of its own, and nothing to pad with
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from ganforge.nn.initialise import normal_weights
+from ganforge.nn.init import normal_weights
 
 
 class StridedGenerator(nn.Sequential):

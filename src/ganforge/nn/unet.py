@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.augment import Chance
-from ganforge.nn.initialise import initial_weights
-from ganforge.nn.layers import DoublingConv2d, Dropout, HalvingConv2d, LiveDropout
+from ganforge.nn.cpu.convolutions import DoublingConv2d, Dropout, HalvingConv2d, LiveDropout
+from ganforge.nn.diffaug import Chance
+from ganforge.nn.init import initial_weights
 from ganforge.nn.norms import Norm, biased, norm_of
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import WeightsError
-from ganforge.nn.winograd import WinogradConv2d
+from ganforge.nn.cpu.winograd import WinogradConv2d
 
 Depth = Literal[16, 19]
 CONVOLUTIONS: dict[int, tuple[int, ...]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

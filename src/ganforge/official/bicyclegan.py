@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 from ganforge.models.bicyclegan import Encoder, ResidualHalf
-from ganforge.nn.initialise import Initial, initial_weights
+from ganforge.nn.init import Initial, initial_weights
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
-from ganforge.nn.patch import PatchGAN, ScaledPatchGAN
+from ganforge.nn.patchgan import PatchGAN, ScaledPatchGAN
 from ganforge.nn.unet import Activation, CodedUNet
 from ganforge.official import Adapter, State
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.nn.enlarging import MSRResNet as Ours
-from ganforge.nn.enlarging import RRDBNet, VGGStyleJudge
+from ganforge.nn.superresolution import MSRResNet as Ours
+from ganforge.nn.superresolution import RRDBNet, VGGStyleJudge
 from ganforge.nn.vgg import VGG, layer_names
 from ganforge.official import Adapter, State
 

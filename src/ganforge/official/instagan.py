@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.initialise import Initial, initial_weights
+from ganforge.nn.init import Initial, initial_weights
+from ganforge.nn.mask_sets import SetDiscriminator, SetGenerator, features
 from ganforge.nn.norms import Norm, biased, norm_of
-from ganforge.nn.patch import PatchGAN
-from ganforge.nn.sets import SetDiscriminator, SetGenerator, features
+from ganforge.nn.patchgan import PatchGAN
 from ganforge.nn.spectral import SpectralConv2d
 from ganforge.official import Adapter, State
 from ganforge.official.pix2pix import PADDINGS, ResnetGenerator, _one_of

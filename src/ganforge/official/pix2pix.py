@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.initialise import Initial, initial_weights
-from ganforge.nn.layers import Padding
+from ganforge.nn.cpu.convolutions import Padding
+from ganforge.nn.init import Initial, initial_weights
 from ganforge.nn.losses import gan_loss
 from ganforge.nn.norms import Norm
-from ganforge.nn.patch import PatchGAN
+from ganforge.nn.patchgan import PatchGAN
 from ganforge.nn.resnet import ResNetGenerator
 from ganforge.nn.unet import UNet
 from ganforge.official import Adapter, State

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.models import srgan
-from ganforge.nn.enlarging import steps
+from ganforge.nn.superresolution import steps
 from ganforge.nn.vgg import VGG, layer_names
 from ganforge.official import Adapter, State
 

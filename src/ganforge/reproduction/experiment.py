@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import yaml
 
-from ganforge.checkpoint import reason
 from ganforge.errors import OptionError
-from ganforge.judging.measures import AGAINST_TRUTH, WHOLE
-from ganforge.settings import rebuilt
+from ganforge.evaluation.feature_metrics import AGAINST_TRUTH, WHOLE
+from ganforge.files import reason
+from ganforge.serialize import rebuilt
 
 SHELF = Path(__file__).parent / "experiments"
 

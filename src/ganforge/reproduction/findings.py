@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ganforge.metrics.figure import Figure
+from ganforge.metrics.estimate import Figure
 from ganforge.reproduction.experiment import Experiment, Ordering
 
 Word = Literal["holds", "within error", "does not hold", "cannot be told"]

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from ganforge import machine
-from ganforge.data.deal import Deck
+from ganforge import system
+from ganforge.data.loader import Deck
 from ganforge.engine import Engine, Watcher
-from ganforge.planning import Plan
+from ganforge.training.plan import Plan
 
 WARM = 2  # rounds that are not counted: memory is found, kernels are chosen
 LEAST, SECONDS = 3, 2.0  # so many are, and for so long
@@ -18,9 +18,9 @@ LEAST, SECONDS = 3, 2.0  # so many are, and for so long
 def seconds_a_round(thought: Plan) -> float:
     """Measured by playing the plan's first rounds; nothing is written, and the plan's networks are spent."""
     run, watch = replace(thought.run, steps=sys.maxsize, save_every=0), Stopwatch()
-    machine.use_threads(run.threads)
+    system.use_threads(run.threads)
     deck = Deck(thought.data, thought.model.game.Deal, run)
-    Engine(thought.game, run, deck, None, [watch], machine.pick_device(run.device)).train()
+    Engine(thought.game, run, deck, None, [watch], system.pick_device(run.device)).train()
     return watch.seconds
 
 

@@ -8,14 +8,14 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from ganforge.checkpoint import write_whole
-from ganforge.images import fit, grid, recolour, replacing, write
-from ganforge.judging.gallery import enlarged
-from ganforge.judging.page import STYLE, embedded
-from ganforge.judging.report import interval, number, spelled
-from ganforge.metrics.figure import Figure
+from ganforge.evaluation.compare_page import STYLE, embedded
+from ganforge.evaluation.gallery import enlarged
+from ganforge.evaluation.report import interval, number, spelled
+from ganforge.files import replacing, write_whole
+from ganforge.images import fit, grid, recolour, write
+from ganforge.metrics.estimate import Figure
 from ganforge.reproduction.findings import Findings, Row, Verdict
-from ganforge.settings import plain
+from ganforge.serialize import plain
 
 OWN = """
 table.seen { table-layout: fixed }

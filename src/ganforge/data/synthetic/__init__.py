@@ -1,0 +1,1 @@
+"""The embedded worlds, drawn by the program."""

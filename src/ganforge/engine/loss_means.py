@@ -1,0 +1,57 @@
+"""Running means of all logged terms, kept on the device."""
+
+import torch
+from torch import Tensor
+
+from ganforge import distributed
+from ganforge.game import Move
+
+Row = dict[str, float]  # a row of the log: step, seen, seconds, player/term ...
+
+
+class Means:
+    """Running means of all terms, kept on the device until somebody asks: the loop never waits for them."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.kinds: list[tuple[str, ...]] = []  # every kind of move met, as the names of its terms
+        self.bits: list[Tensor] = []  # for every kind: 1, 2, 4, ... one bit a term
+        self.sums: list[Tensor] = []
+        self.counts: list[int] = []
+        self.bad = torch.tensor(-1, device=device)  # (step, kind, bits) of the first move with a broken term
+
+    def add(self, step: int, move: Move, terms: Tensor) -> None:
+        """Count a move's terms, and note the first that is not finite."""
+        names = tuple(f"{move.player}/{term}" for term in move.terms)
+        if names not in self.kinds:
+            self.kinds.append(names)
+            self.bits.append(2 ** torch.arange(len(names), device=terms.device))
+            self.sums.append(torch.zeros_like(terms))
+            self.counts.append(0)
+        kind = self.kinds.index(names)
+        self.sums[kind] += terms
+        self.counts[kind] += 1
+        broken = ((terms * 0 != 0) * self.bits[kind]).sum()  # only NaN and infinity survive the zero
+        self.bad = torch.where((self.bad < 0) & (broken > 0), (step << 26 | kind << 16) + broken, self.bad)
+
+    def first_bad(self) -> tuple[int, str] | None:
+        """(step, terms) of the first move, in any process, with a term that was not finite."""
+        never = 2**62
+        code = -int(distributed.largest(torch.where(self.bad < 0, -never, -self.bad)))
+        if code == never:
+            return None
+        names = self.kinds[code >> 16 & 0x3FF]
+        return code >> 26, " and ".join(name for i, name in enumerate(names) if code >> i & 1)
+
+    def any(self) -> bool:
+        """Whether there is something to report."""
+        return any(self.counts)
+
+    def take(self) -> Row:
+        """Means over micro-batches, rounds and processes since the last call."""
+        row: Row = {}
+        for kind, names in enumerate(self.kinds):
+            if self.counts[kind]:
+                row |= dict(zip(names, distributed.average(self.sums[kind] / self.counts[kind]).tolist(), strict=True))
+                self.sums[kind].zero_()
+                self.counts[kind] = 0
+        return row

@@ -1,0 +1,1 @@
+"""Use a trained run: load, sample, translate, show."""

@@ -1,0 +1,1 @@
+"""Layers that compute the same as PyTorch's, faster on a CPU."""

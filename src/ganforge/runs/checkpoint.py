@@ -1,0 +1,212 @@
+"""Checkpoints: atomic, checked, and never a pickle.
+
+    checkpoints/step-000012000/
+        game.safetensors       every parameter and buffer
+        averaged.safetensors   the averaged networks, where the run has them
+        players.safetensors    the optimisers' tensors
+        state.json             the clock, the optimisers' numbers, aliases, a SHA-256 of each file
+
+A checkpoint is written under another name, flushed to the disk and renamed: it is there whole
+or not at all.  `latest` and `best` beside it are files of one line.
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ganforge.errors import CheckpointError
+from ganforge.files import digest, flush, reason, write_whole
+from ganforge.game import Game
+
+FORMAT = 1
+
+
+POINTERS = ("latest", "best")
+
+
+@dataclass
+class State:
+    """What a checkpoint holds: groups of named tensors, and JSON for the rest."""
+
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Checkpoints:
+    """The `checkpoints/` folder of a run."""
+
+    def __init__(self, folder: Path, keep: int = 3) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, step: int, state: State) -> Path:
+        """Write the checkpoint of `step`, point `latest` to it and drop what is too old.
+
+        Raises CheckpointError when it cannot be written; the former checkpoints stay whole.
+        """
+        final = self.folder / f"step-{step:09d}"
+        partial = self.folder / f".{final.name}.partial"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for stale in self.folder.glob(".*.partial"):
+                shutil.rmtree(stale, ignore_errors=True)
+            partial.mkdir()
+            write_state(partial, state)
+            if final.exists():  # played again after a resume: the same content
+                shutil.rmtree(final)
+            partial.rename(final)
+            flush(self.folder)
+            self.point("latest", step)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            last = self.steps()
+            kept = f"The last whole checkpoint is step {last[-1]}" if last else "There is no earlier checkpoint"
+            raise CheckpointError(
+                f"The checkpoint of step {step} could not be written to {self.folder} ({reason(error)}). {kept}; "
+                "make room or choose another disk, then resume the run."
+            ) from error
+        self.drop_old()
+        return final
+
+    def load(self, which: str = "latest") -> tuple[int, State]:
+        """Read `latest`, `best` or a step.  Raises CheckpointError when it is not there or not whole."""
+        step = self.find(which)
+        folder = self.folder / f"step-{step:09d}"
+        try:
+            return step, read_state(folder)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            others = [s for s in self.steps() if s != step]
+            mend = f" An earlier one is there: name it as RUN@{others[-1]}." if others else ""
+            raise CheckpointError(f"The checkpoint {folder} is damaged ({reason(error)}).{mend}") from error
+
+    def find(self, which: str = "latest") -> int:
+        """The step that `latest`, `best` or a number names."""
+        steps = self.steps()
+        if not steps:
+            raise CheckpointError(f"There is no checkpoint in {self.folder} yet.")
+        if which in POINTERS:
+            with contextlib.suppress(OSError, ValueError):
+                step = int((self.folder / which).read_text().strip().removeprefix("step-"))
+                if step in steps:
+                    return step
+            if which == "latest":
+                return steps[-1]
+            raise CheckpointError(f"{self.folder} has no best checkpoint: it is chosen by a measure during training.")
+        if which.isdigit() and int(which) in steps:
+            return int(which)
+        raise CheckpointError(f"There is no checkpoint {which!r} in {self.folder}; there are {listed(steps)}.")
+
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, oldest first."""
+        return sorted(int(p.name[5:]) for p in self.folder.glob("step-*") if p.name[5:].isdigit())
+
+    def point(self, name: str, step: int) -> None:
+        """Make `latest` or `best` name the checkpoint of `step`."""
+        write_whole(self.folder / name, f"step-{step:09d}\n")
+
+    def drop_old(self) -> None:
+        """Keep the newest ones, and the best."""
+        best = self.folder / "best"
+        kept = best.read_text().strip() if best.exists() else ""
+        for step in self.steps()[: -self.keep or None]:
+            name = f"step-{step:09d}"
+            if name != kept:
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Write a State into an existing folder and flush it to the disk."""
+    sums, aliases = {}, {}
+    for group, tensors in state.tensors.items():
+        own, aliases[group] = without_aliases(tensors)
+        path = folder / f"{group}.safetensors"
+        save_file(own, path)
+        flush(path)
+        sums[path.name] = digest(path)
+    facts = {"format": FORMAT, "sha256": sums, "aliases": aliases, **state.facts}
+    path = folder / "state.json"
+    path.write_text(json.dumps(facts, indent=1))
+    flush(path)
+    flush(folder)
+
+
+def read_state(folder: Path) -> State:
+    """Read a State back; ValueError, KeyError, OSError or SafetensorError when it is not whole."""
+    facts = json.loads((folder / "state.json").read_text())
+    if facts["format"] > FORMAT:
+        raise ValueError("it was written by a newer GANForge")
+    tensors = {}
+    for name, wanted in facts["sha256"].items():
+        if digest(folder / name) != wanted:
+            raise ValueError(f"{name} is not as it was written")
+        group = name.removesuffix(".safetensors")
+        tensors[group] = load_file(folder / name)
+        tensors[group] |= {alias: tensors[group][target] for alias, target in facts["aliases"][group].items()}
+    return State(tensors, {k: v for k, v in facts.items() if k not in ("format", "sha256", "aliases")})
+
+
+def without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Contiguous copies of the distinct tensors, and {name: name of the tensor it equals} for the others."""
+    own: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[tuple[Any, ...], str] = {}
+    for name, tensor in tensors.items():
+        view = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and view in first:
+            aliases[name] = first[view]
+        else:
+            first[view] = name
+            own[name] = tensor.detach().cpu().contiguous().clone()
+    return own, aliases
+
+
+def flatten_optimiser(state: Mapping[str, Any], player: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state_dict as named tensors and JSON."""
+    tensors, numbers = {}, {}
+    for index, values in state["state"].items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{player}.{index}.{key}"] = value
+            else:
+                numbers[f"{index}.{key}"] = value
+    return tensors, {"numbers": numbers, "groups": state["param_groups"]}
+
+
+def unflatten_optimiser(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], player: str) -> dict[str, Any]:
+    """The inverse of `flatten_optimiser`."""
+    state: dict[int, dict[str, Any]] = {}
+    found = {k.removeprefix(f"{player}."): v for k, v in tensors.items() if k.startswith(f"{player}.")}
+    for name, value in {**found, **facts["numbers"]}.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    return {"state": state, "param_groups": facts["groups"]}
+
+
+def listed(steps: list[int]) -> str:
+    """Steps as a person reads them."""
+    return ", ".join(str(s) for s in steps)
+
+
+def load_weights(game: Game[Any, Any], state: State, averaged: Game[Any, Any]) -> None:
+    """Load a checkpoint's live weights into `game`, then its averages into `averaged`, which may be the same game.
+
+    Raises CheckpointError where keys or shapes do not fit.
+    """
+    means = state.tensors.get("averaged", {})
+    try:
+        game.load_state_dict(state.tensors["game"])
+        for name in game.averaged if means else ():
+            own = {key.removeprefix(f"{name}."): value for key, value in means.items() if key.startswith(f"{name}.")}
+            getattr(averaged, name).load_state_dict(own)
+    except RuntimeError as error:
+        said = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        raise CheckpointError(
+            f"The checkpoint's weights are not those of this {type(game).__name__}: {said}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Plan a run, train it, resume it."""

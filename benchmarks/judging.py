@@ -34,7 +34,7 @@ def weights() -> Path:
     """Seeded weights of InceptionV3, the same for every program."""
     path = Path(tempfile.gettempdir()) / "ganforge-bench-inception.pth"
     if not path.is_file():
-        from tests.test_inception import random_weights
+        from tests.metrics.extractors.test_inception import random_weights
 
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         torch.save(random_weights(), draft)

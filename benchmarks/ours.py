@@ -10,7 +10,7 @@ from ganforge import system
 from ganforge.batches import PIXELS, Facts
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
-from ganforge.data.loader import Deck
+from ganforge.data.loader import BatchLoader
 from ganforge.engine import Engine
 from ganforge.inference.load import built
 
@@ -62,6 +62,6 @@ def seated(model: str, preset: str, **run: Any) -> Engine:
     images = pictures(side, channels, min(4_000, 4_000 * 64**2 // side**2))
     facts = Facts(channels, side, side, labels=CLASSES)
     labels = np.arange(len(images)) % len(CLASSES)
-    dealt = {name: images if name in PIXELS else labels for name in found.game.Deal.columns()}
+    dealt = {name: images if name in PIXELS else labels for name in found.game.batch_type.columns()}
     players = built(found, chosen.config, facts, wanted.seed, {})
-    return Engine(players, wanted, Deck(DataSet("noise", facts, dealt), found.game.Deal, wanted))
+    return Engine(players, wanted, BatchLoader(DataSet("noise", facts, dealt), found.game.batch_type, wanted))

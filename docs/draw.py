@@ -23,7 +23,7 @@ import ganforge
 from ganforge import lab
 from ganforge.capabilities import capabilities, labels_of
 from ganforge.catalogue import Model, find, names
-from ganforge.data.loader import Deck
+from ganforge.data.loader import BatchLoader
 from ganforge.data.synthetic.domains import embedded
 from ganforge.images import grid, read, recolour, to_uint8, write
 from ganforge.lab import style
@@ -117,10 +117,10 @@ def picture_of(run: ganforge.Trained) -> np.ndarray:
 
 def translations(run: ganforge.Trained) -> list[np.ndarray]:
     """Columns of pictures (ROWS, H, W, 3) of 0 ... 255: held-out sources, answers and, where it is known, the truth."""
-    card, deal = RunFolder.open(run.path).card, type(run.game).Deal
+    card, batch_type = RunFolder.open(run.path).card, type(run.game).batch_type
     settings = replace(run_of(card), batch=ROWS, crop=False, flip=False)
-    held_out = opened_data(card.data["asked"], settings, None, deal, reading_of(card), held_out=True)
-    batch = vars(Deck(held_out, deal, settings).batch(0))
+    held_out = opened_data(card.data["asked"], settings, None, batch_type, reading_of(card), held_out=True)
+    batch = vars(BatchLoader(held_out, batch_type, settings).batch(0))
     if "source" in batch:
         n = 4 if run.model == "bicyclegan" else 1
         shown = [batch["source"], *(run.translate(batch["source"], seed=k) for k in range(n)), batch["target"]]
@@ -147,7 +147,7 @@ def caption(name: str) -> list[str]:
     options, model = RUNS.get(name, {}), find(name.partition("-")[0])
     preset = options.get("preset", "small")
     steps = options.get("steps", model.preset(preset).run.steps)
-    where = options.get("data") or embedded(model.game.Deal.columns())
+    where = options.get("data") or embedded(model.game.batch_type.columns())
     made = f" with `--make {options['make']}`" if "make" in options else ""
     return [f"Held-out pictures of `{where}`{made} after {steps:,} rounds of `{preset}`: {SEEN[name]}", ""]
 

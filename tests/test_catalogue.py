@@ -13,13 +13,13 @@ from ganforge.batches import MASKS, Batch, Facts, Images, Labelled
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, headline, names
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, Watcher
+from ganforge.engine import Callback, Engine
 from ganforge.errors import ModelError
 from ganforge.game import Game, parameters_of
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
-from tests.toys import deck
+from tests.support.toys import deck
 
 
 def facts_of(run: Run, kind: type[Batch] = Images) -> Facts:
@@ -32,7 +32,7 @@ def facts_of(run: Run, kind: type[Batch] = Images) -> Facts:
 def tiny(model: Model) -> tuple[Game, Run, Facts]:
     """A model's tiny preset with its first weights; the run plays in fp32 and exactly."""
     preset = model.preset("tiny")
-    facts = facts_of(preset.run, model.game.Deal)
+    facts = facts_of(preset.run, model.game.batch_type)
     torch.manual_seed(0)
     return model.game(preset.config, facts), replace(preset.run, log_every=1, save_every=0), facts
 
@@ -40,7 +40,7 @@ def tiny(model: Model) -> tuple[Game, Run, Facts]:
 def engine_of(model: Model, checkpoints: Checkpoints | None = None, **changes) -> Engine:
     game, run, facts = tiny(model)
     run = replace(run, **changes)
-    return Engine(game, run, deck(run, facts, model.game.Deal), checkpoints)
+    return Engine(game, run, deck(run, facts, model.game.batch_type), checkpoints)
 
 
 @pytest.fixture(params=names(), scope="module")
@@ -72,7 +72,7 @@ def test_a_round_moves_every_player_and_nobody_else(model):
     assert all(torch.isfinite(t).all() for t in after.values())
 
 
-class Stop(Watcher):
+class Stop(Callback):
     """Asks a run to stop after so many rounds; its length, which rates may follow, stays as it is."""
 
     def __init__(self, rounds: int) -> None:
@@ -121,7 +121,7 @@ def test_capabilities_answer_in_range_and_repeat_under_a_seed(model):
 
 def sampled(game: Game, start: int, rows: int) -> torch.Tensor:
     """Pictures `start` ... of seed 3."""
-    with performing(game):
+    with inference_mode(game):
         game.draw = RowDraw(3, start)
         pictures = game.sample(rows)
     assert pictures.shape[2:] == (game.facts.height, game.facts.width)
@@ -138,7 +138,7 @@ def translated(game: Game, start: int, rows: int) -> torch.Tensor:
             given[name] = torch.rand(5, facts.instances or 2, *sides, generator=chance).round()
         elif name != "images" and parameter.default is parameter.empty:
             given[name] = Labelled.example(5, facts).condition  # a label or attributes
-    with performing(game):
+    with inference_mode(game):
         game.draw = RowDraw(3, start)
         part = {name: value[start : start + rows] for name, value in given.items()}
         pictures = game.translate(images[start : start + rows], **part)
@@ -152,7 +152,7 @@ def test_samples_are_generated_from_noise(model):
     engine = engine_of(model)
     if not hasattr(model.game, "sample"):
         pytest.skip("it does not sample")
-    with performing(engine.averaged) as game:
+    with inference_mode(engine.averaged) as game:
         game.draw = RowDraw(1)
         noise = game.noise(3)
         game.draw = RowDraw(1)
@@ -166,8 +166,8 @@ def test_the_log_speaks_of_judges_by_their_names(model):
         engine.play_round()
     row = engine.means.take()
     said = {name.split("/")[1] for name in row}
-    assert all(hasattr(engine.game, judge) for judge in model.game.judges)
-    assert not model.game.judges or {"says_real", "says_fake"} <= said
+    assert all(hasattr(engine.game, judge) for judge in model.game.augmented)
+    assert not model.game.augmented or {"says_real", "says_fake"} <= said
 
 
 def test_an_unknown_model_gets_the_nearest_names():

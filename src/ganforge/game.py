@@ -3,7 +3,7 @@
 A GAN is a game.  A paper's file holds one final class, a `Game`, whose `play()` is the paper's
 Algorithm 1 as a Python generator: it yields who moves and what they minimise.
 
-    discriminator:  --deal--> terms --yield--> step
+    discriminator:  --batch--> terms --yield--> step
     generator:      --------> terms --yield--> step
 
 The engine does the rest: precision, device, backward, averaging of gradients, optimiser steps,
@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from ganforge.batches import Batch, Facts
 from ganforge.draw import Draw, RowDraw
+from ganforge.errors import ContractError
 
 C = TypeVar("C")  # the game's Config: a frozen dataclass
 B = TypeVar("B", bound=Batch)  # what one batch of its data holds
@@ -69,22 +70,26 @@ class Part:
     """The model that makes such a part: an error about a missing one names its command."""
 
 
+RENAMED = {"judges": "augmented", "verdicts": "discriminator_output"}
+"""{attribute of Game before 0.1: its name now}."""
+
+
 class Game(nn.Module, ABC, Generic[C, B]):
     """A game that the engine can play.  A subclass is final: never subclass one.
 
     `class DCGAN(Game[Config, Images])` says what can be configured and what data it eats;
-    tools read the two back as `DCGAN.Config` and `DCGAN.Deal`.
+    tools read the two back as `DCGAN.Config` and `DCGAN.batch_type`.
     """
 
     Config: ClassVar[type[Any]]
-    Deal: ClassVar[type[Batch]]
+    batch_type: ClassVar[type[Batch]]
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
     """Networks that the capabilities use; a run may keep running averages of their weights."""
     ema: ClassVar[float] = 0.0
     """The paper's half-life, in images, of those averages; 0 where the paper has none."""
-    judges: ClassVar[tuple[str, ...]] = ()
+    augmented: ClassVar[tuple[str, ...]] = ()
     """Networks that judge pictures: a run may put differentiable augmentation in front of them."""
-    verdicts: Literal["logits", "scores"] = "logits"
+    discriminator_output: Literal["logits", "scores"] = "logits"
     """What judges say: logits of a probability, or scores without a scale (a critic's)."""
     penalised: ClassVar[tuple[str, ...]] = ()
     """Networks that are differentiated twice: never compiled."""
@@ -98,7 +103,10 @@ class Game(nn.Module, ABC, Generic[C, B]):
     draw: Draw
 
     def __init_subclass__(cls) -> None:
-        cls.Config, cls.Deal = get_args(cls.__orig_bases__[0])  # pyright: ignore[reportAttributeAccessIssue]
+        for old, new in RENAMED.items():
+            if old in vars(cls):
+                raise ContractError(f"{cls.__name__} defines {old!r}, which is now called {new!r}: rename it.")
+        cls.Config, cls.batch_type = get_args(cls.__orig_bases__[0])  # pyright: ignore[reportAttributeAccessIssue]
 
     def __init__(self, config: C, facts: Facts) -> None:
         """Networks are built here from `config` and `facts`, and nothing else happens."""
@@ -106,13 +114,24 @@ class Game(nn.Module, ABC, Generic[C, B]):
         self.config, self.facts = config, facts
         self.draw = RowDraw(0)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in RENAMED:
+            raise ContractError(
+                f"{type(self).__name__} sets {name!r}, which is now called {RENAMED[name]!r}: rename it."
+            )
+        if isinstance(value, nn.Module) and hasattr(Game, name):  # torch would hide it behind the class's attribute
+            raise ContractError(
+                f"{type(self).__name__} has a network {name!r}, a name that Game uses: call it {name}_network."
+            )
+        super().__setattr__(name, value)
+
     @abstractmethod
     def players(self) -> dict[str, Optimizer]:
         """Who plays.  A player is its optimiser: the parameters in it are the ones it moves."""
 
     @abstractmethod
-    def play(self, deal: Iterator[B], now: Clock) -> Iterator[Move]:
-        """One round: take batches with `next(deal)`, yield moves in order.
+    def play(self, batches: Iterator[B], now: Clock) -> Iterator[Move]:
+        """One round: take batches with `next(batches)`, yield moves in order.
 
         Which moves come depends on `now` alone, never on the data.  Never yield inside
         `no_grad()` or `autocast()`.

@@ -12,21 +12,21 @@ from ganforge.errors import OptionError
 T = TypeVar("T")
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Dataclasses, tuples and paths as what YAML and JSON know."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
-        return [plain(v) for v in value]
+        return [to_plain(v) for v in value]
     if isinstance(value, Path):
         return str(value)
     json.dumps(value)  # anything else would be lost: better an error now than a run that cannot be read
     return value
 
 
-def rebuilt(kind: type[T], said: Mapping[str, Any]) -> T:
+def from_plain(kind: type[T], said: Mapping[str, Any]) -> T:
     """A dataclass from plain values.  Raises OptionError for a field it does not have or a value of another type."""
     hints = get_type_hints(kind)
     for name, value in said.items():

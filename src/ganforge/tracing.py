@@ -61,12 +61,12 @@ def built(kind: type[Game[Any, Any]], preset: Preset, config: Any = None) -> Gam
     """The game of a preset with its first weights, on data as the program draws it."""
     config = preset.config if config is None else config
     torch.manual_seed(0)
-    return kind(config, facts_for(kind.Deal, config, preset.run))
+    return kind(config, facts_for(kind.batch_type, config, preset.run))
 
 
-def facts_for(deal: type[Batch], config: Any, run: Run) -> Facts:
+def facts_for(batch_type: type[Batch], config: Any, run: Run) -> Facts:
     """What data that suits the preset would decide: three classes, or the attributes that the Config names."""
-    columns, channels, size = {*deal.columns()}, run.channels or 3, run.size or (64,)
+    columns, channels, size = {*batch_type.columns()}, run.channels or 3, run.size or (64,)
     conditional = "condition" in columns
     return Facts(
         channels=channels,
@@ -119,12 +119,12 @@ def clock(step: int, run: Run) -> Clock:
 def played(game: Game[Any, Any], now: Clock) -> Iterator[Turn]:
     """One round on noise; running statistics and drawn numbers are as before afterwards."""
     before = {key: value.clone() for key, value in game.state_dict().items()}
-    deal = iter(lambda: type(game).Deal.example(ROWS, game.facts), None)
+    batches = iter(lambda: type(game).batch_type.example(ROWS, game.facts), None)
     game.draw = RoundDraw(0, now.step, 0, 1, "cpu")
     game.train()
     torch.manual_seed(0)
     try:
-        for move in game.play(deal, now):
+        for move in game.play(batches, now):
             terms = (
                 Term(f"{move.player}/{name}", term.requires_grad, float(term.detach()))
                 for name, term in move.terms.items()
@@ -169,11 +169,11 @@ def trace(game: Game[Any, Any], rows: int = 4) -> list[str]:
     The networks' running statistics are put back afterwards.
     """
     before = {key: value.clone() for key, value in game.state_dict().items()}
-    deal = iter(lambda: type(game).Deal.example(rows, game.facts), None)
+    batches = iter(lambda: type(game).batch_type.example(rows, game.facts), None)
     game.draw = RoundDraw(0, 0, 0, 1, "cpu")
     game.train()
     lines = []
-    for move in game.play(deal, Clock()):
+    for move in game.play(batches, Clock()):
         terms = [name for name, term in move.terms.items() if term.requires_grad]
         logged = [name for name in move.terms if name not in terms]
         also = f"   (logs {', '.join(logged)})" if logged else ""

@@ -22,7 +22,7 @@ from ganforge.metrics.fid import Gaussian, frechet_distance
 from ganforge.metrics.inception_score import inception_score, scores_of_splits
 from ganforge.metrics.kid import kid, kid_of_subsets
 from ganforge.metrics.prdc import prdc
-from tests.test_inception import random_weights
+from tests.metrics.extractors.test_inception import random_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the peers' own
 

@@ -9,7 +9,7 @@ import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.draw import RowDraw
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 
 pytestmark = pytest.mark.quality
 
@@ -23,7 +23,7 @@ def test_answers_differ_and_lead_back_to_their_codes(tmp_path: Path):
     spread, errors = {}, {}
     for name, run in {"bicyclegan": many, "pix2pix": one}.items():
         answers = []
-        with performing(run.game) as game:
+        with inference_mode(run.game) as game:
             for seed in range(6):
                 game.draw = RowDraw(seed)
                 answers.append(game.translate(sources))  # pyright: ignore
@@ -31,7 +31,7 @@ def test_answers_differ_and_lead_back_to_their_codes(tmp_path: Path):
         spread[name] = float((drawn[1:] - drawn[:-1]).abs().mean())
         errors[name] = (drawn - targets).abs().mean((2, 3, 4))  # (answers, pictures)
     best, mean = float(errors["bicyclegan"].amin(0).mean()), float(errors["bicyclegan"].mean())
-    with performing(many.game) as game:
+    with inference_mode(many.game) as game:
         game.draw = RowDraw(9)
         codes = game.draw.normal(len(sources), game.config.latent)
         found = game.encoder(game.generator(sources, codes))[0]  # pyright: ignore

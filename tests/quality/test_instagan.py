@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 
 pytestmark = pytest.mark.quality
 SIZE = (32, 32)
@@ -54,7 +54,7 @@ def is_star() -> nn.Module:
 def test_things_change_and_the_ground_stays(is_star: nn.Module, tmp_path: Path):
     run = ganforge.train("instagan", "shapes-instances", outdir=tmp_path, quiet=True)
     real = scenes(True, 200)
-    with performing(run.game) as game:
+    with inference_mode(run.game) as game:
         pictures, masks = game.translated(real["a"], real["a_masks"])  # pyright: ignore
         fooled = (is_star(pictures) > 0).float().mean()
     held = (masks.amax(1, keepdim=True) > 0).float()

@@ -15,10 +15,10 @@ from ganforge.callbacks.log import rows
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.metrics.extractors.classifier import Classifier, classifier_of
 from ganforge.metrics.fid import Gaussian, frechet_distance
-from tests.goldens import SHARED
+from tests.support.goldens import SHARED
 
 pytestmark = pytest.mark.quality
 HOME = SHARED / "data" if (SHARED / "data").is_dir() else None
@@ -66,7 +66,7 @@ def test_infogan_finds_classes_that_nobody_told_it(data: str, least: float, tmp_
     run = ganforge.train("infogan", data, data_home=HOME, outdir=tmp_path, quiet=True)
     size = (run.facts.height, run.facts.width)
     held_out = open_data(data, size=size, channels=1, home=HOME, held_out=True)
-    with performing(run.game) as game:
+    with inference_mode(run.game) as game:
         parts = np.array_split(held_out.columns["images"][:2_000], 20)
         read = torch.cat([game.recognise(to_images(part.copy())) for part in parts])
     categories = read[:, : game.config.categories[0]].argmax(1).numpy()

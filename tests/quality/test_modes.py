@@ -13,10 +13,10 @@ import torch
 from ganforge.batches import Facts, Images
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
-from ganforge.data.loader import Deck
+from ganforge.data.loader import BatchLoader
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.run import Run
 
 pytestmark = pytest.mark.quality
@@ -43,7 +43,7 @@ def test_modes_found(model: str, config: dict[str, object], modes: np.ndarray, s
     run = Run(steps=steps, batch=256, seed=seed, schedule="linear", save_every=0, log_every=500)
     torch.manual_seed(seed)
     engine = Engine(game_class(game_class.Config(**config), FACTS), run, deck(modes, run))
-    with performing(engine.train()) as game:
+    with inference_mode(engine.train()) as game:
         game.draw = RowDraw(0)
         points = game.sample(SAMPLES).flatten(1).numpy()
     shares = counts(points, modes)
@@ -52,12 +52,12 @@ def test_modes_found(model: str, config: dict[str, object], modes: np.ndarray, s
     assert found >= least
 
 
-def deck(modes: np.ndarray, run: Run, points: int = 20_000) -> Deck:
+def deck(modes: np.ndarray, run: Run, points: int = 20_000) -> BatchLoader:
     """Points about the modes, the same in every run of a seed."""
     source = np.random.default_rng(run.seed)
     cloud = modes[source.integers(len(modes), size=points)] + SPREAD * source.standard_normal((points, 2))
     images = cloud.astype(np.float32)[:, None, None]  # (N, 1, 1, 2)
-    return Deck(DataSet("modes", FACTS, {"images": images}), Images, run)
+    return BatchLoader(DataSet("modes", FACTS, {"images": images}), Images, run)
 
 
 def counts(points: np.ndarray, modes: np.ndarray) -> np.ndarray:

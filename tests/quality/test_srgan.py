@@ -15,13 +15,13 @@ from torch import Tensor
 from ganforge.batches import Enlarged, Facts
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
-from ganforge.data.loader import Deck
+from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
-from ganforge.engine import Engine, Watcher
+from ganforge.engine import Callback, Engine
 from ganforge.images import read, recolour
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.nn.bicubic import bicubic
-from tests.goldens import SHARED
+from tests.support.goldens import SHARED
 
 pytestmark = pytest.mark.quality
 SETS, SIDE, SCALE = SHARED / "data" / "sr", 64, 4
@@ -75,7 +75,7 @@ def sharpness(images: Tensor) -> float:
     return float((y[..., 1:-1, 1:-1] - around).abs().mean())
 
 
-class Halfway(Watcher):
+class Halfway(Callback):
     """Keeps the game as it is when its first stage is over."""
 
     def round(self, engine: Engine) -> None:
@@ -91,7 +91,7 @@ def trained(windows: np.ndarray) -> tuple[Any, Any]:
     config = replace(preset.config, pretraining=800)
     facts, halfway = Facts(3, SIDE, SIDE), Halfway()
     torch.manual_seed(run.seed)
-    deck = Deck(DataSet("windows", facts, {"images": windows}), Enlarged, run)
+    deck = BatchLoader(DataSet("windows", facts, {"images": windows}), Enlarged, run)
     return Engine(model.game(config, facts), run, deck, None, [halfway]).train(), halfway.game
 
 
@@ -101,7 +101,7 @@ def test_srresnet_is_above_bicubic_and_its_gan_is_sharper():
     for name, pairs in tests.items():
         rows = []
         for low, high in pairs:
-            with performing(mean), performing(real):
+            with inference_mode(mean), inference_mode(real):
                 answers = bicubic(low, SCALE).clamp(-1, 1), mean.translate(low), real.translate(low)
             rows.append([psnr(a, high) for a in answers] + [sharpness(a) for a in (*answers, high)])
         scores = tuple(np.mean(rows, 0))

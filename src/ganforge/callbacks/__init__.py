@@ -9,7 +9,7 @@ from ganforge.callbacks.progress_bar import Progress
 from ganforge.callbacks.samples import Samples
 from ganforge.callbacks.tensorboard import Board
 from ganforge.callbacks.training_doctor import Doctor
-from ganforge.engine import Watcher
+from ganforge.engine import Callback
 
 
 def watchers(
@@ -18,7 +18,7 @@ def watchers(
     bar: bool = True,
     doctor: bool = True,
     say: Callable[[str], None] = lambda _: None,
-) -> list[Watcher]:
+) -> list[Callback]:
     """Who looks on while a run plays in `folder`.
 
     The log, the samples and the curves belong to every run; TensorBoard's files (in `tensorboard/`), the

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganforge.callbacks.log import Log, rows
-from ganforge.engine import Engine, Row, Watcher
+from ganforge.engine import Callback, Engine, Row
 from ganforge.game import Game
 
 
-class Hearing(Watcher):
+class ScoreCallback(Callback):
     """A watcher that wants to hear what is measured."""
 
     def score(self, engine: Engine, measure: str, value: float) -> None:
@@ -23,7 +23,7 @@ class Hearing(Watcher):
 
 
 @dataclass(frozen=True)
-class Criterion:
+class CheckpointMetric:
     """By what checkpoints are compared."""
 
     name: str
@@ -38,7 +38,7 @@ class Criterion:
         return -value if self.better == "lower" else value
 
 
-class Selection(Watcher):
+class Selection(Callback):
     """Measures the averaged networks at checkpoints, and keeps the record in the run folder.
 
     A run that goes on reads the record, so it chooses and ends as one that never stopped.  What was measured after the
@@ -46,7 +46,11 @@ class Selection(Watcher):
     """
 
     def __init__(
-        self, path: Path, criterion: Criterion, say: Callable[[str], None], heard_by: Sequence[Hearing] = ()
+        self,
+        path: Path,
+        criterion: CheckpointMetric,
+        say: Callable[[str], None],
+        heard_by: Sequence[ScoreCallback] = (),
     ) -> None:
         self.log_of, self.criterion, self.say, self.heard_by = Log(path), criterion, say, heard_by
         self.folder = path.parent

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from ganforge.engine import Engine, Row, Watcher
+from ganforge.engine import Callback, Engine, Row
 from ganforge.errors import RunError
 from ganforge.files import reason, write_whole
 
 
-class Log(Watcher):
+class Log(Callback):
     """Appends every row to a file.  A resumed run first cuts off what it will play again."""
 
     def __init__(self, path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ganforge.callbacks.log import losses, rows, says
 from ganforge.callbacks.progress_bar import probability
-from ganforge.engine import Engine, Row, Watcher
+from ganforge.engine import Callback, Engine, Row
 from ganforge.files import replacing
 
 if TYPE_CHECKING:  # a training begins without matplotlib, 0.2 s and 25 MB
@@ -20,7 +20,7 @@ INK, PALE = "#374151", "#e5e7eb"
 Curve = tuple[str, list[float], list[float]]  # (name, rounds, values)
 
 
-class Curves(Watcher):
+class Curves(Callback):
     """Draws the curves of a log when the run ends."""
 
     def __init__(self, log: Path, picture: Path) -> None:
@@ -29,7 +29,7 @@ class Curves(Watcher):
     def end(self, engine: Engine) -> None:
         """Draw what the log holds, if it holds anything."""
         if whole := rows(self.log_path):
-            figure = draw(whole, engine.game.verdicts)
+            figure = draw(whole, engine.game.discriminator_output)
             with replacing(self.picture) as file:
                 figure.savefig(file, format="png")
 

@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ganforge.callbacks.log import losses, says
-from ganforge.engine import Engine, Row, Watcher
+from ganforge.engine import Callback, Engine, Row
 
 REFRESH = 0.25  # seconds between two pictures of the bar
 WINDOW = 120  # pictures over which the speed is measured: the last half minute
 
 
-class Progress(Watcher):
+class Progress(Callback):
     """Shows how far a run is, how fast, and what its last log said."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -47,7 +47,7 @@ class Progress(Watcher):
 
     def log(self, engine: Engine, row: Row) -> None:
         """Keep what there is to say for the bar, or say it."""
-        self.last = "  ".join([*loss_words(row), *verdict_words(row, engine.game.verdicts)])
+        self.last = "  ".join([*loss_words(row), *verdict_words(row, engine.game.discriminator_output)])
         if self.plain:
             self.marks.append(mark(engine))
             speed, left = self.speed(engine)

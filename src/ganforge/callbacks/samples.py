@@ -15,9 +15,9 @@ import torch
 from ganforge.callbacks.translations import Translations
 from ganforge.capabilities import capabilities
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine, Watcher
+from ganforge.engine import Callback, Engine
 from ganforge.images import grid, read, to_uint8, visible, write, write_gif
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 
 SEED = 0
 SHEET, SCENE = 8, 4  # rows of a grid, and of a frame of the animation
@@ -30,7 +30,7 @@ Shown = Callable[[int], tuple[np.ndarray, int]]  # rows -> pictures (n, H, W, C)
 Look = Callable[[Engine, np.ndarray], None]  # told the pictures of a grid, (n, H, W, C) of 0 ... 255
 
 
-class Samples(Watcher):
+class Samples(Callback):
     """Draws the grids and the animation of every game that can `sample` or `translate`; others have nothing to show."""
 
     def __init__(self, folder: Path, shows: Sequence[Show] = (), looks: Sequence[Look] = ()) -> None:
@@ -81,7 +81,7 @@ class Samples(Watcher):
 
     def draw_reals(self, engine: Engine) -> None:
         """Write the first pictures that the run will be dealt, where its data is pictures alone."""
-        if "images" in engine.game.Deal.columns():
+        if "images" in engine.game.batch_type.columns():
             batches = -(-(SHEET**2) // engine.run.batch)
             dealt = torch.cat([engine.deck.batch(k, 0, 1).images for k in range(batches)])  # pyright: ignore
             write(self.folder / "reals.png", grid(visible(to_uint8(dealt[: SHEET**2]))))
@@ -112,7 +112,7 @@ def fakes(engine: Engine, n: int) -> np.ndarray:
     rows = engine.run.batch // engine.shares
     pictures = []
     for first in range(0, n, rows):
-        with performing(engine.averaged) as game:
+        with inference_mode(engine.averaged) as game:
             game.draw = RowDraw(SEED, first, engine.device)
             drawn = game.sample(min(rows, n - first))  # pyright: ignore
             # A game that has just broken down is stopped at the next log: until then NaN is grey.

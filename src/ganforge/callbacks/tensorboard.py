@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganforge.callbacks.best_checkpoint import Hearing
+from ganforge.callbacks.best_checkpoint import ScoreCallback
 from ganforge.callbacks.log import says
 from ganforge.engine import Engine, Row
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
-class Board(Hearing):
+class Board(ScoreCallback):
     """Writes event files; the global step is the round.
 
     `Loss/<player>/<term>`, `Says/real`, `Says/fake`, `Speed/images_per_second`, `Samples/fakes`, `Score/<measure>`.

@@ -22,7 +22,7 @@ from ganforge import system
 from ganforge.callbacks import training_doctor as clinic
 from ganforge.callbacks.log import rows, says, unwritable
 from ganforge.callbacks.progress_bar import probability
-from ganforge.engine import Engine, Row, Watcher
+from ganforge.engine import Callback, Engine, Row
 from ganforge.errors import NotFiniteError
 from ganforge.files import write_whole
 from ganforge.game import parameters_of
@@ -82,7 +82,7 @@ class Advice:
         return f"{self.says} Try {self.attempt}."
 
 
-class Doctor(Watcher):
+class Doctor(Callback):
     """Watches over a run's health.  Silent as long as it is well."""
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
@@ -123,7 +123,7 @@ class Doctor(Watcher):
     def log(self, engine: Engine, row: Row) -> None:
         """Look at the figures."""
         real, fake = says(row, "real"), says(row, "fake")
-        if engine.game.verdicts == "logits" and real is not None and fake is not None:
+        if engine.game.discriminator_output == "logits" and real is not None and fake is not None:
             real, fake = probability(real), probability(fake)
             self.look(
                 engine,
@@ -175,7 +175,7 @@ class Doctor(Watcher):
 
     def pictures(self, engine: Engine, drawn: np.ndarray) -> None:
         """Look at pictures (n, H, W, C) of 0 ... 255 that the game has just drawn."""
-        if "images" not in engine.game.Deal.columns() or engine.clock().seen < LEARNING or len(drawn) < 2:
+        if "images" not in engine.game.batch_type.columns() or engine.clock().seen < LEARNING or len(drawn) < 2:
             return
         self.reals = some_reals(engine) if self.reals is None else self.reals
         if len(self.reals) < 2:

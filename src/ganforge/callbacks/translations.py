@@ -18,7 +18,7 @@ from ganforge.capabilities import form, labels_of
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine
 from ganforge.images import recolour, to_uint8, visible
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 
 SEED = 0
 ROWS = 8  # pictures that are looked at
@@ -100,7 +100,7 @@ class Translations:
         for first in range(0, len(way.source), size):
             part = {name: value[first : first + size].to(engine.device) for name, value in tensors.items()}
             images = way.source[first : first + size].to(engine.device)
-            with performing(engine.averaged) as game:
+            with inference_mode(engine.averaged) as game:
                 game.draw = RowDraw(SEED, first, engine.device)
                 made.append(game.translate(images, **part, **way.answers))  # pyright: ignore
         # A game that has just broken down is stopped at the next log: until then NaN is grey.

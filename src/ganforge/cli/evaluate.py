@@ -12,14 +12,14 @@ def evaluate(words: list[str]) -> None:
     """Judge a run or pictures against data."""
     name, rest = first_word(words, "ganforge evaluate RUN", WHAT)
     from ganforge.evaluation.evaluate import evaluate as judged
-    from ganforge.evaluation.inputs import Terms
+    from ganforge.evaluation.inputs import EvalOptions
 
     asked = ask(
         f"ganforge evaluate {name}",
         "Judge pictures against data by several measures, each with the interval that holds it 95 times in 100.",
         counted(rest),
         against_question(),
-        ("terms", bare(Terms), Terms()),
+        ("terms", bare(EvalOptions), EvalOptions()),
         ("out", Annotated[str, alias("-o", help="The report. Empty: report.json in the run folder.")], ""),
         ("pictures", Annotated[bool, note("Also grids: the seed's, by realism, beside the nearest real ones.")], False),
         home_question(),
@@ -37,14 +37,14 @@ def compare(words: list[str]) -> None:
         print("usage: ganforge compare RUN RUN ... [options]\n\n" + f"Each is {WHAT}.")
         sys.exit(0 if words else 2)
     from ganforge.evaluation.compare import compare as compared
-    from ganforge.evaluation.inputs import Terms
+    from ganforge.evaluation.inputs import EvalOptions
 
     asked = ask(
         f"ganforge compare {' '.join(names)}",
         "Judge several against the same data: a leaderboard, and one page that holds everything.",
         counted(words[len(names) :]),
         against_question(),
-        ("terms", bare(Terms), Terms()),
+        ("terms", bare(EvalOptions), EvalOptions()),
         ("out", Annotated[str, alias("-o", help="The page.")], "comparison.html"),
         home_question(),
     )

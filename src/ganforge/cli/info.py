@@ -38,9 +38,9 @@ def data(words: list[str]) -> None:
     if asked.json:
         import json
 
-        from ganforge.serialize import plain
+        from ganforge.serialize import to_plain
 
-        say(json.dumps(plain(examination), ensure_ascii=False, indent=2))
+        say(json.dumps(to_plain(examination), ensure_ascii=False, indent=2))
     else:
         say(report(examination))
 

@@ -77,9 +77,9 @@ def results(words: list[str]) -> None:
     if asked.json:
         import json
 
-        from ganforge.serialize import plain
+        from ganforge.serialize import to_plain
 
-        say(json.dumps(plain(found), indent=2))
+        say(json.dumps(to_plain(found), indent=2))
     else:
         say(str(found))
 

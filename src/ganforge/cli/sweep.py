@@ -12,7 +12,7 @@ def sweep(words: list[str]) -> None:
     name, rest = first_word(words, "ganforge sweep MODEL", "the model's name (`ganforge list`) or a file, ./mine.py")
     from ganforge.catalogue import find
     from ganforge.data.synthetic.domains import embedded
-    from ganforge.serialize import plain
+    from ganforge.serialize import to_plain
     from ganforge.tuning.table import spoken
     from ganforge.tuning.trials import sweep as search
 
@@ -25,7 +25,7 @@ def sweep(words: list[str]) -> None:
         ("over", Annotated[tuple[str, ...], note("What to choose: lr=1e-5..1e-3 batch=32,64.")], ()),
         ("trials", Annotated[int, note("Runs in all.")], 20),
         ("metric", Annotated[str, note("The measure, as train --select takes it. Empty: the first it has.")], ""),
-        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], embedded(model.game.Deal.columns())),
+        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], embedded(model.game.batch_type.columns())),
         (
             "preset",
             Annotated[Literal[tuple(model.presets)], note("What every trial begins with.")],  # pyright: ignore
@@ -38,7 +38,7 @@ def sweep(words: list[str]) -> None:
         ("prune", Annotated[bool, note("Cut trials short that fall behind.")], True),
         home_question(),
     )
-    given = {key: value for key, value in plain(asked.run).items() if value != plain(preset.run)[key]}
+    given = {key: value for key, value in to_plain(asked.run).items() if value != to_plain(preset.run)[key]}
     found = search(
         name, asked.data, asked.preset, over=asked.over, trials=asked.trials, metric=asked.metric, config=asked.config,
         outdir=asked.outdir, name=asked.name, data_home=asked.data_home, prune=asked.prune, say=say, **given,

@@ -17,7 +17,7 @@ from ganforge.cli.options import (
     say,
     told,
 )
-from ganforge.data.read_options import Reading
+from ganforge.data.read_options import ReadOptions
 from ganforge.run import Run
 
 
@@ -27,7 +27,7 @@ def train(words: list[str]) -> None:
     from ganforge.catalogue import find
     from ganforge.data.synthetic.domains import embedded
     from ganforge.inference.load import load_part
-    from ganforge.serialize import plain
+    from ganforge.serialize import to_plain
     from ganforge.training import train as training
     from ganforge.training.plan import describe, plan
 
@@ -37,8 +37,8 @@ def train(words: list[str]) -> None:
         f"ganforge train {name}",
         model.about,
         rest,
-        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], embedded(model.game.Deal.columns())),
-        ("reading", bare(Reading), Reading()),
+        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], embedded(model.game.batch_type.columns())),
+        ("reading", bare(ReadOptions), ReadOptions()),
         (
             "preset",
             Annotated[Literal[tuple(model.presets)], note("Named settings; what you give beside it wins.")],
@@ -61,13 +61,13 @@ def train(words: list[str]) -> None:
     )
     if told(rest, "--preset") is None:
         say(f"Preset small of {name} (others: {', '.join(p for p in model.presets if p != 'small') or 'none'}).")
-    given = {k: v for k, v in plain(asked.run).items() if v != plain(preset.run)[k]}
+    given = {k: v for k, v in to_plain(asked.run).items() if v != to_plain(preset.run)[k]}
     if told(rest, "--steps") is not None:
         given["steps"] = asked.run.steps
     if not asked.run.threads and (beside := beside_others(asked.run.device)):
         given["threads"] = beside
     options = {"config": asked.config, "epochs": asked.epochs, "kimg": asked.kimg, "data_home": asked.data_home}
-    options |= plain(asked.reading)
+    options |= to_plain(asked.reading)
     if asked.dry_run:
         thought = plan(name, asked.data, asked.preset, load=load_part, say=say, **options, **given)
         print_plain(describe(thought))

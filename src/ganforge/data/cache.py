@@ -33,7 +33,7 @@ DAY = 86_400  # seconds after which the leavings of a writer that was killed are
 
 
 @dataclass(frozen=True)
-class Story:
+class DecodeReport:
     """What happened while pictures were decoded."""
 
     kept: tuple[int, ...]
@@ -52,17 +52,17 @@ class Decoded:
     """Pictures (N, H, W, C), or the pixels (P, C) of all, and what happened while they were decoded."""
 
     images: np.ndarray
-    story: Story
+    story: DecodeReport
 
 
 @dataclass(frozen=True)
-class Work:
+class DecodeJob:
     """What has to be done when the cache does not have it: rows of one shape, one or many at a time, then the story."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
     rows: Iterable[np.ndarray]
-    story: Callable[[], Story]
+    story: Callable[[], DecodeReport]
     """Asked once the rows are through; raises where they make no data set."""
 
 
@@ -76,7 +76,9 @@ def kept(key: str) -> bool:
     return _find(cache_home() / key) is not None
 
 
-def decoded(key: str, begin: Callable[[], Work], outdated: Callable[[Story], bool] = lambda _: False) -> Decoded:
+def decoded(
+    key: str, begin: Callable[[], DecodeJob], outdated: Callable[[DecodeReport], bool] = lambda _: False
+) -> Decoded:
     """What `begin` leads to: from the cache under `key`, or made now and put there; anew where that is `outdated`.
 
     Where the cache cannot be written the pictures stay in memory, and a note says so.
@@ -109,7 +111,7 @@ def _find(folder: Path) -> Decoded | None:
             return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         sizes = tuple((height, width) for height, width in about["story"].get("sizes", ()))
-        story = Story(tuple(about["story"]["kept"]), tuple(about["story"]["notes"]), sizes)
+        story = DecodeReport(tuple(about["story"]["kept"]), tuple(about["story"]["notes"]), sizes)
     except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: either way it is made again
         return None
     return Decoded(images, story) if len(images) == story.rows() else None
@@ -127,7 +129,7 @@ def _draft(folder: Path) -> Path:
     return draft
 
 
-def _fill(draft: Path, work: Work) -> None:
+def _fill(draft: Path, work: DecodeJob) -> None:
     """Stream the rows into a .npy file, whose header gets its count at the end.
 
     Written through a map, a full disk would be a signal that kills; so it is an error.
@@ -147,7 +149,7 @@ def _fill(draft: Path, work: Work) -> None:
         _flush(file.fileno(), file.flush)
 
 
-def _header(file: Any, count: int, work: Work) -> None:
+def _header(file: Any, count: int, work: DecodeJob) -> None:
     facts = {"descr": np.lib.format.dtype_to_descr(work.dtype), "fortran_order": False, "shape": (count, *work.shape)}
     np.lib.format.write_array_header_1_0(file, facts)
 
@@ -171,7 +173,7 @@ def _place(draft: Path, folder: Path) -> None:
             raise
 
 
-def _in_memory(work: Work, why: str) -> Decoded:
+def _in_memory(work: DecodeJob, why: str) -> Decoded:
     rows = [np.ascontiguousarray(row, work.dtype).reshape(-1, *work.shape) for row in work.rows]
     story = work.story()
     note = f"The pictures were decoded into memory, because the cache {why}; GANFORGE_CACHE names another place."

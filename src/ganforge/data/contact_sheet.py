@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ganforge.data.source import Found
+from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.images import fit, grid, recolour, visible
 
@@ -14,7 +14,7 @@ NAMES = 120  # pixels for the name of a class
 PAPER = 244
 
 
-def contact_sheet(found: Found, rows: Sequence[int]) -> np.ndarray:
+def contact_sheet(found: ImageSource, rows: Sequence[int]) -> np.ndarray:
     """A page (H, W, 3) of uint8 with whole pictures from all over the readable ones, which are `rows`.
 
     Raises:
@@ -31,7 +31,7 @@ def contact_sheet(found: Found, rows: Sequence[int]) -> np.ndarray:
     return titled(sheet, [name for name, _ in lines]) if found.labels.names else sheet
 
 
-def in_lines(found: Found, rows: Sequence[int]) -> list[tuple[str, list[int]]]:
+def in_lines(found: ImageSource, rows: Sequence[int]) -> list[tuple[str, list[int]]]:
     """(name, pictures) of every line: the classes, the first of them where there are many, else no names."""
     names, column = found.labels.names, found.labels.column
     if not names or column is None:
@@ -62,7 +62,7 @@ def cell(picture: np.ndarray, side: int = CELL) -> np.ndarray:
     return square
 
 
-def pictures_alike(found: Found, rows: Sequence[int], size: int = CELL) -> np.ndarray:
+def pictures_alike(found: ImageSource, rows: Sequence[int], size: int = CELL) -> np.ndarray:
     """A line of pictures (N, size, size, 3) of uint8, from all over `rows`: the middle square of each."""
     chosen = [in_bytes(found.pictures[row].read()) for row in spread(rows, ACROSS)]
     return np.stack([fit(recolour(picture, 3), (size, size), 3) for picture in chosen])

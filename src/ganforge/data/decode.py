@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ganforge.console import watched
-from ganforge.data.cache import Decoded, Story, Work, in_threads
+from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, in_threads
 from ganforge.data.crops import Windows
 from ganforge.errors import DataError
-from ganforge.images import Look, fit, high_bit_depth, recolour, white
+from ganforge.images import ImageHeader, fit, high_bit_depth, recolour, white
 
 R = TypeVar("R")
 
@@ -20,7 +20,7 @@ MARGIN = 286 / 256  # what is stored beyond the size, so that a random window ca
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DecodeOptions:
     """What a person asked for."""
 
     size: tuple[int, int] | None = None
@@ -71,11 +71,11 @@ class Picture:
     """A picture that can be looked at and read; both raise DataError naming it."""
 
     name: str
-    look: Callable[[], Look]
+    look: Callable[[], ImageHeader]
     read: Callable[[], np.ndarray]
 
 
-def decode(where: str, pictures: Sequence[Picture], wanted: Wanted) -> Work:
+def decode(where: str, pictures: Sequence[Picture], wanted: DecodeOptions) -> DecodeJob:
     """The work of bringing `pictures` to what is wanted; those that cannot be read are left out and named.
 
     Raises:
@@ -83,7 +83,7 @@ def decode(where: str, pictures: Sequence[Picture], wanted: Wanted) -> Work:
     """
     seen = watched(in_threads(_attempt, [p.look for p in pictures]), len(pictures), f"Looking at {where}")
     looks = dict(enumerate(seen))
-    good = {k: look for k, look in looks.items() if isinstance(look, Look)}
+    good = {k: look for k, look in looks.items() if isinstance(look, ImageHeader)}
     failed = {k: error for k, error in looks.items() if isinstance(error, DataError)}
     if not good:
         raise _all_corrupt(where, len(pictures), failed)
@@ -93,10 +93,10 @@ def decode(where: str, pictures: Sequence[Picture], wanted: Wanted) -> Work:
     low, high = _range([pictures[k] for k, look in good.items() if look.dtype == np.float32])
     job = _Job(where, pictures, wanted, (*size, channels), dtype, low, high, failed)
     job.describe(list(good.values()))
-    return Work(job.shape, dtype, job.rows(list(good)), job.story)
+    return DecodeJob(job.shape, dtype, job.rows(list(good)), job.story)
 
 
-def outdated(story: Story) -> bool:
+def outdated(story: DecodeReport) -> bool:
     """Whether pictures were cut that can be read as a whole by now."""
     return any(note.endswith(high_bit_depth.CUT) for note in story.notes) and high_bit_depth.here()
 
@@ -105,7 +105,7 @@ def outdated(story: Story) -> bool:
 class _Job:
     where: str
     pictures: Sequence[Picture]
-    wanted: Wanted
+    wanted: DecodeOptions
     shape: tuple[int, ...]
     """Of a picture; of a pixel, where pictures keep their own size."""
     dtype: np.dtype
@@ -116,7 +116,7 @@ class _Job:
     notes: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
 
-    def describe(self, looks: list[Look]) -> None:
+    def describe(self, looks: list[ImageHeader]) -> None:
         """Notes on what will be made of pictures that look like this."""
         *size, channels = self.shape
         height, width = size or (0, 0)
@@ -161,7 +161,7 @@ class _Job:
             raise DataError(f"{picture.name} cannot be read: {str(error)[0].lower()}{str(error)[1:]}") from error
         return _deepened(array, self.dtype)
 
-    def story(self) -> Story:
+    def story(self) -> DecodeReport:
         """What was kept and what was not.  Raises a DataError where less than two pictures are left."""
         if not self.kept:
             raise _all_corrupt(self.where, len(self.pictures), self.failed)
@@ -171,7 +171,7 @@ class _Job:
         reasons = [f"Left out: {_printable(str(self.failed[k]))}" for k in sorted(self.failed)]
         if len(reasons) > NAMED:
             reasons[NAMED:] = [f"Left out: {len(reasons) - NAMED} more files that cannot be read."]
-        return Story(tuple(self.kept), (*self.notes, *reasons), tuple(self.sizes))
+        return DecodeReport(tuple(self.kept), (*self.notes, *reasons), tuple(self.sizes))
 
 
 def one_image(where: str) -> str:
@@ -191,7 +191,7 @@ def _all_corrupt(where: str, count: int, failed: dict[int, DataError]) -> DataEr
     return DataError(f"None of the {count} images in {where} can be read. The first: {first}")
 
 
-def _common_size(looks: list[tuple[str, Look]]) -> tuple[int, int]:
+def _common_size(looks: list[tuple[str, ImageHeader]]) -> tuple[int, int]:
     first_name, first = looks[0]
     for name, look in looks:
         if (look.height, look.width) != (first.height, first.width):
@@ -202,7 +202,7 @@ def _common_size(looks: list[tuple[str, Look]]) -> tuple[int, int]:
     return first.height, first.width
 
 
-def _common_channels(looks: list[tuple[str, Look]]) -> int:
+def _common_channels(looks: list[tuple[str, ImageHeader]]) -> int:
     counts = Counter(look.channels for _, look in looks)
     if max(counts) <= 4:
         return 1 if max(counts) <= 2 else 3

@@ -14,9 +14,9 @@ from ganforge.console import watched
 from ganforge.data.cache import in_threads
 from ganforge.data.decode import Picture, one_image
 from ganforge.data.layouts.pairs import provided
-from ganforge.data.source import Found
+from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
-from ganforge.images import Look, high_bit_depth
+from ganforge.images import ImageHeader, high_bit_depth
 
 FEW = 1_000  # pictures, below which a network can learn them by heart
 UNEVEN = 10  # times as many pictures in the largest class as in the smallest
@@ -80,7 +80,7 @@ class Examination:
 class Seen:
     """What looking at every picture showed; rows are numbers of pictures."""
 
-    looks: dict[int, Look] = field(default_factory=dict)
+    looks: dict[int, ImageHeader] = field(default_factory=dict)
     corrupt: dict[int, str] = field(default_factory=dict)
     flat: list[int] = field(default_factory=list)
     """Pictures of one colour."""
@@ -88,7 +88,7 @@ class Seen:
     """{fingerprint of the pixels: pictures that have it}."""
 
 
-def examine(found: Found) -> tuple[Examination, Seen]:
+def examine(found: ImageSource) -> tuple[Examination, Seen]:
     """Decode every picture that was found, and say what there is to say."""
     seen = look_through(found)
     looks = list(seen.looks.values())
@@ -122,7 +122,7 @@ def examine(found: Found) -> tuple[Examination, Seen]:
     return examination, seen
 
 
-def look_through(found: Found) -> Seen:
+def look_through(found: ImageSource) -> Seen:
     """Decode every picture, a few at a time."""
     seen = Seen()
     results = in_threads(_looked_at, found.pictures)
@@ -138,7 +138,7 @@ def look_through(found: Found) -> Seen:
     return seen
 
 
-def _looked_at(picture: Picture) -> tuple[Look, bytes, bool] | str:
+def _looked_at(picture: Picture) -> tuple[ImageHeader, bytes, bool] | str:
     """The look of a picture, a fingerprint of its pixels and whether they are all equal; or why it cannot be read."""
     try:
         look, array = picture.look(), picture.read()
@@ -151,7 +151,7 @@ def _looked_at(picture: Picture) -> tuple[Look, bytes, bool] | str:
     return look, digest.digest(), bool((array == array[:1, :1]).all())
 
 
-def sizes_of(looks: list[Look]) -> Sizes | None:
+def sizes_of(looks: list[ImageHeader]) -> Sizes | None:
     """The least, the middle and the largest size."""
     if not looks:
         return None
@@ -160,7 +160,7 @@ def sizes_of(looks: list[Look]) -> Sizes | None:
 
 
 def problems(
-    found: Found, seen: Seen, classes: Mapping[str, int], attributes: Mapping[str, float], groups: list[list[int]]
+    found: ImageSource, seen: Seen, classes: Mapping[str, int], attributes: Mapping[str, float], groups: list[list[int]]
 ) -> list[str]:
     """A sentence for everything that stops training or harms it: what it is, and how to mend it."""
     said, count = [], len(seen.looks)
@@ -186,7 +186,7 @@ def problems(
         said.append(f"Copies with another label: {len(torn):,}, the first {names}. One of them is wrong.")
     if seen.flat:
         first = found.pictures[seen.flat[0]].name
-        said.append(f"Images of one flat colour: {len(seen.flat):,}, the first {first}. Look whether they are meant.")
+        said.append(f"Images of one flat colour: {len(seen.flat):,}, the first {first}. Check whether they are meant.")
     if empty := [name for name, n in classes.items() if not n]:
         said.append(f"Classes without an image: {len(empty)} of {len(classes)}, the first {empty[0]}.")
     some = [n for n in classes.values() if n]

@@ -18,7 +18,7 @@ from ganforge.draw import mix
 from ganforge.run import Run
 
 
-class Deck:
+class BatchLoader:
     """Deals the batches of a run; any share of any batch, in any order."""
 
     def __init__(self, data: DataSet, kind: type[Batch], run: Run) -> None:

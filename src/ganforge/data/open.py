@@ -10,14 +10,14 @@ import numpy as np
 
 from ganforge.batches import MASKS, PIXELS
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Picture, Wanted
+from ganforge.data.decode import DecodeOptions, Picture
 from ganforge.data.layouts.derived_pairs import made_pairs
 from ganforge.data.layouts.folders import find
 from ganforge.data.layouts.pairs import assemble_sides
 from ganforge.data.layouts.superresolution import enlargements, two_sizes
 from ganforge.data.paths import data_home
-from ganforge.data.read_options import AS_IT_IS, Reading
-from ganforge.data.source import Found, Labels, assemble
+from ganforge.data.read_options import AS_IT_IS, ReadOptions
+from ganforge.data.source import ImageSource, Labels, assemble
 from ganforge.data.synthetic.domains import DOMAINS, open_domains
 from ganforge.errors import DataError, OptionError
 from ganforge.images import look_at
@@ -49,7 +49,7 @@ def open_data(
     held_out: bool = False,
     needed: Collection[str] = ("images",),
     welcome: Collection[str] = (),
-    reading: Reading = AS_IT_IS,
+    reading: ReadOptions = AS_IT_IS,
     native: bool = False,
 ) -> DataSet:
     """The data set called `spec`: a name of NAMED, a name under the data home, a path, or hub:owner/name.
@@ -72,7 +72,7 @@ def open_data(
     if spec in NAMED:
         data = NAMED[spec](Asked(size, channels, crop, seed, home, held_out, native))
     else:
-        found, wanted = find_data(spec, home=home, held_out=held_out), Wanted(size, channels, crop, native)
+        found, wanted = find_data(spec, home=home, held_out=held_out), DecodeOptions(size, channels, crop, native)
         if made and found.sides:
             one = found.sides[0].where
             raise DataError(f"{spec} has two sides already; --make is for plain pictures, as in --data {one}.")
@@ -95,7 +95,7 @@ def turned(data: DataSet) -> DataSet:
     return replace(data, columns=columns, facts=facts, fingerprint=f"{data.fingerprint} turned")
 
 
-def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) -> Found:
+def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) -> ImageSource:
     """The pictures of the data set called `spec`, before any is decoded.
 
     Raises:
@@ -119,23 +119,25 @@ def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) ->
     return find(path, held_out)
 
 
-def _drawn(data: DataSet) -> Found:
+def _drawn(data: DataSet) -> ImageSource:
     """A named set as though its pictures lay in files."""
     columns = {name: _pictures(name, data.columns[name]) for name in data.columns if name in PIXELS | MASKS}
     sides = [name for name in columns if name in PIXELS]
     labels, keys = Labels(data.columns.get("condition"), data.facts.labels, data.facts.attributes), ()
     if len(sides) == 1:
-        return Found(data.name, "a named set", data.fingerprint, columns[sides[0]], labels, data.notes)
+        return ImageSource(data.name, "a named set", data.fingerprint, columns[sides[0]], labels, data.notes)
     if "source" in columns:
         keys = tuple(str(k) for k in range(len(data)))
     masks = {name: tuple((mask,) for mask in columns.get(f"{name}_masks", ())) for name in sides}
     found = tuple(
-        Found(f"{data.name}: {name}", "one side", (data.fingerprint, name), columns[name], keys=keys, masks=masks[name])
+        ImageSource(
+            f"{data.name}: {name}", "one side", (data.fingerprint, name), columns[name], keys=keys, masks=masks[name]
+        )
         for name in sides
     )
     every = [picture for side in found for picture in side.pictures]
     layout = "a named set of pairs" if keys else "a named set of two domains" + " with masks" * ("a_masks" in columns)
-    return Found(data.name, layout, data.fingerprint, every, Labels(), data.notes, sides=found)
+    return ImageSource(data.name, layout, data.fingerprint, every, Labels(), data.notes, sides=found)
 
 
 def _pictures(name: str, column: np.ndarray) -> list[Picture]:

@@ -7,7 +7,7 @@ Make = Literal["none", "edges", "grey", "lowres", "blur", "mask"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """What becomes of data that has two sides, or shall get a second one."""
 
     direction: Literal["AtoB", "BtoA"] = "AtoB"
@@ -16,4 +16,4 @@ class Reading:
     """Pairs from plain photographs: the source is their edges, grey, lowres (a quarter), blur or mask (a hole)."""
 
 
-AS_IT_IS = Reading()
+AS_IT_IS = ReadOptions()

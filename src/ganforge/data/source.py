@@ -8,7 +8,7 @@ import numpy as np
 from ganforge.batches import Facts
 from ganforge.data.cache import decoded, fingerprint
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Picture, Wanted, decode, outdated
+from ganforge.data.decode import DecodeOptions, Picture, decode, outdated
 from ganforge.errors import DataError
 
 
@@ -23,7 +23,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageSource:
     """Pictures that were found, before any is decoded."""
 
     where: str
@@ -38,7 +38,7 @@ class Found:
     """{split: its pictures}, the one that was taken included."""
     trouble: DataError | None = None
     """What is wrong with the labels, where they cannot be used."""
-    sides: tuple["Found", ...] = ()
+    sides: tuple["ImageSource", ...] = ()
     """Side a and side b, where there are two; `pictures` are those of both."""
     keys: tuple[str, ...] = ()
     """Of a side: the name that each picture shares with its partner on the other."""
@@ -54,7 +54,7 @@ class Found:
         return tuple(alone[:1])
 
 
-def assemble(found: Found, wanted: Wanted) -> DataSet:
+def assemble(found: ImageSource, wanted: DecodeOptions) -> DataSet:
     """The data set of the pictures, out of the cache if they were decoded before.
 
     Raises:

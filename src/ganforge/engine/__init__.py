@@ -2,11 +2,11 @@
 
 from ganforge.engine.ema import averaged_tensors as averaged_tensors
 from ganforge.engine.ema import averaged_twin as averaged_twin
-from ganforge.engine.engine import Deck as Deck
+from ganforge.engine.engine import BatchLoader as BatchLoader
+from ganforge.engine.engine import Callback as Callback
 from ganforge.engine.engine import Engine as Engine
-from ganforge.engine.engine import Watcher as Watcher
 from ganforge.engine.engine import same as same
 from ganforge.engine.engine import schedule as schedule
-from ganforge.engine.loss_means import Means as Means
+from ganforge.engine.loss_means import LossMeans as LossMeans
 from ganforge.engine.loss_means import Row as Row
 from ganforge.engine.memory_layout import prefer_speed as prefer_speed

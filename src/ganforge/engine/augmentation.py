@@ -36,18 +36,18 @@ class Augmentation:
     def __init__(self, game: Game[Any, Any], run: Run, device: torch.device | str) -> None:
         """Raises OptionError where the game has nothing to augment, or says nothing that ADA could follow."""
         self.name, self.run, self.device = type(game).__name__, run, torch.device(device)
-        self.judges = networks(game, game.judges) if run.augment != "none" else []
+        self.discriminators = networks(game, game.augmented) if run.augment != "none" else []
         self.adaptive = run.augment == "ada"
         self.p = 0.0
         self.turn = self.turn_of(0, 0, 1)
         """Whose turn it is to play: the engine sets it before it asks a share for its move."""
         self.handles: list[Any] = []
         self.heard = torch.zeros(3, device=self.device)  # mean signs, how many, how many were not found
-        if run.augment != "none" and not self.judges:
+        if run.augment != "none" and not self.discriminators:
             raise OptionError(
                 f"--augment {run.augment}: {self.name} has no network that judges pictures; leave it out."
             )
-        if self.adaptive and game.verdicts != "logits":
+        if self.adaptive and game.discriminator_output != "logits":
             raise OptionError(
                 f"--augment ada follows the sign of a judge's logits, and {self.name} gives scores without a zero; "
                 "--augment diffaug works."
@@ -56,9 +56,9 @@ class Augmentation:
     # -- change -------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self.handles = [judge.register_forward_pre_hook(self.before) for judge in self.judges]
+        self.handles = [judge.register_forward_pre_hook(self.before) for judge in self.discriminators]
         if self.adaptive:
-            self.handles += [judge.register_forward_hook(self.listen) for judge in self.judges]
+            self.handles += [judge.register_forward_hook(self.listen) for judge in self.discriminators]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -31,7 +31,7 @@ class Buffers:
         # The first hand plays on the game's own buffers, every other on copies.
         self.sets = [[*self.homes], *([buffer.clone() for buffer in self.homes] for _ in range(hands - 1))]
 
-    def use(self, hand: int) -> None:
+    def activate(self, hand: int) -> None:
         """Let a hand play on its buffers.
 
         They take the place of others without a copy: graphs of earlier moves may still hold those.
@@ -42,11 +42,11 @@ class Buffers:
                     setattr(module, name, tensor)
 
     @torch.no_grad()
-    def unite(self) -> None:
+    def merge(self) -> None:
         """Make the buffers of all shares one."""
         for module, before in self.kept.items():
             self.unite_rows(module, before)
-        self.use(0)
+        self.activate(0)
         means = [i for i, homes in enumerate(self.homes.values()) if not any(keeps_rows(m) for m, _ in homes)]
         for dtype in dict.fromkeys(self.sets[0][i].dtype for i in means):
             sets = [[buffers[i] for i in means if buffers[i].dtype == dtype] for buffers in self.sets]
@@ -63,7 +63,7 @@ class Buffers:
         own = [i for i, homes in enumerate(self.homes.values()) if module in dict(homes)]
         last = torch.zeros_like(before)  # the number of the share that wrote each row last, from 1; 0: none
         for hand, buffers in enumerate(self.sets):
-            self.use(hand)
+            self.activate(hand)
             wrote = module.get_buffer("written") != before
             last = torch.where(wrote, distributed.rank() * len(self.sets) + hand + 1, last)
             for i in own if hand else ():

@@ -22,7 +22,7 @@ from ganforge.draw import Draw, RoundDraw, mix
 from ganforge.engine.augmentation import Augmentation
 from ganforge.engine.buffers import Buffers
 from ganforge.engine.ema import averaged_tensors, averaged_twin
-from ganforge.engine.loss_means import Means, Row
+from ganforge.engine.loss_means import LossMeans, Row
 from ganforge.engine.memory_layout import lay_out_like_parameters, prefer_speed
 from ganforge.errors import CheckpointError, ContractError, NotFiniteError, OptionError
 from ganforge.game import Clock, Game, Move, parameters_of
@@ -30,7 +30,7 @@ from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints, State, flatten_optimiser, load_weights, unflatten_optimiser
 
 
-class Deck(Protocol):
+class BatchLoader(Protocol):
     """Where batches come from: batch number k of a run is always the same."""
 
     count: int
@@ -41,7 +41,7 @@ class Deck(Protocol):
         ...
 
 
-class Watcher:
+class Callback:
     """Somebody who looks on.  Watchers change nothing but the end: a run with them equals one without, bit for bit."""
 
     def start(self, engine: "Engine") -> None:
@@ -67,9 +67,9 @@ class Engine:
         self,
         game: Game[Any, Any],
         run: Run,
-        deck: Deck,
+        deck: BatchLoader,
         checkpoints: Checkpoints | None = None,
-        watchers: Sequence[Watcher] = (),
+        watchers: Sequence[Callback] = (),
         device: torch.device | str = "cpu",
     ) -> None:
         self.run, self.deck, self.checkpoints, self.watchers = run, deck, checkpoints, watchers
@@ -90,7 +90,7 @@ class Engine:
         self.step = self.dealt = 0
         self.saved_at = -1
         self.stopping = ""  # why the run shall end after this round, and how to go on; a watcher may ask for it
-        self.means = Means(self.device)
+        self.means = LossMeans(self.device)
         self.augmentation = Augmentation(game, run, self.device)
         distributed.share_from_first([*game.parameters(), *game.buffers()])
 
@@ -120,14 +120,14 @@ class Engine:
         now = self.clock()
         self.game.train()
         self.set_rates(now)
-        hands = [Hand(self, i, now) for i in range(self.run.accumulate)]
+        hands = [MicroBatch(self, i, now) for i in range(self.run.accumulate)]
         self.buffers = Buffers(self.game, len(hands))
         with self.augmentation:
             while moves := [move for hand in hands if (move := hand.next_move()) is not None]:
                 same(moves, len(hands))
                 if moves[0].steps:
                     self.move(moves[0].player)
-        self.buffers.unite()
+        self.buffers.merge()
         self.dealt = hands[0].dealt
         self.step += 1
         self.augmentation.adapt(self.step)
@@ -224,7 +224,7 @@ class Engine:
             prefer_speed(self.game, self.players, self.device)
         self.augmentation.restore(state.tensors.get("augmentation", {}))
         self.step, self.dealt = state.facts["clock"]["step"], state.facts["clock"]["dealt"]
-        self.saved_at, self.means = self.step, Means(self.device)
+        self.saved_at, self.means = self.step, LossMeans(self.device)
 
     # -- tell ---------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class Engine:
         return every > 0 and self.step % every == 0
 
     def log(self) -> None:
-        """Hand the means since the last log to the watchers."""
+        """Pass the means since the last log to the callbacks."""
         self.check_finite()
         seconds, self.since = time.perf_counter() - self.since, time.perf_counter()
         row = {"step": self.step, "seen": self.dealt * self.run.batch, "seconds": seconds, **self.means.take()}
@@ -269,7 +269,7 @@ class Engine:
                 getattr(watcher, event)(self)
 
 
-class Hand:
+class MicroBatch:
     """One share's round: its batches, its draws, and the game's generator between two moves."""
 
     def __init__(self, engine: Engine, micro: int, now: Clock) -> None:
@@ -277,9 +277,9 @@ class Hand:
         self.share = distributed.rank() * engine.run.accumulate + micro
         self.draw = engine.draws(now.step, self.share)
         self.turn = engine.augmentation.turn_of(now.step, self.share, engine.shares)
-        self.play = engine.game.play(self.deal(), now)
+        self.play = engine.game.play(self.batches(), now)
 
-    def deal(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """This share's rows of one batch after another."""
         while True:
             batch = self.engine.deck.batch(self.dealt, self.share, self.engine.shares)
@@ -290,7 +290,7 @@ class Hand:
         """Play up to the next move and leave its gradient; None when the round is over."""
         engine, run = self.engine, self.engine.run
         engine.game.draw, engine.augmentation.turn = self.draw, self.turn
-        engine.buffers.use(self.micro)
+        engine.buffers.activate(self.micro)
         torch.manual_seed(mix(run.seed, self.now.step, self.share, self.moves))  # dropout is all that uses it
         with torch.autocast(engine.device.type, torch.bfloat16, run.precision == "bf16"):
             move = next(self.play, None)

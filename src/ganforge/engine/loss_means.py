@@ -9,7 +9,7 @@ from ganforge.game import Move
 Row = dict[str, float]  # a row of the log: step, seen, seconds, player/term ...
 
 
-class Means:
+class LossMeans:
     """Running means of all terms, kept on the device until somebody asks: the loop never waits for them."""
 
     def __init__(self, device: torch.device) -> None:

@@ -13,14 +13,14 @@ from ganforge.errors import OptionError
 from ganforge.evaluation.compare_page import Entry, page
 from ganforge.evaluation.evaluate import judged
 from ganforge.evaluation.gallery import enlarged, first_look
-from ganforge.evaluation.inputs import Case, Terms, case
+from ganforge.evaluation.inputs import EvalInputs, EvalOptions, case
 from ganforge.evaluation.report import Report, in_order, interval, number
 from ganforge.evaluation.selection import better
 from ganforge.files import replacing
 from ganforge.game import parameters
 from ganforge.images import grid
 from ganforge.inference.load import address
-from ganforge.runs.folder import Card, RunFolder, run_of
+from ganforge.runs.folder import RunConfig, RunFolder, run_of
 
 SHOWN, COLUMNS = 24, 8
 
@@ -45,7 +45,7 @@ def compare(
     if len(subjects) < 2:
         raise OptionError("A comparison needs two or more runs or sets of pictures.")
     against = against if against is not None else data_of_the_first(subjects)
-    terms = Terms(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
+    terms = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
     home = Path(data_home) if data_home is not None else None
     with distributed.joined(system.pick_device(terms.device)) as own:
         say, terms = say if distributed.rank() == 0 else silent, replace(terms, device=str(own))
@@ -108,7 +108,7 @@ def leaderboard(reports: Sequence[Report]) -> str:
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
-def entry(found: Case, report: Report) -> Entry:
+def entry(found: EvalInputs, report: Report) -> Entry:
     """One of the compared, as the page shows it."""
     pictures, columns = first_look(found, min(SHOWN, found.fake.count))
     shown = grid(enlarged(pictures), columns or COLUMNS)
@@ -125,11 +125,11 @@ def entry(found: Case, report: Report) -> Entry:
         "images/s": f"{seen / seconds:,.0f}" if seconds else "",
         "hours": number(seconds / 3600) if seconds else "",
     }
-    curves = draw(log, found.run.game.verdicts) if log else None
+    curves = draw(log, found.run.game.discriminator_output) if log else None
     return Entry(report, shown, cost, curves, scores, scored(RunFolder.open(found.run.path).card))
 
 
-def scored(card: Card) -> str:
+def scored(card: RunConfig) -> str:
     """How a run's checkpoints were measured, in words."""
     run = run_of(card)
     if not run.select:

@@ -11,19 +11,19 @@ import torch
 
 from ganforge import distributed, system
 from ganforge.console import Say, silent
-from ganforge.data.cache import Story, Work, decoded, fingerprint, kept
+from ganforge.data.cache import DecodeJob, DecodeReport, decoded, fingerprint, kept
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.feature_metrics import AGAINST_TRUTH, EDITS, MEASURES, WHOLE, Sides, agreement, odd
-from ganforge.evaluation.inputs import Case, Terms, case
+from ganforge.evaluation.feature_metrics import AGAINST_TRUTH, EDITS, MEASURES, WHOLE, FeaturePair, agreement, odd
+from ganforge.evaluation.inputs import EvalInputs, EvalOptions, case
 from ganforge.evaluation.report import Report, table
 from ganforge.evaluation.sharded import by_first, seen_together, together
 from ganforge.inference.load import address
-from ganforge.metrics.estimate import Figure, around
-from ganforge.metrics.extractors.base import Extractor, Reading, reading
+from ganforge.metrics.estimate import Estimate, around
+from ganforge.metrics.extractors.base import Extractor, Features, reading
 from ganforge.metrics.extractors.choose import extractor
 from ganforge.runs.folder import versions
 
-PerClass = Mapping[str, tuple[Figure, ...]]
+PerClass = Mapping[str, tuple[Estimate, ...]]
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
     Several processes that torchrun started judge together; the first one writes and speaks.
     Raises OptionError, DataError, RunError or WeightsError with the sentence that says what to mend.
     """
-    terms = Terms(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
+    terms = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
     with distributed.joined(system.pick_device(terms.device)) as own:
         terms = replace(terms, device=str(own))
         with distributed.one_prepares():
@@ -63,7 +63,7 @@ def evaluate(
     return report
 
 
-def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides | None]:
+def judged(found: EvalInputs, terms: EvalOptions, say: Say = silent) -> tuple[Report, FeaturePair | None]:
     """The report on a case, and what the extractor saw.  Raises as `evaluate` does."""
     began = time.perf_counter()
     system.keep_memory()
@@ -107,21 +107,21 @@ def judged(found: Case, terms: Terms, say: Say = silent) -> tuple[Report, Sides 
     return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
 
 
-def edits(found: Case, terms: Terms) -> tuple[tuple[Figure, ...], PerClass]:
+def edits(found: EvalInputs, terms: EvalOptions) -> tuple[tuple[Estimate, ...], PerClass]:
     """The figures of edits, of all and label by label."""
     from ganforge.evaluation import model_metrics
 
     return model_metrics.edits(found, terms)
 
 
-def of_whole(name: str, found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+def of_whole(name: str, found: EvalInputs, terms: EvalOptions, say: Say) -> tuple[Estimate, ...]:
     """The figures of a measure that needs more than two sets of features."""
     from ganforge.evaluation import model_metrics
 
     return getattr(model_metrics, name)(found, terms, say)
 
 
-def place(run: str | Path, found: Case) -> Path:
+def place(run: str | Path, found: EvalInputs) -> Path:
     """Where a report goes when nobody says."""
     _, which = address(run)
     if found.run is not None:
@@ -129,29 +129,29 @@ def place(run: str | Path, found: Case) -> Path:
     return Path(f"{Path(run).stem or 'pictures'}-report.json")
 
 
-def read(found: Case, eyes: Extractor, terms: Terms) -> Sides:
+def read(found: EvalInputs, eyes: Extractor, terms: EvalOptions) -> FeaturePair:
     """Both sides as the extractor sees them; the real one from the cache if it was read before."""
     fake = seen_together(eyes, found.fake, terms.batch)
-    real = Reading(real_features(found, eyes, terms))
+    real = Features(real_features(found, eyes, terms))
     classes = found.real.labels if found.data.facts.labels else None
-    return Sides(real, fake, classes, found.fake.labels, terms.seed)
+    return FeaturePair(real, fake, classes, found.fake.labels, terms.seed)
 
 
-def real_features(found: Case, eyes: Extractor, terms: Terms) -> torch.Tensor:
+def real_features(found: EvalInputs, eyes: Extractor, terms: EvalOptions) -> torch.Tensor:
     """The features of the real side, kept under the content, the choice of pictures, and the extractor."""
     real = found.real
     key = fingerprint("features", found.data.fingerprint, real.name, real.count, found.paired, eyes.key)
     missing = distributed.agree(not kept(key))  # to one of the processes
     seen = seen_together(eyes, real, terms.batch).features if missing else None
 
-    def begin() -> Work:
+    def begin() -> DecodeJob:
         rows = (reading(eyes, real.batches(terms.batch)).features if seen is None else seen).numpy()
-        return Work(rows.shape[1:], rows.dtype, rows, lambda: Story(tuple(range(real.count))))
+        return DecodeJob(rows.shape[1:], rows.dtype, rows, lambda: DecodeReport(tuple(range(real.count))))
 
     return torch.from_numpy(np.array(decoded(key, begin).images))
 
 
-def measured(report: Report, found: Case, sides: Sides, eyes: Extractor, terms: Terms) -> Report:
+def measured(report: Report, found: EvalInputs, sides: FeaturePair, eyes: Extractor, terms: EvalOptions) -> Report:
     """The report with every measure of features that was asked for, over all pictures and class by class."""
     asked = terms.metrics or ("fid", "kid", "prdc", *(["is"] if sides.fake.logits is not None else []))
     figures = tuple(figure for name in asked if name in MEASURES for figure in by_first(partial(MEASURES[name], sides)))
@@ -168,13 +168,13 @@ def measured(report: Report, found: Case, sides: Sides, eyes: Extractor, terms: 
 
 
 def beside(
-    rows: Mapping[str, tuple[Figure, ...]], more: Mapping[str, tuple[Figure, ...]]
-) -> dict[str, tuple[Figure, ...]]:
+    rows: Mapping[str, tuple[Estimate, ...]], more: Mapping[str, tuple[Estimate, ...]]
+) -> dict[str, tuple[Estimate, ...]]:
     """The figures of each class, of both."""
     return {name: (*rows.get(name, ()), *more.get(name, ())) for name in {**rows, **more}}
 
 
-def by_class(found: Case, sides: Sides, asked: Sequence[str]) -> PerClass:
+def by_class(found: EvalInputs, sides: FeaturePair, asked: Sequence[str]) -> PerClass:
     """The measures class by class.  Raises OptionError where nobody knows what the pictures show."""
     if sides.fake_labels is None or sides.real_labels is None:
         raise OptionError(
@@ -191,7 +191,7 @@ def by_class(found: Case, sides: Sides, asked: Sequence[str]) -> PerClass:
     return rows
 
 
-def against_truth(found: Case, names: Sequence[str], terms: Terms) -> tuple[Figure, ...]:
+def against_truth(found: EvalInputs, names: Sequence[str], terms: EvalOptions) -> tuple[Estimate, ...]:
     """Each picture against its own truth, as the mean over pictures.  Raises OptionError where there is none."""
     if names and not found.paired:
         raise OptionError(

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ganforge.errors import OptionError
 from ganforge.metrics.cmmd import cmmd
-from ganforge.metrics.estimate import Figure
-from ganforge.metrics.extractors.base import Reading
+from ganforge.metrics.estimate import Estimate
+from ganforge.metrics.extractors.base import Features
 from ganforge.metrics.fid import fid, fid_infinity
 from ganforge.metrics.inception_score import inception_score
 from ganforge.metrics.kid import kid
@@ -22,27 +22,27 @@ from ganforge.metrics.ssim import ssim
 
 
 @dataclass(frozen=True)
-class Sides:
+class FeaturePair:
     """Both sides as an extractor read them."""
 
-    real: Reading
-    fake: Reading
+    real: Features
+    fake: Features
     real_labels: np.ndarray | None = None
     """int64 (N,), where the data has classes."""
     fake_labels: np.ndarray | None = None
     """int64 (M,), the classes that the pictures were asked to show, or are filed under."""
     seed: int = 0
 
-    def of_class(self, number: int) -> "Sides":
+    def of_class(self, number: int) -> "FeaturePair":
         """The pictures of one class."""
         real, fake = (
-            Reading(r.features[torch.from_numpy(rows)], None if r.logits is None else r.logits[torch.from_numpy(rows)])
+            Features(r.features[torch.from_numpy(rows)], None if r.logits is None else r.logits[torch.from_numpy(rows)])
             for r, rows in ((self.real, self.real_labels == number), (self.fake, self.fake_labels == number))
         )
-        return Sides(real, fake, seed=self.seed)
+        return FeaturePair(real, fake, seed=self.seed)
 
 
-def classes_read(sides: Sides) -> tuple[Figure, ...]:
+def classes_read(sides: FeaturePair) -> tuple[Estimate, ...]:
     """Modes, where classes can be read off pictures."""
     if sides.real_labels is None:
         raise OptionError("--metrics modes counts classes: it needs labelled data and --features classifier.")
@@ -50,14 +50,14 @@ def classes_read(sides: Sides) -> tuple[Figure, ...]:
     return modes_of_classes(logits.argmax(1), torch.from_numpy(sides.real_labels), logits.shape[1])
 
 
-def logits_of(sides: Sides, metric: str) -> Tensor:
+def logits_of(sides: FeaturePair, metric: str) -> Tensor:
     """The verdicts on the generated pictures.  Raises OptionError where the extractor gives none."""
     if sides.fake.logits is None:
         raise OptionError(f"--metrics {metric} needs --features that tell classes apart: classifier or inception.")
     return sides.fake.logits
 
 
-MEASURES: dict[str, Callable[[Sides], tuple[Figure, ...]]] = {
+MEASURES: dict[str, Callable[[FeaturePair], tuple[Estimate, ...]]] = {
     "fid": lambda s: (fid(s.real.features, s.fake.features),),
     "fid_infinity": lambda s: (fid_infinity(s.real.features, s.fake.features, s.seed),),
     "kid": lambda s: (kid(s.real.features, s.fake.features),),
@@ -82,7 +82,7 @@ EDITS = "edits"
 """What has figures for each label (model_metrics.py)."""
 
 
-def odd(sides: Sides) -> tuple[str, ...]:
+def odd(sides: FeaturePair) -> tuple[str, ...]:
     """What is so strange about the pictures that a person must hear it before any figure."""
     features = sides.fake.features
     if bool((features == features[0]).all()):
@@ -93,7 +93,7 @@ def odd(sides: Sides) -> tuple[str, ...]:
     return ()
 
 
-def agreement(sides: Sides) -> Figure:
+def agreement(sides: FeaturePair) -> Estimate:
     """How often the classifier reads the class that a picture was asked to show."""
     wanted = torch.from_numpy(np.asarray(sides.fake_labels))
     return replace(share("agreement", logits_of(sides, "agreement").argmax(1) == wanted), name="agreement")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganforge.evaluation.feature_metrics import Sides
-from ganforge.evaluation.image_sets import Pictures
-from ganforge.evaluation.inputs import Case
+from ganforge.evaluation.feature_metrics import FeaturePair
+from ganforge.evaluation.image_sets import ImageSet
+from ganforge.evaluation.inputs import EvalInputs
 from ganforge.images import fit, grid, to_uint8, visible, write
 from ganforge.metrics.distances import nearest
 from ganforge.metrics.prdc import realism
@@ -22,7 +22,7 @@ SHOWN, ROW, PAIRS = 64, 10, 32
 LEAST = 96  # pixels a side below which pictures are shown enlarged
 
 
-def gallery(found: Case, sides: Sides | None, stem: Path) -> list[Path]:
+def gallery(found: EvalInputs, sides: FeaturePair | None, stem: Path) -> list[Path]:
     """Write the grids beside `stem`; returns their paths.  Raises RunError where they cannot be written."""
     fake, count = found.fake, min(SHOWN, found.fake.count)
     grids = {"seed": first_look(found, count)}
@@ -42,7 +42,7 @@ def gallery(found: Case, sides: Sides | None, stem: Path) -> list[Path]:
     return paths
 
 
-def first_look(found: Case, count: int) -> tuple[np.ndarray, int]:
+def first_look(found: EvalInputs, count: int) -> tuple[np.ndarray, int]:
     """The seed's first pictures, and columns (0: as many as make a square); of a translator, source, output, truth."""
     if found.sources is None:
         return seen(found.fake.rows(0, count)), 0
@@ -53,11 +53,11 @@ def first_look(found: Case, count: int) -> tuple[np.ndarray, int]:
 
 
 def seen(images: torch.Tensor) -> np.ndarray:
-    """Pictures as a person can look at them."""
+    """Images as a person can look at them."""
     return visible(to_uint8(images))
 
 
-def beside_the_nearest(found: Case, sides: Sides) -> torch.Tensor:
+def beside_the_nearest(found: EvalInputs, sides: FeaturePair) -> torch.Tensor:
     """(2n, C, H, W): picture, its nearest real one, picture, its nearest ..."""
     count = min(PAIRS, found.fake.count)
     which, _ = nearest(sides.fake.features[:count], sides.real.features)
@@ -65,7 +65,7 @@ def beside_the_nearest(found: Case, sides: Sides) -> torch.Tensor:
     return pairs.flatten(0, 1)
 
 
-def of_each_class(fake: Pictures) -> torch.Tensor:
+def of_each_class(fake: ImageSet) -> torch.Tensor:
     """The first pictures of each class that is there, class by class; a short row ends in white."""
     assert fake.labels is not None
     rows = []

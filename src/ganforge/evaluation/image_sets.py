@@ -21,15 +21,15 @@ from ganforge.data.loader import to_images
 from ganforge.draw import RowDraw
 from ganforge.errors import DataError
 from ganforge.images import recolour, to_uint8
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.load import address, load
-from ganforge.inference.performing import performing
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.resize import resized, to_255
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures by number, each the same whenever it is asked for."""
+class ImageSet:
+    """Images by number, each the same whenever it is asked for."""
 
     name: str
     count: int
@@ -55,7 +55,7 @@ def run_at(what: str | Path, device: str = "auto") -> Trained | None:
     return load(what, device) if (path / "config.yaml").is_file() else None
 
 
-def of_data(data: DataSet, column: str = "images", most: int = 0, rows: np.ndarray | None = None) -> Pictures:
+def of_data(data: DataSet, column: str = "images", most: int = 0, rows: np.ndarray | None = None) -> ImageSet:
     """The pictures of a column, or of some `rows` of it; with `most`, `some` of them.
 
     Raises DataError where the data has no such column.
@@ -73,7 +73,7 @@ def of_data(data: DataSet, column: str = "images", most: int = 0, rows: np.ndarr
         top, left = (max(0, side - seen) // 2 for side, seen in zip(pictures.shape[1:3], (height, width), strict=True))
         return to_images(np.array(pictures[:, top : top + height, left : left + width]))
 
-    return Pictures(data.name, len(rows), read, known)
+    return ImageSet(data.name, len(rows), read, known)
 
 
 def some(numbers: np.ndarray, most: int) -> np.ndarray:
@@ -83,7 +83,7 @@ def some(numbers: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.random.Generator(np.random.Philox(0)).permutation(numbers)[:most])
 
 
-def drawn(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> Pictures:
+def drawn(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> ImageSet:
     """`n` pictures of a run.  A conditional game is asked for the classes `labels` (m,), in a fixed random order."""
     question = next((q.name for q in capabilities(type(trained.game))["sample"] if q.meaning == "label"), "")
     asked = None
@@ -91,21 +91,21 @@ def drawn(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> Pic
         asked = np.random.Generator(np.random.Philox(seed)).permutation(np.resize(labels, n))
 
     def rows(start: int, stop: int) -> Tensor:
-        with performing(trained.game) as game:
+        with inference_mode(trained.game) as game:
             game.draw = RowDraw(seed, start, trained.device)
             said = {} if asked is None else {question: torch.from_numpy(asked[start:stop]).to(trained.device)}
             return as_stored(game.sample(stop - start, **said), trained)  # pyright: ignore
 
-    return Pictures(f"{trained.path} (step {trained.step})", n, rows, asked)
+    return ImageSet(f"{trained.path} (step {trained.step})", n, rows, asked)
 
 
 def translated(
     trained: Trained,
-    sources: Pictures,
+    sources: ImageSet,
     seed: int,
-    masks: Pictures | None = None,
+    masks: ImageSet | None = None,
     said: Mapping[str, Any] = MappingProxyType({}),
-) -> Pictures:
+) -> ImageSet:
     """What a translator makes of other pictures, one each; `masks` are those of their instances.
 
     `said` answers the game's questions, each by a tensor with a row for each picture.
@@ -116,13 +116,13 @@ def translated(
         told = {name: answers[start:stop] for name, answers in said.items()}
         return as_stored(trained.translate(sources.rows(start, stop), seed, masks=own, start=start, **told), trained)
 
-    return Pictures(f"{trained.path} (step {trained.step})", sources.count, rows)
+    return ImageSet(f"{trained.path} (step {trained.step})", sources.count, rows)
 
 
-def reduced(pictures: Pictures, trained: Trained) -> tuple[Pictures, Pictures]:
+def reduced(pictures: ImageSet, trained: Trained) -> tuple[ImageSet, ImageSet]:
     """What a game that enlarges is given, and what it should make of it: pictures made smaller, and themselves."""
     small = pictures.rows(0, 1)
-    scale = translated(trained, Pictures("", 1, lambda start, stop: small), 0).rows(0, 1).shape[2] // small.shape[2]
+    scale = translated(trained, ImageSet("", 1, lambda start, stop: small), 0).rows(0, 1).shape[2] // small.shape[2]
     height, width = (side // scale * scale for side in small.shape[2:])
 
     def whole(start: int, stop: int) -> Tensor:
@@ -134,7 +134,7 @@ def reduced(pictures: Pictures, trained: Trained) -> tuple[Pictures, Pictures]:
     return replace(pictures, rows=rows), replace(pictures, rows=whole)
 
 
-def brought(pictures: Pictures, size: tuple[int, ...], channels: int) -> Pictures:
+def brought(pictures: ImageSet, size: tuple[int, ...], channels: int) -> ImageSet:
     """The same pictures at another size and with other channels, so that different runs can be compared.
 
     () and 0 leave them as they are.
@@ -152,7 +152,7 @@ def brought(pictures: Pictures, size: tuple[int, ...], channels: int) -> Picture
 
 
 def as_stored(images: Tensor, trained: Trained) -> Tensor:
-    """Pictures as a file of 8 bits gives them back.  Raises DataError where there is nothing to store."""
+    """Images as a file of 8 bits gives them back.  Raises DataError where there is nothing to store."""
     images = images.float().cpu()
     if not images.isfinite().all():
         raise DataError(

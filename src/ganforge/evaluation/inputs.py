@@ -10,20 +10,20 @@ import numpy as np
 
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
-from ganforge.data.read_options import Reading
+from ganforge.data.read_options import ReadOptions
 from ganforge.errors import OptionError
 from ganforge.evaluation.feature_metrics import AGAINST_TRUTH, EDITS, MEASURES, WHOLE
-from ganforge.evaluation.image_sets import Pictures, brought, drawn, facts_for, of_data, reduced, run_at, translated
+from ganforge.evaluation.image_sets import ImageSet, brought, drawn, facts_for, of_data, reduced, run_at, translated
 from ganforge.evaluation.label_edits import Asked, asked, question
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.choose import Name
 from ganforge.metrics.extractors.resize import Rule
 from ganforge.runs.folder import RunFolder, run_of
-from ganforge.serialize import rebuilt
+from ganforge.serialize import from_plain
 
 
 @dataclass(frozen=True)
-class Terms:
+class EvalOptions:
     """How to judge."""
 
     metrics: tuple[str, ...] = ()
@@ -72,20 +72,20 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Case:
+class EvalInputs:
     """Both sides opened, before anything is read."""
 
-    fake: Pictures
-    real: Pictures
+    fake: ImageSet
+    real: ImageSet
     data: DataSet
     open: Callable[..., DataSet]
     """Opens the data again, with another `size` (None: its own) or split (`held_out`)."""
     run: Trained | None = None
     paired: bool = False
     """Picture k of one side is the truth of picture k of the other."""
-    sources: Pictures | None = None
+    sources: ImageSet | None = None
     """What a translator was given."""
-    again: Callable[[int], Pictures] | None = None
+    again: Callable[[int], ImageSet] | None = None
     """A translator's answers to the same pictures by the chance of another seed."""
     asked: Asked | None = None
     """What each picture was asked to become, where a translator has to be told."""
@@ -93,7 +93,7 @@ class Case:
     """What was left out or changed as the pictures were read from files."""
 
 
-def case(what: str | Path, against: str | Path | None, terms: Terms, home: Path | None) -> Case:
+def case(what: str | Path, against: str | Path | None, terms: EvalOptions, home: Path | None) -> EvalInputs:
     """Open what is judged and what it is held against.  Raises DataError, RunError and OptionError."""
     trained = run_at(what, terms.device)
     if trained is not None:
@@ -112,13 +112,13 @@ def case(what: str | Path, against: str | Path | None, terms: Terms, home: Path 
             f"--channels {has} says; --channels {own} judges them with {own}.",
         )
     real = of_data(data, most=terms.reals or fake.count)
-    return Case(replace(fake, labels=as_named(fake.labels, given, data)), real, data, opened, notes=notes)
+    return EvalInputs(replace(fake, labels=as_named(fake.labels, given, data)), real, data, opened, notes=notes)
 
 
-def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Path | None) -> Case:
+def of_run(trained: Trained, against: str | Path | None, terms: EvalOptions, home: Path | None) -> EvalInputs:
     """A run against its own data or other data, by what it does: draw, translate, or enlarge."""
     card, game = RunFolder.open(trained.path).card, trained.game
-    needs = game.Deal.columns()
+    needs = game.batch_type.columns()
     opened = partial(
         open_data,
         str(against) if against is not None else card.data["asked"],
@@ -126,14 +126,14 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
         channels=terms.channels or trained.facts.channels,
         home=home,
         needed=needs,
-        welcome=game.Deal.welcome(),
-        reading=rebuilt(Reading, card.data.get("reading", {})),
+        welcome=game.batch_type.welcome(),
+        reading=from_plain(ReadOptions, card.data.get("reading", {})),
         native=run_of(card).native,
     )
     data = opened(held_out=terms.held_out)
     if hasattr(game, "sample"):
         real = of_data(data, most=terms.reals or terms.n)
-        return Case(
+        return EvalInputs(
             brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size, terms.channels),
             real,
             data,
@@ -146,14 +146,14 @@ def of_run(trained: Trained, against: str | Path | None, terms: Terms, home: Pat
         what, sources, again = asked(trained, about, data, terms.n, terms.seed)
         fake = again(terms.seed) if trained.facts.attributes else replace(again(terms.seed), labels=what.label.numpy())
         real = of_data(data, most=terms.reals or terms.n)
-        return Case(fake, real, data, opened, trained, False, sources, again, asked=what)
+        return EvalInputs(fake, real, data, opened, trained, False, sources, again, asked=what)
     sources, real, again = translation(trained, data, terms.n)
-    return Case(again(terms.seed), real, data, opened, trained, "b" not in needs, sources, again)
+    return EvalInputs(again(terms.seed), real, data, opened, trained, "b" not in needs, sources, again)
 
 
-def translation(trained: Trained, data: DataSet, n: int) -> tuple[Pictures, Pictures, Callable[[int], Pictures]]:
+def translation(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:
     """What a translator is given, what it is held against, and what it answers by the chance of a seed."""
-    needs = type(trained.game).Deal.columns()
+    needs = type(trained.game).batch_type.columns()
     if "low" in data.columns:
         sources, real = of_data(data, "low", n), of_data(data, most=n)
         return sources, real, lambda seed: translated(trained, sources, seed)

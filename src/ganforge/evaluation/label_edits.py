@@ -12,7 +12,7 @@ from torch import Tensor
 from ganforge.capabilities import Question, form, labels_of
 from ganforge.data.dataset import DataSet
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.image_sets import Pictures, of_data, some, translated
+from ganforge.evaluation.image_sets import ImageSet, of_data, some, translated
 from ganforge.inference.trained import Trained
 
 
@@ -40,7 +40,12 @@ def question(trained: Trained) -> Question | None:
         return None
     first = open_ones[0]
     stays = not trained.facts.attributes or math.isnan(first.unsaid)  # what is not named stays as it is
-    if len(open_ones) == 1 and first.meaning == "label" and stays and "images" in type(trained.game).Deal.columns():
+    if (
+        len(open_ones) == 1
+        and first.meaning == "label"
+        and stays
+        and "images" in type(trained.game).batch_type.columns()
+    ):
         return first
     raise OptionError(
         f"{trained.model} has to be told what each picture shall become ({', '.join(q.name for q in open_ones)}): "
@@ -50,7 +55,7 @@ def question(trained: Trained) -> Question | None:
 
 def asked(
     trained: Trained, about: Question, data: DataSet, n: int, seed: int
-) -> tuple[Asked, Pictures, Callable[[int], Pictures]]:
+) -> tuple[Asked, ImageSet, Callable[[int], ImageSet]]:
     """What `n` pictures of the data are asked for, they themselves, and the answers by the chance of a seed.
 
     Labels are drawn evenly among those that a picture lacks and the game can edit.
@@ -71,7 +76,7 @@ def asked(
     if facts.attributes:
         told = torch.full((len(rows), len(names)), about.unsaid).scatter(1, label[:, None], 1.0)
 
-    def answers(again: int) -> Pictures:
+    def answers(again: int) -> ImageSet:
         return translated(trained, sources, again, said={about.name: told})
 
     return Asked(names, label, known[rows], known), sources, answers

@@ -20,15 +20,15 @@ from torch.nn import functional as F
 
 from ganforge import distributed, system
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.image_sets import Pictures, of_data
-from ganforge.evaluation.inputs import Case, Terms
+from ganforge.evaluation.image_sets import ImageSet, of_data
+from ganforge.evaluation.inputs import EvalInputs, EvalOptions
 from ganforge.evaluation.sharded import together
 from ganforge.images import to_uint8
 from ganforge.metrics import cas as accuracy
 from ganforge.metrics import lpips as perceptual
 from ganforge.metrics.edits import edits as read_in_edits
 from ganforge.metrics.edits import rivals
-from ganforge.metrics.estimate import Figure, around
+from ganforge.metrics.estimate import Estimate, around
 from ganforge.metrics.extractors.classifier import Network, classifier_of, looked_at
 from ganforge.metrics.fcn import confusion, score
 from ganforge.metrics.label_colours import classes, colours_of, fitted, nearest
@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 # -- fcn ------------------------------------------------------------------------------------------
 
 
-def fcn(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+def fcn(found: EvalInputs, terms: EvalOptions, say: Say) -> tuple[Estimate, ...]:
     """Accuracy over pixels, its mean over classes, and the classes' overlap, for translated and for real photographs.
 
     Raises OptionError where there is no translator of label maps, and DataError where sources are none.
@@ -60,7 +60,7 @@ def fcn(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
     return (*figures("fcn", made, notes), *figures("real_fcn", real, notes))
 
 
-def judge_of(found: Case, say: Say) -> tuple[Reader, np.ndarray]:
+def judge_of(found: EvalInputs, say: Say) -> tuple[Reader, np.ndarray]:
     """A reader of the data's real photographs, and the colour of each class that it knows."""
     own = found.open(size=None, channels=0, held_out=False, native=False)
     colours = colours_of(own.columns["source"])
@@ -76,7 +76,7 @@ def judge_of(found: Case, say: Say) -> tuple[Reader, np.ndarray]:
     return kept_reader(training.fingerprint, pairs, len(colours), say=say), colours
 
 
-def readings(judge: Reader, photographs: Pictures, sources: Pictures, colours: np.ndarray) -> Tensor:
+def readings(judge: Reader, photographs: ImageSet, sources: ImageSet, colours: np.ndarray) -> Tensor:
     """int64 (N, K, K): of each photograph, how many pixels of true class i were read as j."""
     found = []
     for start in range(0, photographs.count, BATCH):
@@ -89,7 +89,7 @@ def readings(judge: Reader, photographs: Pictures, sources: Pictures, colours: n
     return torch.stack(found)
 
 
-def figures(name: str, counts: Tensor, notes: tuple[str, ...]) -> tuple[Figure, ...]:
+def figures(name: str, counts: Tensor, notes: tuple[str, ...]) -> tuple[Estimate, ...]:
     """The three figures of all photographs together, each with the interval of photographs drawn again."""
     whole = score(counts.sum(0))
     chance = np.random.Generator(np.random.Philox(0))
@@ -98,14 +98,14 @@ def figures(name: str, counts: Tensor, notes: tuple[str, ...]) -> tuple[Figure, 
     made = []
     for field in ("pixel_accuracy", "class_accuracy", "class_iou"):
         low, high = np.quantile([getattr(one, field) for one in drawn], (0.025, 0.975))
-        made.append(Figure(f"{name}_{field}", getattr(whole, field), float(low), float(high), "higher", notes))
+        made.append(Estimate(f"{name}_{field}", getattr(whole, field), float(low), float(high), "higher", notes))
     return tuple(made)
 
 
 # -- labels ---------------------------------------------------------------------------------------
 
 
-def labels(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+def labels(found: EvalInputs, terms: EvalOptions, say: Say) -> tuple[Estimate, ...]:
     """The same three figures of label maps that were made from photographs: each pixel counts as its nearest colour.
 
     Raises OptionError where there is no translator of pairs, and DataError where targets are no label maps.
@@ -128,7 +128,7 @@ def labels(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
 # -- lpips, diversity -----------------------------------------------------------------------------
 
 
-def lpips(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+def lpips(found: EvalInputs, terms: EvalOptions, say: Say) -> tuple[Estimate, ...]:
     """The mean distance of answers from their truth.  Raises OptionError where no truth is known."""
     if not found.paired:
         raise OptionError("--metrics lpips needs a translator and paired data: nobody knows these pictures' truth.")
@@ -138,7 +138,7 @@ def lpips(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
     return (named("lpips", torch.cat(each), distance, "lower"),)
 
 
-def diversity(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+def diversity(found: EvalInputs, terms: EvalOptions, say: Say) -> tuple[Estimate, ...]:
     """The mean distance between answers to one input.  Raises OptionError for what is no translator."""
     if found.again is None:
         raise OptionError("--metrics diversity needs a translator: it compares the answers to one input.")
@@ -151,7 +151,7 @@ def diversity(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
     return (named("diversity", torch.cat(each), distance, "higher"),)
 
 
-def named(name: str, each: Tensor, distance: perceptual.Distance, better: str) -> Figure:
+def named(name: str, each: Tensor, distance: perceptual.Distance, better: str) -> Estimate:
     """The mean over pictures; what is no LPIPS does not bear its name."""
     if len(each) < 2:
         raise DataError(f"One picture gives no interval: {name} needs 2 or more.")
@@ -160,7 +160,7 @@ def named(name: str, each: Tensor, distance: perceptual.Distance, better: str) -
     return replace(figure, better=better, notes=(f"{name} is measured by {distance.name}.",))
 
 
-def distance_for(found: Case, terms: Terms, say: Say) -> perceptual.Distance:
+def distance_for(found: EvalInputs, terms: EvalOptions, say: Say) -> perceptual.Distance:
     """LPIPS where its weights were given; else the distance through the data's classifier, or its reader of label maps.
 
     Raises OptionError where there is neither.
@@ -205,7 +205,7 @@ def reader_maps(judge: Reader, images: Tensor) -> list[Tensor]:
 # -- cas ------------------------------------------------------------------------------------------
 
 
-def cas(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
+def cas(found: EvalInputs, terms: EvalOptions, say: Say) -> tuple[Estimate, ...]:
     """The classification accuracy score on held-out pictures, and that of as many real training pictures.
 
     Raises OptionError where nobody knows what the generated pictures show.
@@ -222,7 +222,7 @@ def cas(found: Case, terms: Terms, say: Say) -> tuple[Figure, ...]:
     return made, replace(accuracy.cas(seen, true, names, device), name="real_cas")
 
 
-def arrays(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+def arrays(pictures: ImageSet) -> tuple[np.ndarray, np.ndarray]:
     """Pictures as files hold them (N, H, W, C), and their classes."""
     assert pictures.labels is not None
     return np.concatenate([to_uint8(part) for part in pictures.batches()]), np.asarray(pictures.labels)
@@ -231,7 +231,7 @@ def arrays(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
 # -- edits ----------------------------------------------------------------------------------------
 
 
-def edits(found: Case, terms: Terms) -> tuple[tuple[Figure, ...], dict[str, tuple[Figure, ...]]]:
+def edits(found: EvalInputs, terms: EvalOptions) -> tuple[tuple[Estimate, ...], dict[str, tuple[Estimate, ...]]]:
     """The figures of all edits together, and of those to each label.
 
     `edited` and `kept` (see metrics/edits.py); beside them `real_edited`, how often the classifier sees a label in real
@@ -243,7 +243,7 @@ def edits(found: Case, terms: Terms) -> tuple[tuple[Figure, ...], dict[str, tupl
     with distributed.one_prepares():
         judge = classifier_of(found.open(held_out=False), system.pick_device(terms.device))
 
-    def read(side: Pictures) -> Tensor:
+    def read(side: ImageSet) -> Tensor:
         def part(start: int, stop: int) -> Tensor:
             return torch.cat([judge.shown(images).byte() for images in side.batches(terms.batch, start, stop)])
 
@@ -252,7 +252,7 @@ def edits(found: Case, terms: Terms) -> tuple[tuple[Figure, ...], dict[str, tupl
     made, before = read(found.fake), read(found.sources)
     apart, own = rivals(asked.known), asked.own
 
-    def of(rows: Tensor, labels: Tensor) -> tuple[Figure, ...]:
+    def of(rows: Tensor, labels: Tensor) -> tuple[Estimate, ...]:
         """Of some pictures (N,), bool, and of some labels (K,), where real ones have them."""
         figures = read_in_edits(made[rows], own[rows], asked.label[rows], apart)
         real = read_in_edits(before[rows], own[rows], asked.label[rows], apart)[1:]

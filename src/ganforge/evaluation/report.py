@@ -9,8 +9,8 @@ import numpy as np
 
 from ganforge.errors import RunError
 from ganforge.files import write_whole
-from ganforge.metrics.estimate import Figure
-from ganforge.serialize import plain
+from ganforge.metrics.estimate import Estimate
+from ganforge.serialize import to_plain
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Report:
 
     subject: str
     against: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Estimate, ...]
     n_fake: int
     n_real: int
     features: str = "none: each picture against its own truth"
     """The extractor, its weights and its preprocessing, in words."""
     key: str = ""
     """The same, exactly: figures compare only where this is equal."""
-    per_class: Mapping[str, tuple[Figure, ...]] = field(default_factory=dict)
+    per_class: Mapping[str, tuple[Estimate, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seed: int = 0
     size: tuple[int, int] = (0, 0)
@@ -37,7 +37,7 @@ class Report:
     pictures: tuple[str, ...] = ()
     """Grids that were written."""
 
-    def __getitem__(self, name: str) -> Figure:
+    def __getitem__(self, name: str) -> Estimate:
         """The figure called `name`: `report["fid"].value`.  Raises KeyError."""
         for figure in self.figures:
             if figure.name == name:
@@ -46,7 +46,7 @@ class Report:
 
     def save(self, path: Path) -> None:
         """Write everything as JSON; an infinite figure is written as the word.  Raises RunError."""
-        said = json.dumps(spelled(plain(self)), indent=1, ensure_ascii=False, allow_nan=False)
+        said = json.dumps(spelled(to_plain(self)), indent=1, ensure_ascii=False, allow_nan=False)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, said + "\n")
@@ -83,7 +83,7 @@ def table(report: Report) -> str:
     return "\n".join(lines)
 
 
-def interval(figure: Figure) -> str:
+def interval(figure: Estimate) -> str:
     """[low, high], or nothing where the measure has none."""
     return "" if figure.low is None or figure.high is None else f"[{number(figure.low)}, {number(figure.high)}]"
 

@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args
 import torch
 
 from ganforge import distributed
-from ganforge.callbacks.best_checkpoint import Criterion, Hearing, Selection
+from ganforge.callbacks.best_checkpoint import CheckpointMetric, ScoreCallback, Selection
 from ganforge.capabilities import capabilities
 from ganforge.data.dataset import DataSet
-from ganforge.engine import Watcher
+from ganforge.engine import Callback
 from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.inference.trained import Trained
@@ -55,7 +55,7 @@ def check(run: Run, game: type[Game[Any, Any]]) -> None:
 
 def measures(game: type[Game[Any, Any]]) -> tuple[str, ...]:
     """The measures by which a kind of game can be compared."""
-    can, columns = capabilities(game), game.Deal.columns()
+    can, columns = capabilities(game), game.batch_type.columns()
     if ("sample" in can and "images" in columns) or ("translate" in can and "b" in columns):
         return (*AGAINST_DATA,)
     return (*AGAINST_TRUTH,) if "translate" in can and ("target" in columns or columns == ("images",)) else ()
@@ -76,14 +76,14 @@ def selection(
     held_out: Callable[[], DataSet],
     folder: Path,
     device: torch.device,
-    seen_by: Sequence[Watcher],
+    seen_by: Sequence[Callback],
     say: Callable[[str], None],
 ) -> list[Selection]:
     """Who chooses the best checkpoint of a run in `folder`, if somebody does; of several processes the first."""
     if not run.select or distributed.rank():
         return []
     by = criterion(run, data, held_out, folder, device, say)
-    heard_by = [watcher for watcher in seen_by if isinstance(watcher, Hearing)]
+    heard_by = [watcher for watcher in seen_by if isinstance(watcher, ScoreCallback)]
     return [Selection(folder / "scores.jsonl", by, say, heard_by)]
 
 
@@ -94,7 +94,7 @@ def criterion(
     folder: Path,
     device: torch.device,
     say: Callable[[str], None] = lambda _: None,
-) -> Criterion:
+) -> CheckpointMetric:
     """What `--select` asks for; the data's side is read now, once.  `held_out` opens what training never sees."""
     measure, _, features = run.select.partition(":")
 
@@ -115,9 +115,9 @@ def against_data(
     device: torch.device,
     trained: Callable[[Game[Any, Any]], Trained],
     say: Callable[[str], None],
-) -> Criterion:
+) -> CheckpointMetric:
     """Pictures that a game makes against as many pictures of the data."""
-    from ganforge.evaluation.feature_metrics import MEASURES, Sides
+    from ganforge.evaluation.feature_metrics import MEASURES, FeaturePair
     from ganforge.evaluation.image_sets import drawn, of_data
     from ganforge.evaluation.inputs import translation
     from ganforge.metrics.extractors import inception
@@ -134,12 +134,14 @@ def against_data(
 
     def of(game: Game[Any, Any]) -> float:
         made = translation(trained(game), data, n)[2](SEED) if two else drawn(trained(game), n, SEED, side.labels)
-        return MEASURES[measure](Sides(real, reading(eyes, made.batches(BATCH))))[0].value
+        return MEASURES[measure](FeaturePair(real, reading(eyes, made.batches(BATCH))))[0].value
 
-    return Criterion(measure, AGAINST_DATA[measure], of)
+    return CheckpointMetric(measure, AGAINST_DATA[measure], of)
 
 
-def against_truth(measure: str, data: DataSet, n: int, trained: Callable[[Game[Any, Any]], Trained]) -> Criterion:
+def against_truth(
+    measure: str, data: DataSet, n: int, trained: Callable[[Game[Any, Any]], Trained]
+) -> CheckpointMetric:
     """A translator's answers against the truth that belongs to each."""
     from ganforge.evaluation import feature_metrics as by_name
     from ganforge.evaluation.inputs import translation
@@ -151,4 +153,4 @@ def against_truth(measure: str, data: DataSet, n: int, trained: Callable[[Game[A
         pairs = zip(answers(SEED).batches(BATCH), targets.batches(BATCH), strict=True)
         return float(torch.cat([compare(one, true) for one, true in pairs]).mean())
 
-    return Criterion(measure, AGAINST_TRUTH[measure], of)
+    return CheckpointMetric(measure, AGAINST_TRUTH[measure], of)

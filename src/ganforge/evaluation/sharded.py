@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ganforge import distributed
 from ganforge.console import watched
-from ganforge.evaluation.image_sets import Pictures
-from ganforge.metrics.estimate import Figure
-from ganforge.metrics.extractors.base import Extractor, Reading, reading
+from ganforge.evaluation.image_sets import ImageSet
+from ganforge.metrics.estimate import Estimate
+from ganforge.metrics.extractors.base import Extractor, Features, reading
 
 
 def together(count: int, part: Callable[[int, int], Tensor]) -> Tensor:
@@ -33,7 +33,7 @@ def together(count: int, part: Callable[[int, int], Tensor]) -> Tensor:
     return whole
 
 
-def seen_together(eyes: Extractor, pictures: Pictures, size: int) -> Reading:
+def seen_together(eyes: Extractor, pictures: ImageSet, size: int) -> Features:
     """What an extractor sees in pictures, `size` at a time.  Raises as `reading` does."""
     width, told = 0, False
 
@@ -45,7 +45,7 @@ def seen_together(eyes: Extractor, pictures: Pictures, size: int) -> Reading:
         return seen.features if seen.logits is None else torch.cat([seen.features, seen.logits], 1)
 
     whole = together(pictures.count, part)
-    return Reading(whole[:, :width], whole[:, width:] if told else None)
+    return Features(whole[:, :width], whole[:, width:] if told else None)
 
 
 def shown(batches: Iterator[Tensor], total: int, what: str) -> Iterator[Tensor]:
@@ -53,9 +53,9 @@ def shown(batches: Iterator[Tensor], total: int, what: str) -> Iterator[Tensor]:
     return batches if distributed.rank() else watched(batches, total, what)
 
 
-def by_first(make: Callable[[], tuple[Figure, ...]]) -> tuple[Figure, ...]:
+def by_first(make: Callable[[], tuple[Estimate, ...]]) -> tuple[Estimate, ...]:
     """Figures that the first process makes, in all of them."""
     if distributed.world() == 1:
         return make()
     plain = json.loads(distributed.from_first(lambda: json.dumps([asdict(figure) for figure in make()])))
-    return tuple(Figure(**{**figure, "notes": tuple(figure["notes"])}) for figure in plain)
+    return tuple(Estimate(**{**figure, "notes": tuple(figure["notes"])}) for figure in plain)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ganforge.explainer.layers import Network
 from ganforge.explainer.notes import Language, Words
-from ganforge.serialize import plain
+from ganforge.serialize import to_plain
 from ganforge.tracing import Round
 
 
@@ -46,4 +46,4 @@ class LessonContent:
 
     def settings(self) -> Mapping[str, Any]:
         """The Config as plain values."""
-        return plain(self.config)
+        return to_plain(self.config)

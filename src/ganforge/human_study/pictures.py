@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.image_sets import Pictures
-from ganforge.evaluation.inputs import Terms, case
+from ganforge.evaluation.image_sets import ImageSet
+from ganforge.evaluation.inputs import EvalOptions, case
 from ganforge.human_study.server import PORT, serve
 from ganforge.human_study.store import Settings, Study, check
 from ganforge.images import recolour, to_uint8, visible
@@ -87,7 +87,7 @@ def make(
     if len(size) > 2 or any(side < 1 for side in size):
         raise OptionError(f"--size {' '.join(map(str, size))} is no size: give one side, or height and width.")
     most = ALL if same_input else pictures  # rows that belong together are chosen below, on both sides alike
-    terms = Terms(n=max(2, most), reals=max(2, most), seed=seed, size=size, held_out=held_out)
+    terms = EvalOptions(n=max(2, most), reals=max(2, most), seed=seed, size=size, held_out=held_out)
     found = case(fakes, against, terms, Path(data_home) if data_home is not None else None)
     if same_input and found.run is not None and not found.paired:
         raise OptionError(f"A fake of {fakes} shares its input with no real picture: leave --same-input out.")
@@ -106,7 +106,7 @@ def make(
     return Study.create(out, settings, encoded(made), encoded(real))
 
 
-def taken(side: Pictures, most: int, seed: int) -> list[tuple[str, np.ndarray]]:
+def taken(side: ImageSet, most: int, seed: int) -> list[tuple[str, np.ndarray]]:
     """At most so many pictures (H, W, C) of 0 ... 255 with their names, chosen by the seed, in rising order."""
     rows = np.sort(np.random.default_rng(seed).permutation(side.count)[:most])
     parts = np.array_split(rows, -(-len(rows) // 16))

@@ -11,7 +11,7 @@ from ganforge.images.convert import to_uint16 as to_uint16
 from ganforge.images.convert import visible as visible
 from ganforge.images.convert import white as white
 from ganforge.images.reading import EXTENSIONS as EXTENSIONS
-from ganforge.images.reading import Look as Look
+from ganforge.images.reading import ImageHeader as ImageHeader
 from ganforge.images.reading import look as look
 from ganforge.images.reading import look_at as look_at
 from ganforge.images.reading import read as read

@@ -28,7 +28,7 @@ for library in ("PIL", "tifffile", "imagecodecs"):  # they log what is odd about
 
 
 @dataclass(frozen=True)
-class Coded:
+class EncodedImage:
     """What the header of a file says about its picture, and the way to the numbers."""
 
     array: Callable[[], np.ndarray]
@@ -84,7 +84,7 @@ def garbled(image: Image.Image) -> bool:
     return image.tag_v2.prefix == b"MM" and image.info.get("compression") != "raw"  # pyright: ignore
 
 
-def of_png(file: BinaryIO, image: Image.Image, orientation: int) -> Coded | None:
+def of_png(file: BinaryIO, image: Image.Image, orientation: int) -> EncodedImage | None:
     """A PNG with 16 bits a channel, of which `image` is what Pillow makes; None without the libraries."""
     if not (found := libraries()):
         return None
@@ -95,7 +95,7 @@ def of_png(file: BinaryIO, image: Image.Image, orientation: int) -> Coded | None
         with told("its numbers cannot be decoded"):
             return upright(found[1].png_decode(file.read()), orientation)
 
-    return Coded(array, image.height, image.width, channels, np.dtype(np.uint16), orientation)
+    return EncodedImage(array, image.height, image.width, channels, np.dtype(np.uint16), orientation)
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -103,7 +103,7 @@ def _raw_mode(image: Image.Image) -> str:
     return str(tiles[0][3]) if tiles else ""
 
 
-def of_tiff(file: BinaryIO) -> Coded | None:
+def of_tiff(file: BinaryIO) -> EncodedImage | None:
     """The first picture of a TIFF, its channels side by side or a plane each; None without the libraries.
 
     Raises:
@@ -118,7 +118,7 @@ def of_tiff(file: BinaryIO) -> Coded | None:
         return _of_page(page, end)
 
 
-def _of_page(page: Any, end: int) -> Coded:
+def _of_page(page: Any, end: int) -> EncodedImage:
     """The picture on a page of a file that ends at byte `end`."""
     colours, channels, orientation = int(page.photometric), int(page.samplesperpixel), page.tags.valueof(274, 1)
     if page.dtype is None or page.dtype.kind not in "buif" or page.imagedepth != 1:
@@ -140,7 +140,7 @@ def _of_page(page: Any, end: int) -> Coded:
             return upright(_as_seen(numbers, colours, tuple(page.extrasamples)), turn)
 
     shown = 3 if colours == CMYK else channels
-    return Coded(array, int(page.imagelength), int(page.imagewidth), shown, _type(page.dtype), turn)
+    return EncodedImage(array, int(page.imagelength), int(page.imagewidth), shown, _type(page.dtype), turn)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from ganforge.errors import DataError
 from ganforge.images import high_bit_depth
 from ganforge.images.convert import as_picture
-from ganforge.images.high_bit_depth import Coded
+from ganforge.images.high_bit_depth import EncodedImage
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ EXTENSIONS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "gif", "bmp", "npy") 
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageHeader:
     """What a picture's header says."""
 
     height: int
@@ -50,7 +50,7 @@ def read(source: Path | BinaryIO, name: str = "") -> np.ndarray:
     return _opened(source, name, _picture)
 
 
-def look(source: Path | BinaryIO, name: str = "") -> Look:
+def look(source: Path | BinaryIO, name: str = "") -> ImageHeader:
     """What `read` would return, from the header alone where that tells.
 
     Raises:
@@ -59,13 +59,13 @@ def look(source: Path | BinaryIO, name: str = "") -> Look:
     return _opened(source, name, _look)
 
 
-def look_at(picture: np.ndarray) -> Look:
+def look_at(picture: np.ndarray) -> ImageHeader:
     """The same for a picture already read."""
     height, width, channels = picture.shape
-    return Look(height, width, channels, picture.dtype)
+    return ImageHeader(height, width, channels, picture.dtype)
 
 
-def _opened(source: Path | BinaryIO, name: str, use: Callable[[Coded], T]) -> T:
+def _opened(source: Path | BinaryIO, name: str, use: Callable[[EncodedImage], T]) -> T:
     name = name or str(source if isinstance(source, Path) else getattr(source, "name", "the picture"))
     try:
         with silence, source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
@@ -81,13 +81,13 @@ def _opened(source: Path | BinaryIO, name: str, use: Callable[[Coded], T]) -> T:
     raise DataError(f"{name} cannot be read: {why}.")
 
 
-def _coded(file: BinaryIO) -> Coded:
+def _coded(file: BinaryIO) -> EncodedImage:
     start = file.read(6)
     if not start:
         raise DataError("the file is empty")
     file.seek(0)
     if start == b"\x93NUMPY":
-        return Coded(lambda: _load_npy(file))
+        return EncodedImage(lambda: _load_npy(file))
     try:
         image = Image.open(file)
     except Exception as error:
@@ -134,7 +134,7 @@ class Silence:
 silence = Silence()
 
 
-def _by_pillow(image: Image.Image, orientation: int, deeper: bool) -> Coded:
+def _by_pillow(image: Image.Image, orientation: int, deeper: bool) -> EncodedImage:
     def array() -> np.ndarray:
         image.load()  # notes that follow the pixels are known only now
         array = np.asarray(image.convert(_mode(image)) if _mode(image) != image.mode else image)
@@ -143,10 +143,10 @@ def _by_pillow(image: Image.Image, orientation: int, deeper: bool) -> Coded:
     mode = _mode(image)
     channels = 1 if mode == "F" or mode.startswith("I") else len(mode)
     dtype = np.dtype(np.float32 if mode == "F" else np.uint16 if mode.startswith("I;16") else np.uint8)
-    return Coded(array, image.height, image.width, channels, dtype if mode != "I" else None, orientation, deeper)
+    return EncodedImage(array, image.height, image.width, channels, dtype if mode != "I" else None, orientation, deeper)
 
 
-def _picture(found: Coded) -> np.ndarray:
+def _picture(found: EncodedImage) -> np.ndarray:
     array = found.array()
     if array.dtype.kind in "iu" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         array = array.astype(  # whole numbers of 32 bits: most files hold 16 of them
@@ -155,11 +155,11 @@ def _picture(found: Coded) -> np.ndarray:
     return as_picture(array)
 
 
-def _look(found: Coded) -> Look:
+def _look(found: EncodedImage) -> ImageHeader:
     if found.dtype is None:
         return look_at(_picture(found))
     size = (found.height, found.width) if found.orientation < 5 else (found.width, found.height)
-    return Look(*size, found.channels, found.dtype, found.deeper)
+    return ImageHeader(*size, found.channels, found.dtype, found.deeper)
 
 
 def _mode(image: Image.Image) -> str:

@@ -15,8 +15,8 @@ from ganforge.game import Game
 from ganforge.inference import parts
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints, load_weights
-from ganforge.runs.folder import Card, RunFolder, facts_of
-from ganforge.serialize import rebuilt
+from ganforge.runs.folder import RunConfig, RunFolder, facts_of
+from ganforge.serialize import from_plain
 
 
 def load(run: str | Path, device: str = "auto") -> Trained:
@@ -24,7 +24,7 @@ def load(run: str | Path, device: str = "auto") -> Trained:
     path, which = address(run)
     card = RunFolder.open(path).card
     model = model_of(card)
-    config = rebuilt(model.game.Config, card.config)
+    config = from_plain(model.game.Config, card.config)
     loaded = parts.kept(config, path, load_part)
     game = built(model, config, facts_of(card), 0, loaded)
     step, state = Checkpoints(path / "checkpoints").load(which)
@@ -38,7 +38,7 @@ def load_part(run: str) -> Trained:
     return load(run, device="cpu")
 
 
-def model_of(card: Card) -> Model:
+def model_of(card: RunConfig) -> Model:
     """The model of a run; a person's own file must be where it was, as it was."""
     if card.source:
         path = Path(card.model)

@@ -7,7 +7,7 @@ from ganforge.catalogue import Model, find
 from ganforge.game import parameters
 from ganforge.inference.load import address, load, model_of
 from ganforge.runs.folder import RunFolder
-from ganforge.serialize import plain
+from ganforge.serialize import to_plain
 
 
 def show(what: str) -> dict[str, Any]:
@@ -18,13 +18,13 @@ def show(what: str) -> dict[str, Any]:
         card, steps = folder.card, folder.checkpoints().steps()
         model = model_of(card)
         trained = {"parameters": parameters(load(what, device="cpu").game)} if steps else {}
-        return {**plain(card), "checkpoints": steps, **trained, "can": questions(model)}
+        return {**to_plain(card), "checkpoints": steps, **trained, "can": questions(model)}
     model = find(what)
     return {
         "model": what,
         "about": model.about,
-        "data": {"needs": [*model.game.Deal.columns()]},
-        "presets": {name: {"config": plain(p.config), "run": plain(p.run)} for name, p in model.presets.items()},
+        "data": {"needs": [*model.game.batch_type.columns()]},
+        "presets": {name: {"config": to_plain(p.config), "run": to_plain(p.run)} for name, p in model.presets.items()},
         "can": questions(model),
     }
 

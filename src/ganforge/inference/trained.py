@@ -15,7 +15,7 @@ from ganforge.capabilities import Question, form, labels_of
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.tiles import translated
 
 
@@ -53,7 +53,7 @@ class Trained:
             raise OptionError(f"{n} pictures cannot be drawn: ask for one or more.")
         for first in range(start, start + n, batch):
             rows = min(batch, start + n - first)
-            with performing(self.game) as game:
+            with inference_mode(self.game) as game:
                 game.draw = RowDraw(seed, first, self.device)
                 pictures = game.sample(rows, **self.answered(game.sample, rows, answers))  # pyright: ignore
             yield pictures.float().cpu()
@@ -75,7 +75,7 @@ class Trained:
         self.can("sample")
         if rows < 1 or steps < 2:
             raise OptionError(f"A walk of {rows} rows and {steps} steps cannot be drawn: 1 and 2 are the least.")
-        with performing(self.game) as game:
+        with inference_mode(self.game) as game:
             game.draw = RowDraw(seed, 0, self.device)
             ends = game.noise(rows + (0 if closed else 1))  # pyright: ignore
             ends = torch.cat([ends, ends[:1]]) if closed else ends
@@ -94,7 +94,7 @@ class Trained:
         self.can("traverse")
         if rows < 1 or steps < 2:
             raise OptionError(f"{rows} rows of {steps} steps cannot be drawn: 1 and 2 are the least.")
-        with performing(self.game) as game:
+        with inference_mode(self.game) as game:
             game.draw = RowDraw(seed, 0, self.device)
             said = self.answered(game.traverse, rows, answers)  # pyright: ignore
             pictures = game.traverse(game.noise(rows), steps, **said)  # pyright: ignore
@@ -123,7 +123,7 @@ class Trained:
         parts = []
         for first in range(0, len(images), batch):
             part = [t[first : first + batch].to(self.device) for t in (images, masks) if t is not None]
-            with performing(self.game) as game:
+            with inference_mode(self.game) as game:
                 own = {k: v[first : first + batch] if isinstance(v, Tensor) else v for k, v in answers.items()}
                 said = self.answered(game.translate, len(part[0]), own)  # pyright: ignore
 

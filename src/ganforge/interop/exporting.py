@@ -19,10 +19,10 @@ from ganforge.console import Say, silent
 from ganforge.draw import RowDraw
 from ganforge.errors import GANForgeError, ModelError, OptionError
 from ganforge.files import replacing
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.load import load
-from ganforge.inference.performing import performing
 from ganforge.inference.trained import Trained
-from ganforge.serialize import plain
+from ganforge.serialize import to_plain
 
 Format = Literal["safetensors", "onnx", "pt2"]
 TOLERANCE = 1e-4  # between an exported network and its source, relative to the largest value and absolute
@@ -97,7 +97,7 @@ def calls_of(trained: Trained) -> list[Call]:
 
     hooks = [listen(name, getattr(game, name)) for name in game.averaged]
     try:
-        with performing(game):
+        with inference_mode(game):
             game.draw = RowDraw(0)
             for verb in ("sample", "translate"):
                 if hasattr(game, verb):
@@ -115,7 +115,7 @@ def perform(game: Any, verb: str) -> None:
     if verb == "sample":
         game.sample(2)
         return
-    example = type(game).Deal.example(2, game.facts)
+    example = type(game).batch_type.example(2, game.facts)
     columns = {name: getattr(example, name) for name in example.columns()}
     images = next(columns[name] for name in ("source", "a", "images") if name in columns)
     given: dict[str, Any] = {}
@@ -158,7 +158,7 @@ def checked(path: Path, made: Sequence[Tensor], true: Sequence[Tensor]) -> float
 def write_safetensors(call: Call, path: Path, trained: Trained) -> float:
     """Weights alone; the model, its settings and its facts stand in the file's header."""
     weights = {key: value.contiguous().clone() for key, value in call.network.state_dict().items()}
-    facts = {"config": plain(trained.game.config), "facts": plain(trained.facts)}
+    facts = {"config": to_plain(trained.game.config), "facts": to_plain(trained.facts)}
     header = {"model": trained.model, "network": call.name, "settings": json.dumps(facts)}
     with replacing(path) as file:
         save_file(weights, file.name, header)

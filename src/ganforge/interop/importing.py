@@ -20,8 +20,8 @@ from ganforge.game import Game
 from ganforge.inference.load import built
 from ganforge.official import Adapter, State
 from ganforge.run import Preset
-from ganforge.runs.folder import Card, RunFolder, versions
-from ganforge.serialize import plain, rebuilt
+from ganforge.runs.folder import RunConfig, RunFolder, versions
+from ganforge.serialize import from_plain, to_plain
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ def together(found: Sequence[Found], what: Literal["config", "facts"]) -> dict[s
 
 def game_of(model: Model, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Game[Any, Any]:
     """The game with the paper's settings but these."""
-    settings = rebuilt(model.game.Config, {**plain(paper(model).config), **config})
-    return built(model, settings, rebuilt(Facts, facts), 0, {})
+    settings = from_plain(model.game.Config, {**to_plain(paper(model).config), **config})
+    return built(model, settings, from_plain(Facts, facts), 0, {})
 
 
 def paper(model: Model) -> Preset:
@@ -215,12 +215,12 @@ def kept(path: Path, model: Model, game: Game[Any, Any], found: Sequence[Found])
         one.network: {"file": str(one.path), "class": type(one.adapter).__name__, "sha256": sha256(one.path)}
         for one in found
     }
-    card = Card(
+    card = RunConfig(
         model=model.name,
         preset="imported",
-        config=plain(game.config),
-        run=plain(run),
-        facts=plain(game.facts),
+        config=to_plain(game.config),
+        run=to_plain(run),
+        facts=to_plain(game.facts),
         data={"asked": "", "images": 0, "fingerprint": "", "imported": origin},
         versions=versions(),
     )

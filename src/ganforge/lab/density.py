@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 
 from ganforge.batches import Facts, Images
 from ganforge.data.dataset import DataSet
-from ganforge.data.loader import Deck
-from ganforge.engine import Engine, Watcher
+from ganforge.data.loader import BatchLoader
+from ganforge.engine import Callback, Engine
 from ganforge.errors import NotFiniteError, OptionError
-from ganforge.inference.performing import performing
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.lab import density_figure, density_page, exact
 from ganforge.lab.density_game import Config, Line
 from ganforge.lab.density_result import LATTICE, DensityResult, Frame, logs
@@ -65,7 +65,7 @@ def watch(
     frames: int = 60,
     seed: int = 0,
     config: Config = Config(),  # noqa: B008, it is frozen
-    watchers: Sequence[Watcher] = (),
+    watchers: Sequence[Callback] = (),
 ) -> Study:
     """Train a small GAN on a distribution of the line and keep `frames` moments of it, denser at the start.
 
@@ -79,7 +79,7 @@ def watch(
     film = Film(task, {round(steps * (k / (frames - 1)) ** 1.6) for k in range(frames)})
     run = Run(steps=steps, batch=BATCH, seed=seed, schedule="linear", log_every=100, sample_every=0, save_every=0)
     torch.manual_seed(seed)
-    engine = Engine(Line(config, FACTS), run, Deck(points(film, run), Images, run), None, [film, *watchers])
+    engine = Engine(Line(config, FACTS), run, BatchLoader(points(film, run), Images, run), None, [film, *watchers])
     broke = ""
     try:
         engine.train()
@@ -90,7 +90,7 @@ def watch(
     )
 
 
-class Film(Watcher):
+class Film(Callback):
     """Looks at the players at chosen steps; the window of x is what their [-1, 1] means."""
 
     def __init__(self, task: Distribution, steps: set[int]) -> None:
@@ -108,7 +108,7 @@ class Film(Watcher):
     def round(self, engine: Engine) -> None:
         """Keep this moment, if it is one of the chosen."""
         if engine.step in self.steps:
-            with performing(engine.game) as game:
+            with inference_mode(engine.game) as game:
                 frame = self.look(engine.step, game)
             if frame is not None:
                 self.frames.append(frame)

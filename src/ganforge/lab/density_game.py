@@ -41,7 +41,7 @@ class Config:
 class Line(Game[Config, Images]):
     """z, one Gaussian number -> a picture of one pixel in [-1, 1], which is a point on the line."""
 
-    judges = ("discriminator",)
+    augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         super().__init__(config, facts)
@@ -74,10 +74,10 @@ class Line(Game[Config, Images]):
             "generator": Adam(self.generator.parameters(), c.generator_lr, betas),
         }
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
+    def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
         n = 0
         for _ in range(self.config.discriminator_moves):
-            real = next(deal).images
+            real = next(batches).images
             n = len(real)
             on_real, on_fake = self.discriminator(real), self.discriminator(self.sample(n).detach())
             yield Move(

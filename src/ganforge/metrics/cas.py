@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ganforge.errors import DataError
-from ganforge.metrics.estimate import Figure, around
+from ganforge.metrics.estimate import Estimate, around
 from ganforge.metrics.extractors.classifier import accuracy_of, learned
 
 Labelled = tuple[np.ndarray, np.ndarray]  # pictures as stored (N, H, W, C), and int64 (N,) or float32 (N, K)
@@ -19,7 +19,7 @@ Labelled = tuple[np.ndarray, np.ndarray]  # pictures as stored (N, H, W, C), and
 
 def cas(
     fake: Labelled, real: Labelled, labels: Sequence[str], device: torch.device | str = "cpu", seed: int = 0
-) -> Figure:
+) -> Estimate:
     """Accuracy on `real` of a classifier that learned from `fake` alone; `real` is what no generator was trained on.
 
     It falls with pictures that look false and with kinds of pictures that are never made, which realism alone does not

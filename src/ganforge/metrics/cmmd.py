@@ -7,7 +7,7 @@ estimate with k(x, x) left in, as the paper's program does.
 import torch
 from torch import Tensor
 
-from ganforge.metrics.estimate import Figure, around
+from ganforge.metrics.estimate import Estimate, around
 from ganforge.metrics.mmd import mmd
 
 SIGMA = 10.0
@@ -20,7 +20,7 @@ def gaussian(x: Tensor, y: Tensor) -> Tensor:
     return squares.clamp_(min=0).mul_(-1 / (2 * SIGMA**2)).exp_()
 
 
-def cmmd(real: Tensor, fake: Tensor) -> Figure:
+def cmmd(real: Tensor, fake: Tensor) -> Estimate:
     """CMMD between embeddings (N, D) and (M, D).  Raises DataError as `mmd` does."""
     one, two = (torch.nn.functional.normalize(side.double(), dim=-1) for side in (real, fake))
     value, error = mmd(one, two, gaussian, unbiased=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.estimate import Figure, around
+from ganforge.metrics.estimate import Estimate, around
 from ganforge.metrics.prdc import share
 
 
@@ -21,7 +21,7 @@ def rivals(labels: Tensor) -> Tensor:
     return ((there.T @ there) == 0) | torch.eye(labels.shape[1], dtype=torch.bool)
 
 
-def edits(read: Tensor, own: Tensor, asked: Tensor, apart: Tensor) -> tuple[Figure, ...]:
+def edits(read: Tensor, own: Tensor, asked: Tensor, apart: Tensor) -> tuple[Estimate, ...]:
     """`edited`, the share of pictures that show what they were asked for, and `kept`, of their other labels.
 
     `read` bool (N, K) is what a classifier sees in the edited pictures, `own` (N, K) what their sources truly show,

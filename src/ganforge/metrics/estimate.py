@@ -11,7 +11,7 @@ NINETY_FIVE = 1.959964  # standard errors on either side that a normal figure st
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A measured number with the interval that holds it 95 times in 100, where the measure has one."""
 
     name: str
@@ -23,9 +23,9 @@ class Figure:
     notes: tuple[str, ...] = ()
 
 
-def around(name: str, value: float, error: float, better: str = "lower", notes: tuple[str, ...] = ()) -> Figure:
+def around(name: str, value: float, error: float, better: str = "lower", notes: tuple[str, ...] = ()) -> Estimate:
     """A figure with a normal interval of the standard error `error`."""
-    return Figure(name, value, value - NINETY_FIVE * error, value + NINETY_FIVE * error, better, notes)
+    return Estimate(name, value, value - NINETY_FIVE * error, value + NINETY_FIVE * error, better, notes)
 
 
 def checked(features: Tensor, whose: str, least: int = 2) -> Tensor:

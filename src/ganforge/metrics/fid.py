@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.estimate import Figure, around, checked, same_width
+from ganforge.metrics.estimate import Estimate, around, checked, same_width
 
 ROWS = 4_096  # features at a time in float64
 SINGULAR = 1e-14  # share of the largest eigenvalue below which there is no interval
@@ -70,7 +70,7 @@ def root_of(covariance: Tensor) -> Tensor:
     return vectors * values.clamp(min=0).sqrt()
 
 
-def fid(real: Tensor, fake: Tensor, name: str = "fid") -> Figure:
+def fid(real: Tensor, fake: Tensor, name: str = "fid") -> Estimate:
     """The Frechet distance between features (N, D) and (M, D), with its interval and what limits it.
 
     Raises DataError for less than two pictures, numbers that are not finite, or different D.
@@ -81,7 +81,7 @@ def fid(real: Tensor, fake: Tensor, name: str = "fid") -> Figure:
     values, vectors = torch.linalg.eigh(root.T @ a.covariance @ root)
     value, notes = distance_from(a, b, values), warnings(a, b)
     if min(a.n, b.n) <= len(a.mean) or values[0] <= values[-1] * SINGULAR:
-        return Figure(name, value, notes=notes)
+        return Estimate(name, value, notes=notes)
     forth = root @ (vectors * values.pow(-0.25))
     back = torch.linalg.solve(root.T, vectors * values.pow(0.25))
     return around(name, value, standard_error((fake, a, forth), (real, b, back)), notes=notes)
@@ -122,7 +122,7 @@ def standard_error(fake: tuple[Tensor, Gaussian, Tensor], real: tuple[Tensor, Ga
     return math.sqrt(variance)
 
 
-def fid_infinity(real: Tensor, fake: Tensor, seed: int = 0, points: int = POINTS) -> Figure:
+def fid_infinity(real: Tensor, fake: Tensor, seed: int = 0, points: int = POINTS) -> Estimate:
     """The Frechet distance that infinitely many generated pictures would have (Chong and Forsyth 2020, section 4).
 
     A line in 1/n is fitted to `points` sample sizes from a tenth of all on; its value at 1/n = 0 is the figure, and

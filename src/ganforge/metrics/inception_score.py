@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.estimate import Figure, around, checked
+from ganforge.metrics.estimate import Estimate, around, checked
 
 SPLITS = 10
 
 
-def inception_score(logits: Tensor, splits: int = SPLITS, seed: int | None = 2_020) -> Figure:
+def inception_score(logits: Tensor, splits: int = SPLITS, seed: int | None = 2_020) -> Estimate:
     """The score of verdicts (N, K), as the mean over parts of the sample; the interval is that of the mean.
 
     The order is torch-fidelity's for the same seed; None: as it is.
@@ -28,7 +28,7 @@ def inception_score(logits: Tensor, splits: int = SPLITS, seed: int | None = 2_0
     scores = scores_of_splits(logits, splits, seed)
     error = float(scores.std()) / math.sqrt(splits) if splits > 1 else math.nan
     value = float(scores.mean())
-    return around("is", value, error, "higher") if splits > 1 else Figure("is", value, better="higher")
+    return around("is", value, error, "higher") if splits > 1 else Estimate("is", value, better="higher")
 
 
 def scores_of_splits(logits: Tensor, splits: int, seed: int | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.estimate import Figure, around, checked, same_width
+from ganforge.metrics.estimate import Estimate, around, checked, same_width
 from ganforge.metrics.mmd import mmd
 
 
@@ -17,7 +17,7 @@ def cubic(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y.T).div_(x.shape[1]).add_(1).pow_(3)
 
 
-def kid(real: Tensor, fake: Tensor) -> Figure:
+def kid(real: Tensor, fake: Tensor) -> Estimate:
     """KID between features (N, D) and (M, D), from all pairs.  Raises DataError as `mmd` does."""
     return around("kid", *mmd(real, fake, cubic))
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.metrics.estimate import Figure
+from ganforge.metrics.estimate import Estimate
 from ganforge.metrics.prdc import share
 
 
-def modes_of_points(points: Tensor, centres: Tensor, deviation: float) -> tuple[Figure, Figure, Figure]:
+def modes_of_points(points: Tensor, centres: Tensor, deviation: float) -> tuple[Estimate, Estimate, Estimate]:
     """Modes visited, share of points near one, and divergence from an even spread, of points (N, D).
 
     A point counts for its nearest centre (M, D) when it lies within three standard deviations of it.
@@ -28,17 +28,17 @@ def modes_of_points(points: Tensor, centres: Tensor, deviation: float) -> tuple[
     return visited, quality, divergence
 
 
-def modes_of_classes(read: Tensor, real: Tensor, classes: int) -> tuple[Figure, Figure]:
+def modes_of_classes(read: Tensor, real: Tensor, classes: int) -> tuple[Estimate, Estimate]:
     """Classes visited, and how their frequencies diverge from the real ones; both sides int64 (N,)."""
     wanted = torch.bincount(real, minlength=classes).double()
     return visits(read, wanted / wanted.sum())
 
 
-def visits(which: Tensor, wanted: Tensor) -> tuple[Figure, Figure]:
+def visits(which: Tensor, wanted: Tensor) -> tuple[Estimate, Estimate]:
     """How many places are visited at all, and KL(visited || wanted) in nats."""
     counts = torch.bincount(which, minlength=len(wanted)).double()
-    modes = Figure("modes", float((counts > 0).sum()), better="higher")
+    modes = Estimate("modes", float((counts > 0).sum()), better="higher")
     if not counts.sum():
-        return modes, Figure("modes_kl", math.inf)
+        return modes, Estimate("modes_kl", math.inf)
     found = counts / counts.sum()
-    return modes, Figure("modes_kl", float(torch.xlogy(found, found / wanted)[found > 0].sum()))
+    return modes, Estimate("modes_kl", float(torch.xlogy(found, found / wanted)[found > 0].sum()))

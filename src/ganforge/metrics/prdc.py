@@ -19,12 +19,12 @@ from torch import Tensor
 
 from ganforge.errors import DataError
 from ganforge.metrics.distances import blocks, radii
-from ganforge.metrics.estimate import NINETY_FIVE, Figure, around, checked, same_width
+from ganforge.metrics.estimate import NINETY_FIVE, Estimate, around, checked, same_width
 
 NEIGHBOURS = 5
 
 
-def prdc(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> tuple[Figure, Figure, Figure, Figure]:
+def prdc(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> tuple[Estimate, Estimate, Estimate, Estimate]:
     """Precision, recall, density and coverage of features (N, D) and (M, D).
 
     Raises DataError for no more than `k` pictures, numbers that are not finite, or different D.
@@ -60,13 +60,13 @@ def ready(real: Tensor, fake: Tensor, k: int) -> None:
             checked(side, whose)
 
 
-def share(name: str, hits: Tensor) -> Figure:
+def share(name: str, hits: Tensor) -> Estimate:
     """How many of the trials hit, with the interval of a proportion (Wilson 1927)."""
     n, p, z = len(hits), float(hits.double().mean()), NINETY_FIVE
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = 0.0 if p == 0 else middle - half, 1.0 if p == 1 else middle + half  # exact where rounding is not
-    return Figure(name, p, low, high, "higher")
+    return Estimate(name, p, low, high, "higher")
 
 
 def realism(real: Tensor, fake: Tensor, k: int = 3) -> Tensor:

@@ -140,8 +140,8 @@ class Encoder(nn.Module):
 class BicycleGAN(Game[Config, Paired]):
     """cVAE-GAN and cLR-GAN about the same pairs."""
 
-    judges = ("discriminator", "discriminator_random")
-    verdicts = "scores"
+    augmented = ("discriminator", "discriminator_random")
+    discriminator_output = "scores"
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for sides that the generator cannot halve three times, or that leave a judge no scores."""
@@ -171,8 +171,8 @@ class BicycleGAN(Game[Config, Paired]):
             judges["discriminator_random"] = adam(self.discriminator_random)
         return {"generator": adam(self.generator, self.encoder), **judges}
 
-    def play(self, deal: Iterator[Paired], now: Clock) -> Iterator[Move]:
-        c, pair = self.config, next(deal)
+    def play(self, batches: Iterator[Paired], now: Clock) -> Iterator[Move]:
+        c, pair = self.config, next(batches)
         n = len(pair) // 2
         if 2 * n != len(pair) or not n:
             raise ModelError(f"bicyclegan encodes one half of a batch: {len(pair)} pictures have no halves.")

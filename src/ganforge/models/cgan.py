@@ -137,7 +137,7 @@ class PerceptronDiscriminator(nn.Module):
 class CGAN(Game[Config, Labelled]):
     """Goodfellow's game about one condition at a time."""
 
-    judges = ("discriminator",)
+    augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for data without classes and attributes, and for sides that halving does not reach."""
@@ -167,8 +167,8 @@ class CGAN(Game[Config, Labelled]):
 
         return {"discriminator": optimiser(self.discriminator), "generator": optimiser(self.generator)}
 
-    def play(self, deal: Iterator[Labelled], now: Clock) -> Iterator[Move]:
-        batch = next(deal)
+    def play(self, batches: Iterator[Labelled], now: Clock) -> Iterator[Move]:
+        batch = next(batches)
         y = self.vector(batch.condition)
         fake = self.generator(self.noise(len(batch)), y)
 

@@ -70,7 +70,7 @@ class CycleGAN(Game[Config, Unpaired]):
     """Two games that share a cycle."""
 
     averaged = ("to_b", "to_a")
-    judges = ("is_a", "is_b")
+    augmented = ("is_a", "is_b")
     multiple = 4
     """Both sides of pictures are multiples of it."""
     least = LEAST
@@ -79,7 +79,7 @@ class CycleGAN(Game[Config, Unpaired]):
         """Raises ModelError for sides that are no multiples of 4 or below 8, and for patches that do not fit."""
         super().__init__(config, facts)
         c, channels = config, facts.channels
-        self.verdicts = "logits" if c.gan == "vanilla" else "scores"
+        self.discriminator_output = "logits" if c.gan == "vanilla" else "scores"
         check_sides(facts.height, facts.width)
         layers = layers_of(c.patch, facts.height, facts.width)
         picture = (channels, facts.height, facts.width)
@@ -103,8 +103,8 @@ class CycleGAN(Game[Config, Unpaired]):
             for group in optimiser.param_groups:
                 group["lr"] *= min(1.0, 2 - 2 * now.progress)
 
-    def play(self, deal: Iterator[Unpaired], now: Clock) -> Iterator[Move]:
-        c, real = self.config, next(deal)
+    def play(self, batches: Iterator[Unpaired], now: Clock) -> Iterator[Move]:
+        c, real = self.config, next(batches)
         terms: dict[str, Tensor] = {}
         if c.identity:
             fake_b, same_b = self.each(self.to_b, real.a, real.b)

@@ -108,7 +108,7 @@ class ChapterDiscriminator(nn.Sequential):
 class DCGAN(Game[Config, Images]):
     """Goodfellow's game between convolutional networks."""
 
-    judges = ("discriminator",)
+    augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError, naming the sizes it can make, for sides that halving does not reach."""
@@ -130,8 +130,8 @@ class DCGAN(Game[Config, Images]):
             "generator": Adam(self.generator.parameters(), self.config.lr, betas),
         }
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
-        real = next(deal).images
+    def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
+        real = next(batches).images
         fake = self.generate(self.noise(len(real)))
 
         on_real, on_fake = self.discriminator(real), self.discriminator(fake.detach())

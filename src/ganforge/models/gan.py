@@ -91,7 +91,7 @@ class Discriminator(nn.Sequential):
 class GAN(Game[Config, Images]):
     """The game of 2014."""
 
-    judges = ("discriminator",)
+    augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         super().__init__(config, facts)
@@ -108,9 +108,9 @@ class GAN(Game[Config, Images]):
 
         return {"discriminator": optimiser(self.discriminator), "generator": optimiser(self.generator)}
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
-        batches = [next(deal).images for _ in range(self.config.discriminator_moves)]
-        for real in batches:
+    def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
+        reals = [next(batches).images for _ in range(self.config.discriminator_moves)]
+        for real in reals:
             on_real, on_fake = self.discriminator(real), self.discriminator(self.sample(len(real)).detach())
             yield Move(
                 "discriminator",
@@ -119,7 +119,7 @@ class GAN(Game[Config, Images]):
                 says_real=on_real.detach().mean(),
                 says_fake=on_fake.detach().mean(),
             )
-        verdict = self.discriminator(self.sample(len(batches[0])))  # algorithm 1 draws new noise here
+        verdict = self.discriminator(self.sample(len(reals[0])))  # algorithm 1 draws new noise here
         if self.config.objective == "minimax":
             yield Move("generator", fool=-fake_loss(verdict))  # algorithm 1, the descent of G
         else:

@@ -133,7 +133,7 @@ class InfoGAN(Game[Config, Images]):
     """D judges, Q reads, G has to satisfy both."""
 
     averaged = ("generator", "discriminator")
-    judges = ("discriminator",)
+    augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError without a code, and for sides that halving does not reach."""
@@ -155,8 +155,8 @@ class InfoGAN(Game[Config, Images]):
             "generator": Adam(self.generator.parameters(), c.lr_generator, betas),
         }
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
-        real = next(deal).images
+    def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
+        real = next(batches).images
         noise = self.noise(len(real))
         fake = self.generator(noise)
 

@@ -100,8 +100,8 @@ class InstaGAN(Game[Config, Instances]):
     """CycleGAN's two games about pictures with instances."""
 
     averaged = ("to_b", "to_a")
-    judges = ("is_a", "is_b")
-    verdicts = "scores"
+    augmented = ("is_a", "is_b")
+    discriminator_output = "scores"
     multiple = 4
     """Both sides of pictures are multiples of it."""
     least = LEAST
@@ -126,8 +126,8 @@ class InstaGAN(Game[Config, Instances]):
             "discriminators": Adam(discriminators, self.config.lr, betas),
         }
 
-    def play(self, deal: Iterator[Instances], now: Clock) -> Iterator[Move]:
-        c, batch = self.config, next(deal)
+    def play(self, batches: Iterator[Instances], now: Clock) -> Iterator[Move]:
+        c, batch = self.config, next(batches)
         a, b = self.side(batch.a, batch.a_masks, c.instances), self.side(batch.b, batch.b_masks, c.instances)
         real_a, real_b = torch.cat([a.images, a.masks], 1), torch.cat([b.images, b.masks], 1)
         for first in range(0, c.instances, c.together):

@@ -59,8 +59,8 @@ class Discriminator(nn.Sequential):
 class LSGAN(Game[Config, Images]):
     """Goodfellow's game, scored by squares."""
 
-    judges = ("discriminator",)
-    verdicts = "scores"
+    augmented = ("discriminator",)
+    discriminator_output = "scores"
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError, naming the sizes it can make, for sides that halving does not reach."""
@@ -76,9 +76,9 @@ class LSGAN(Game[Config, Images]):
             "generator": Adam(self.generator.parameters(), self.config.lr, betas),
         }
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
+    def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
         a, b, c = CODES[self.config.code]
-        real = next(deal).images
+        real = next(batches).images
         fake = self.generator(self.noise(len(real)))
 
         on_real, on_fake = self.discriminator(real), self.discriminator(fake.detach())

@@ -67,12 +67,12 @@ class Config:
 class Pix2Pix(Game[Config, Paired]):
     """A conditional game over pairs."""
 
-    judges = ("discriminator",)
+    augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for sides that the generator cannot halve, and for patches larger than the picture."""
         super().__init__(config, facts)
-        self.verdicts = "logits" if config.gan == "vanilla" else "scores"
+        self.discriminator_output = "logits" if config.gan == "vanilla" else "scores"
         source, target = facts.source_channels or facts.channels, facts.channels
         self.generator, self.multiple = generator_of(config, facts)
         self.least = LEAST if config.networks.startswith("resnet") else 1
@@ -87,8 +87,8 @@ class Pix2Pix(Game[Config, Paired]):
             players["discriminator"] = Adam(self.discriminator.parameters(), self.config.lr, betas)
         return players
 
-    def play(self, deal: Iterator[Paired], now: Clock) -> Iterator[Move]:
-        c, pair = self.config, next(deal)
+    def play(self, batches: Iterator[Paired], now: Clock) -> Iterator[Move]:
+        c, pair = self.config, next(batches)
         fake = self.generator(pair.source)
         terms = {}
         if "gan" in c.objective:

@@ -137,8 +137,8 @@ class RBDN(Game[Config, Paired]):
         for group in players["generator"].param_groups:
             group["lr"] *= 0.1**drops
 
-    def play(self, deal: Iterator[Paired], now: Clock) -> Iterator[Move]:
-        pair = next(deal)
+    def play(self, batches: Iterator[Paired], now: Clock) -> Iterator[Move]:
+        pair = next(batches)
         made, true = self.generator(self.counted(pair.source)), self.counted(pair.target)
         yield Move("generator", error=(made - true).square().sum() / (2 * len(true)))
 

@@ -63,8 +63,8 @@ class Regression(Game[Config, Paired]):
     def players(self) -> dict[str, Optimizer]:
         return {"generator": Adam(self.generator.parameters(), self.config.lr, (self.config.beta1, 0.999))}
 
-    def play(self, deal: Iterator[Paired], now: Clock) -> Iterator[Move]:
-        pair = next(deal)
+    def play(self, batches: Iterator[Paired], now: Clock) -> Iterator[Move]:
+        pair = next(batches)
         distance = {"l1": F.l1_loss, "l2": F.mse_loss}[self.config.distance]
         yield Move("generator", **{self.config.distance: distance(self.generator(pair.source), pair.target)})
 

@@ -136,7 +136,7 @@ class Discriminator(nn.Sequential):
 class SRGAN(Game[Config, Enlarged]):
     """Right on average first, real then."""
 
-    judges = ("discriminator",)
+    augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for sides that are no multiples of the scale, and pairs of another scale."""
@@ -165,8 +165,8 @@ class SRGAN(Game[Config, Enlarged]):
         for group in (group for optimiser in players.values() for group in optimiser.param_groups):
             group["lr"] *= dropped
 
-    def play(self, deal: Iterator[Enlarged], now: Clock) -> Iterator[Move]:
-        c, dealt = self.config, next(deal)
+    def play(self, batches: Iterator[Enlarged], now: Clock) -> Iterator[Move]:
+        c, dealt = self.config, next(batches)
         high, given = dealt.images, dealt.low
         low = bicubic((high + 1) / 2, 1 / c.scale) if given is None else (given + 1) / 2
         fake = self.generator(low) * 2 - 1

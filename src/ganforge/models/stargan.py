@@ -130,8 +130,8 @@ class Discriminator(nn.Module):
 class StarGAN(Game[Config, Labelled]):
     """WGAN-GP's game about pictures that were asked to change."""
 
-    judges = ("discriminator",)
-    verdicts = "scores"
+    augmented = ("discriminator",)
+    discriminator_output = "scores"
     penalised = ("discriminator",)
     multiple, least = 4, LEAST
 
@@ -164,11 +164,11 @@ class StarGAN(Game[Config, Labelled]):
             for group in (group for optimiser in players.values() for group in optimiser.param_groups):
                 group["lr"] *= 1 - falls / last
 
-    def play(self, deal: Iterator[Labelled], now: Clock) -> Iterator[Move]:
+    def play(self, batches: Iterator[Labelled], now: Clock) -> Iterator[Move]:
         c = self.config
         for i in range(c.critic_moves):
             for _ in range(2 if c.second else 1):  # a batch of each data set
-                batch = next(deal)
+                batch = next(batches)
                 real, own = batch.images, self.labels(batch.condition)
                 target = own[self.draw.permutation(len(own))]
                 with torch.no_grad():

@@ -124,8 +124,8 @@ class Critic(nn.Sequential):
 class WGAN(Game[Config, Images]):
     """The critic estimates the Wasserstein distance, the generator shortens it."""
 
-    judges = ("critic",)
-    verdicts = "scores"
+    augmented = ("critic",)
+    discriminator_output = "scores"
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError, naming the sizes it can make, for sides that halving does not reach."""
@@ -149,12 +149,12 @@ class WGAN(Game[Config, Images]):
 
         return {"critic": optimiser(self.critic), "generator": optimiser(self.generator)}
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
+    def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
         n = 0
         for _ in range(self.critic_moves(now)):
             if self.config.clip == "before":
                 self.cut_weights()
-            real = next(deal).images
+            real = next(batches).images
             n = len(real)
             on_real = self.critic(real).mean()
             with torch.no_grad():  # the generator's norms see the batch all the same

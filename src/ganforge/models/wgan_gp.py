@@ -66,8 +66,8 @@ class Critic(nn.Sequential):
 class WGANGP(Game[Config, Images]):
     """The critic climbs the Wasserstein distance at slope one, the generator shortens it."""
 
-    judges = ("critic",)
-    verdicts = "scores"
+    augmented = ("critic",)
+    discriminator_output = "scores"
     penalised = ("critic",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
@@ -90,10 +90,10 @@ class WGANGP(Game[Config, Images]):
             "generator": Adam(self.generator.parameters(), lr, betas),
         }
 
-    def play(self, deal: Iterator[Images], now: Clock) -> Iterator[Move]:
+    def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
         n = 0
         for _ in range(self.config.critic_moves):
-            real = next(deal).images
+            real = next(batches).images
             n = len(real)
             with torch.no_grad():  # algorithm 1, lines 4 and 5
                 fake = self.generator(self.noise(n))

@@ -16,7 +16,7 @@ import yaml
 from ganforge.errors import OptionError
 from ganforge.evaluation.feature_metrics import AGAINST_TRUTH, WHOLE
 from ganforge.files import reason
-from ganforge.serialize import rebuilt
+from ganforge.serialize import from_plain
 
 SHELF = Path(__file__).parent / "experiments"
 
@@ -74,8 +74,8 @@ def find(name: str) -> Experiment:
         raise OptionError(f"There is no experiment {name!r}: there are {', '.join(names())}.{meant}")
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
-        orderings = tuple(rebuilt(Ordering, one) for one in said.pop("orderings"))
-        found = rebuilt(Experiment, {"name": path.stem, **said, "orderings": orderings})
+        orderings = tuple(from_plain(Ordering, one) for one in said.pop("orderings"))
+        found = from_plain(Experiment, {"name": path.stem, **said, "orderings": orderings})
     except (OSError, yaml.YAMLError, KeyError, AttributeError, TypeError, OptionError) as error:
         raise OptionError(f"The experiment {path} cannot be read: {reason(error)}") from error
     checked(found)

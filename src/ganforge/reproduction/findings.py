@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ganforge.metrics.estimate import Figure
+from ganforge.metrics.estimate import Estimate
 from ganforge.reproduction.experiment import Experiment, Ordering
 
 Word = Literal["holds", "within error", "does not hold", "cannot be told"]
@@ -20,7 +20,7 @@ class Row:
     name: str
     run: Path | None
     """Its run folder."""
-    figures: tuple[Figure, ...]
+    figures: tuple[Estimate, ...]
     """Ours; none where its training broke down."""
     paper: tuple[float, ...]
     """The paper's, in the order of the experiment's measures; none where the paper does not have it."""
@@ -29,7 +29,7 @@ class Row:
     why: str = ""
     """Why it broke down."""
 
-    def __getitem__(self, measure: str) -> Figure | None:
+    def __getitem__(self, measure: str) -> Estimate | None:
         return next((figure for figure in self.figures if figure.name == measure), None)
 
 
@@ -39,7 +39,7 @@ class Verdict:
 
     ordering: Ordering
     word: Word
-    ours: tuple[Figure | None, Figure | None]
+    ours: tuple[Estimate | None, Estimate | None]
     """Of the row that should be better, and of the other."""
     paper: tuple[float, float] | None
     """The same two of the paper."""
@@ -91,7 +91,7 @@ class Findings:
         return f"Of the paper's {len(words)} orderings, at {self.rounds:,} rounds a row: {', '.join(parts)}."
 
 
-def word(better: Figure | None, worse: Figure | None) -> Word:
+def word(better: Estimate | None, worse: Estimate | None) -> Word:
     """Whether the first figure is the better one, surely: their intervals lie apart."""
     if better is None or worse is None or not np.isfinite([better.value, worse.value]).all():
         return "cannot be told"
@@ -102,7 +102,7 @@ def word(better: Figure | None, worse: Figure | None) -> Word:
     return "does not hold" if high < least else "within error"
 
 
-def span(figure: Figure) -> tuple[float, float]:
+def span(figure: Estimate) -> tuple[float, float]:
     """The interval; of a figure without one, the figure itself."""
     return (figure.value, figure.value) if figure.low is None or figure.high is None else (figure.low, figure.high)
 

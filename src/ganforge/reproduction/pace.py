@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from ganforge import system
-from ganforge.data.loader import Deck
-from ganforge.engine import Engine, Watcher
+from ganforge.data.loader import BatchLoader
+from ganforge.engine import Callback, Engine
 from ganforge.training.plan import Plan
 
 WARM = 2  # rounds that are not counted: memory is found, kernels are chosen
@@ -19,12 +19,12 @@ def seconds_a_round(thought: Plan) -> float:
     """Measured by playing the plan's first rounds; nothing is written, and the plan's networks are spent."""
     run, watch = replace(thought.run, steps=sys.maxsize, save_every=0), Stopwatch()
     system.use_threads(run.threads)
-    deck = Deck(thought.data, thought.model.game.Deal, run)
+    deck = BatchLoader(thought.data, thought.model.game.batch_type, run)
     Engine(thought.game, run, deck, None, [watch], system.pick_device(run.device)).train()
     return watch.seconds
 
 
-class Stopwatch(Watcher):
+class Stopwatch(Callback):
     """Ends the run when it knows the pace."""
 
     seconds = 0.0

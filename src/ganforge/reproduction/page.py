@@ -13,9 +13,9 @@ from ganforge.evaluation.gallery import enlarged
 from ganforge.evaluation.report import interval, number, spelled
 from ganforge.files import replacing, write_whole
 from ganforge.images import fit, grid, recolour, write
-from ganforge.metrics.estimate import Figure
+from ganforge.metrics.estimate import Estimate
 from ganforge.reproduction.findings import Findings, Row, Verdict
-from ganforge.serialize import plain
+from ganforge.serialize import to_plain
 
 OWN = """
 table.seen { table-layout: fixed }
@@ -34,7 +34,7 @@ INTERVALS = (
 def written(found: Findings) -> None:
     """Write everything into the folder.  Raises RunError where it cannot be written."""
     folder = found.folder
-    said = json.dumps(spelled(plain(results(found))), indent=1, ensure_ascii=False, allow_nan=False)
+    said = json.dumps(spelled(to_plain(results(found))), indent=1, ensure_ascii=False, allow_nan=False)
     write_whole(folder / "results.json", said + "\n")
     write_whole(folder / "table.md", markdown(found))
     columns = [enlarged(pictures) for pictures in shown(found).values()]
@@ -52,7 +52,7 @@ def results(found: Findings) -> dict[str, object]:
         "rounds": found.rounds,
         "batch": found.batch,
         "rows": [row_of(row) for row in every(found)],
-        "orderings": [{**plain(v.ordering), "word": v.word, "paper": v.paper} for v in found.verdicts],
+        "orderings": [{**to_plain(v.ordering), "word": v.word, "paper": v.paper} for v in found.verdicts],
         "notes": found.notes,
         "seconds": {"training": 60 * found.minutes, "judging": found.judging},
     }
@@ -116,7 +116,7 @@ def sentence(found: Findings, verdict: Verdict) -> str:
     return f"{one.better} above {one.worse} in {name} ({a} and {b}{paper}). {one.says}"
 
 
-def short(figure: Figure | None) -> str:
+def short(figure: Estimate | None) -> str:
     """Its value."""
     return "none" if figure is None else number(figure.value)
 
@@ -174,7 +174,7 @@ def table(found: Findings) -> str:
     return f'<div class="wide"><table><tr><th></th>{heads}</tr>{"".join(rows)}</table></div>'
 
 
-def top(figures: Sequence[Figure]) -> float:
+def top(figures: Sequence[Estimate]) -> float:
     """The best value of a column; NaN where there is none."""
     if not figures:
         return float("nan")

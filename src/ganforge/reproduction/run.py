@@ -24,18 +24,18 @@ from ganforge.data.open import open_data
 from ganforge.data.synthetic.domains import embedded
 from ganforge.errors import DataError, ModelError, NotFiniteError, OptionError
 from ganforge.evaluation.evaluate import judged
-from ganforge.evaluation.inputs import Terms, case
+from ganforge.evaluation.inputs import EvalOptions, case
 from ganforge.files import write_whole
 from ganforge.images import to_uint8, visible
 from ganforge.inference.load import load_part
-from ganforge.metrics.estimate import Figure
+from ganforge.metrics.estimate import Estimate
 from ganforge.metrics.label_colours import MOST, packed
 from ganforge.reproduction.experiment import Experiment, find, slug
 from ganforge.reproduction.findings import Findings, Row, truth_of
 from ganforge.reproduction.pace import seconds_a_round
 from ganforge.reproduction.page import written
 from ganforge.runs.folder import RunFolder
-from ganforge.serialize import plain
+from ganforge.serialize import to_plain
 from ganforge.training import train as training
 from ganforge.training.plan import Plan, plan
 from ganforge.training.train import resume
@@ -81,11 +81,11 @@ def reproduce(
     system.keep_memory()
     told = find(experiment)
     model = model_called(told.model)
-    spec = str(data) or embedded(model.game.Deal.columns())
+    spec = str(data) or embedded(model.game.batch_type.columns())
     home = Path(data_home) if data_home is not None else None
-    reading = facing(told, spec, direction, model.game.Deal.columns(), home)
+    reading = facing(told, spec, direction, model.game.batch_type.columns(), home)
     asked: dict[str, Any] = {"data": spec, "preset": preset, "direction": reading, "seed": seed, "budget": budget}
-    asked |= {"size": sized(told, model.preset(preset).run.size, size), "experiment": plain(told)}
+    asked |= {"size": sized(told, model.preset(preset).run.size, size), "experiment": to_plain(told)}
     folder = Path(outdir) / f"reproduce-{name or f'{told.name}-{Path(spec).stem}'}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = RunFolder(folder)
@@ -150,7 +150,7 @@ class Reproduction:
 
     def settle(self) -> None:
         """The number of rounds: what the folder says, or what the budget allows.  Raises OptionError."""
-        record, now = self.folder / "asked.json", json.loads(json.dumps(plain(self.asked)))
+        record, now = self.folder / "asked.json", json.loads(json.dumps(to_plain(self.asked)))
         if record.is_file():
             before = json.loads(record.read_text(encoding="utf-8"))
             self.rounds = before.pop("rounds")
@@ -240,9 +240,9 @@ class Reproduction:
 
     def judged(
         self, row: str, path: Path, pictures: dict[str, np.ndarray], notes: dict[str, None]
-    ) -> tuple[Figure, ...]:
+    ) -> tuple[Estimate, ...]:
         """The figures of one row; its pictures, and what there is to note, are put to the others'."""
-        terms = Terms(
+        terms = EvalOptions(
             metrics=(self.told.metric,), n=JUDGED, seed=self.asked["seed"], held_out=True, device=self.own["device"]
         )
         found = case(path, None, terms, self.own["data_home"])

@@ -20,19 +20,19 @@ from typing import Any
 import yaml
 
 from ganforge.batches import Facts
-from ganforge.data.read_options import Reading
+from ganforge.data.read_options import ReadOptions
 from ganforge.errors import OptionError, RunError
 from ganforge.files import reason, write_whole
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
-from ganforge.serialize import plain, rebuilt
+from ganforge.serialize import from_plain, to_plain
 from ganforge.version import __version__
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Card:
+class RunConfig:
     """What config.yaml holds."""
 
     model: str
@@ -59,7 +59,7 @@ class RunFolder:
         self.held: Any = None
 
     @classmethod
-    def create(cls, outdir: Path, name: str, card: Card) -> "RunFolder":
+    def create(cls, outdir: Path, name: str, card: RunConfig) -> "RunFolder":
         """A new folder `outdir/00007-name`.  Raises RunError when it cannot be written."""
         try:
             outdir.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ class RunFolder:
                     break
             folder = cls(path)
             (path / "samples").mkdir()
-            write_whole(path / "config.yaml", yaml.safe_dump(plain(card), sort_keys=False, allow_unicode=True))
+            write_whole(path / "config.yaml", yaml.safe_dump(to_plain(card), sort_keys=False, allow_unicode=True))
         except OSError as error:
             raise RunError(
                 f"No run folder can be made in {outdir} ({reason(error)}): choose another with --outdir."
@@ -89,18 +89,18 @@ class RunFolder:
         return cls(path)
 
     @property
-    def card(self) -> Card:
+    def card(self) -> RunConfig:
         """What config.yaml says."""
         try:
             said = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
-            return rebuilt(Card, said)
+            return from_plain(RunConfig, said)
         except (OSError, yaml.YAMLError, OptionError, TypeError, AttributeError) as error:
             said = " ".join(str(error).split())
             raise RunError(f"{self.path / 'config.yaml'} cannot be read: {said}") from error
 
-    def rewrite(self, card: Card) -> None:
+    def rewrite(self, card: RunConfig) -> None:
         """Put another card in place of the present one."""
-        write_whole(self.path / "config.yaml", yaml.safe_dump(plain(card), sort_keys=False, allow_unicode=True))
+        write_whole(self.path / "config.yaml", yaml.safe_dump(to_plain(card), sort_keys=False, allow_unicode=True))
 
     def checkpoints(self, keep: int = 3) -> Checkpoints:
         """Its checkpoints."""
@@ -126,14 +126,14 @@ class RunFolder:
             self.held = None
 
 
-def facts_of(card: Card) -> Facts:
+def facts_of(card: RunConfig) -> Facts:
     """The facts of a card."""
-    return rebuilt(Facts, card.facts)
+    return from_plain(Facts, card.facts)
 
 
-def run_of(card: Card) -> Run:
+def run_of(card: RunConfig) -> Run:
     """The Run of a card."""
-    return rebuilt(Run, card.run)
+    return from_plain(Run, card.run)
 
 
 def versions() -> dict[str, str]:
@@ -142,6 +142,6 @@ def versions() -> dict[str, str]:
     return {"ganforge": __version__, **packages, "python": platform.python_version(), "cores": str(os.cpu_count())}
 
 
-def reading_of(card: Card) -> Reading:
+def reading_of(card: RunConfig) -> ReadOptions:
     """How the data of a run is read."""
-    return rebuilt(Reading, card.data.get("reading", {}))
+    return from_plain(ReadOptions, card.data.get("reading", {}))

@@ -12,7 +12,7 @@ from ganforge.data.inspect import Examination
 from ganforge.data.inspect import examine as examined
 from ganforge.data.loader import to_images
 from ganforge.data.open import find_data
-from ganforge.data.source import Found
+from ganforge.data.source import ImageSource
 from ganforge.engine import augmentation
 from ganforge.errors import OptionError
 from ganforge.images import grid, to_uint8, write
@@ -50,7 +50,7 @@ def examine(
 # -- the pieces -----------------------------------------------------------------------------------
 
 
-def augmented_sheet(found: Found, rows: Sequence[int], kind: Literal["diffaug", "ada"]) -> np.ndarray:
+def augmented_sheet(found: ImageSource, rows: Sequence[int], kind: Literal["diffaug", "ada"]) -> np.ndarray:
     """A line of pictures, and under it what an augmentation makes of them: with ada more and more (p 0.2, 0.5, 0.8)."""
     pictures = pictures_alike(found, rows)
     return grid(to_uint8(augmentation.gallery(to_images(pictures), kind)), len(pictures))

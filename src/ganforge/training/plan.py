@@ -15,7 +15,7 @@ from ganforge.catalogue import Model, find
 from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
-from ganforge.data.read_options import Reading
+from ganforge.data.read_options import ReadOptions
 from ganforge.data.synthetic.domains import embedded
 from ganforge.errors import OptionError
 from ganforge.evaluation import selection
@@ -25,8 +25,8 @@ from ganforge.inference import parts
 from ganforge.inference.load import built
 from ganforge.inference.trained import Trained
 from ganforge.run import Run
-from ganforge.runs.folder import Card, versions
-from ganforge.serialize import plain, rebuilt
+from ganforge.runs.folder import RunConfig, versions
+from ganforge.serialize import from_plain, to_plain
 from ganforge.tracing import trace
 
 
@@ -40,27 +40,27 @@ class Plan:
     run: Run
     asked: str
     """The data that was asked for."""
-    reading: Reading
+    reading: ReadOptions
     data: DataSet
     game: Game[Any, Any]
     parts: Mapping[str, Trained]
     held_out: Callable[[], DataSet]
     """Opens what training never sees of the data."""
 
-    def card(self) -> Card:
+    def card(self) -> RunConfig:
         """What the run folder will say."""
         own = Path(self.model.name)
-        return Card(
+        return RunConfig(
             model=self.model.name,
             preset=self.preset,
-            config=plain(self.config),
-            run=plain(self.run),
-            facts=plain(self.data.facts),
+            config=to_plain(self.config),
+            run=to_plain(self.run),
+            facts=to_plain(self.data.facts),
             data={
                 "asked": self.asked,
                 "images": len(self.data),
                 "fingerprint": self.data.fingerprint,
-                "reading": plain(self.reading),
+                "reading": to_plain(self.reading),
             },
             parts={name: str(part.path) for name, part in self.parts.items()},
             source=sha256(own) if own.suffix == ".py" else "",
@@ -88,16 +88,16 @@ def plan(
     Raises a GANForgeError with one sentence for whatever does not fit.
     """
     found = find(model)
-    needed = found.game.Deal.columns()
+    needed = found.game.batch_type.columns()
     asked = str(data) or embedded(needed)
-    reading = rebuilt(Reading, {"direction": direction, "make": make})
+    reading = from_plain(ReadOptions, {"direction": direction, "make": make})
     chosen = found.preset(preset)
     settings = chosen.config if config is None else config
     if isinstance(config, Mapping):
-        settings = rebuilt(found.game.Config, {**plain(chosen.config), **config})
-    wanted = checked(rebuilt(Run, {**plain(chosen.run), **run}))
+        settings = from_plain(found.game.Config, {**to_plain(chosen.config), **config})
+    wanted = checked(from_plain(Run, {**to_plain(chosen.run), **run}))
     selection.check(wanted, found.game)
-    opened = opened_data(asked, wanted, data_home, found.game.Deal, reading)
+    opened = opened_data(asked, wanted, data_home, found.game.batch_type, reading)
     opened.need(*needed)
     for note in opened.notes:
         say(note)
@@ -108,7 +108,7 @@ def plan(
         wanted = replace(wanted, every=wanted.every or wanted.save_every or max(1, steps))
     loaded = parts.resolve(settings, load)
     game = built(found, settings, opened.facts, wanted.seed, loaded)
-    held_out = partial(opened_data, asked, wanted, data_home, found.game.Deal, reading, held_out=True)
+    held_out = partial(opened_data, asked, wanted, data_home, found.game.batch_type, reading, held_out=True)
     return Plan(found, preset, settings, wanted, asked, reading, opened, game, loaded, held_out)
 
 
@@ -143,14 +143,14 @@ def opened_data(
     asked: str,
     run: Run,
     home: str | Path | None,
-    deal: type[Batch],
-    reading: Reading,
+    batch_type: type[Batch],
+    reading: ReadOptions,
     held_out: bool = False,
 ) -> DataSet:
     """The data set at the run's size, with the columns that its model is dealt, or what is held out of it."""
     size, place = (run.size[0], run.size[-1]) if run.size else None, Path(home) if home is not None else None
     form = {"channels": run.channels, "crop": run.crop, "native": run.native, "reading": reading}
-    form |= {"needed": deal.columns(), "welcome": deal.welcome()}
+    form |= {"needed": batch_type.columns(), "welcome": batch_type.welcome()}
     return open_data(asked, size=size, home=place, held_out=held_out, **form)
 
 
@@ -159,15 +159,15 @@ def describe(thought: Plan) -> dict[str, Any]:
     return {
         "model": thought.model.name,
         "preset": thought.preset,
-        "config": plain(thought.config),
-        "run": plain(thought.run),
+        "config": to_plain(thought.config),
+        "run": to_plain(thought.run),
         "data": {
             "asked": thought.asked,
             "images": len(thought.data),
             "columns": list(thought.data.columns),
-            "reading": plain(thought.reading),
+            "reading": to_plain(thought.reading),
         },
-        "facts": plain(thought.data.facts),
+        "facts": to_plain(thought.data.facts),
         "parameters": parameters(thought.game),
         "round": trace(thought.game),
     }

@@ -24,12 +24,12 @@ def fits(examination: Examination, asked: str) -> tuple[Fit, ...]:
 
 def fit(model: Model, examination: Examination, asked: str) -> Fit:
     """One model: whether the data has the columns that it needs, and a size that its networks can make."""
-    missing = lacking(model.game.Deal.columns(), examination.provides)
+    missing = lacking(model.game.batch_type.columns(), examination.provides)
     if examination.images < 2:
         return Fit(model.name, False, "at least 2 images that can be read", "")
     if missing:
         return Fit(model.name, False, missing, "")
-    preset, needed = model.preset("small"), model.game.Deal.columns()
+    preset, needed = model.preset("small"), model.game.batch_type.columns()
     why, own = "", own_size(examination, "source" in needed and "a" not in examination.provides)
     for size in dict.fromkeys(size for size in (own, preset.run.size) if size):
         why = cannot_build(model, preset, facts(examination, preset, size, needed))
@@ -41,7 +41,7 @@ def fit(model: Model, examination: Examination, asked: str) -> Fit:
 def best(models: tuple[Fit, ...]) -> Fit | None:
     """The model to begin with: one that uses most of what the data has."""
     able = [m for m in models if m.fits]
-    return max(able, key=lambda m: (len(find(m.model).game.Deal.columns()), m.model in FIRST), default=None)
+    return max(able, key=lambda m: (len(find(m.model).game.batch_type.columns()), m.model in FIRST), default=None)
 
 
 def own_size(examination: Examination, halves: bool) -> tuple[int, ...]:

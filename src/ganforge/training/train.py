@@ -15,8 +15,8 @@ from ganforge import distributed, system
 from ganforge.callbacks import watchers
 from ganforge.callbacks.training_doctor import Doctor
 from ganforge.console import Say, silent
-from ganforge.data.loader import Deck
-from ganforge.engine import Engine, Watcher
+from ganforge.data.loader import BatchLoader
+from ganforge.engine import Callback, Engine
 from ganforge.errors import DataError, NotFiniteError, OptionError, ProcessError
 from ganforge.evaluation import selection
 from ganforge.game import Game
@@ -25,7 +25,7 @@ from ganforge.inference.load import address, built, load_part, model_of
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder, facts_of, reading_of, run_of
-from ganforge.serialize import rebuilt
+from ganforge.serialize import from_plain
 from ganforge.training.plan import Plan, length, opened_data, plan
 
 
@@ -91,14 +91,14 @@ def resume(
     with distributed.joined(system.pick_device(device or run_of(folder.card).device)) as own:
         say = say if distributed.rank() == 0 else silent
         with distributed.one_prepares():
-            thought = rethought(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
+            thought = plan_resume(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
         if distributed.rank() == 0 and thought.run != run_of(folder.card):
             folder.rewrite(thought.card())
         seen_by = watchers(folder.path, tensorboard and not quiet, not quiet, doctor, say)
         return carry_out(thought, folder, which, own, seen_by, say)
 
 
-def rethought(
+def plan_resume(
     folder: RunFolder,
     steps: int | None,
     epochs: float | None,
@@ -112,11 +112,11 @@ def rethought(
     """The plan of a run that goes on."""
     card, former = folder.card, run_of(folder.card)
     given = {"steps": steps, "patience": patience, "device": device or None, "threads": threads or None}
-    config = rebuilt(model_of(card).game.Config, card.config)
+    config = from_plain(model_of(card).game.Config, card.config)
     asked = str(data) if data is not None else card.data["asked"]
     wanted = replace(former, **{name: value for name, value in given.items() if value is not None})
     selection.check(wanted, model_of(card).game)
-    opened = opened_data(asked, wanted, data_home, model_of(card).game.Deal, reading_of(card))
+    opened = opened_data(asked, wanted, data_home, model_of(card).game.batch_type, reading_of(card))
     if data is None and opened.fingerprint != card.data["fingerprint"]:
         raise DataError(
             f"The data {asked} is not what it was when the run began ({card.data['images']} images then, {len(opened)} "
@@ -130,19 +130,19 @@ def rethought(
         raise DataError(f"The run was made for {facts_of(card)}, but {asked} gives {opened.facts}.")
     loaded = parts.kept(config, folder.path, load_part)
     game = built(model_of(card), config, opened.facts, wanted.seed, loaded)
-    held_out = partial(opened_data, asked, wanted, data_home, game.Deal, reading_of(card), held_out=True)
+    held_out = partial(opened_data, asked, wanted, data_home, game.batch_type, reading_of(card), held_out=True)
     return Plan(model_of(card), card.preset, config, wanted, asked, reading_of(card), opened, game, loaded, held_out)
 
 
 def carry_out(
-    thought: Plan, folder: RunFolder, which: str | None, device: torch.device, seen_by: Sequence[Watcher], say: Say
+    thought: Plan, folder: RunFolder, which: str | None, device: torch.device, seen_by: Sequence[Callback], say: Say
 ) -> Trained:
     """Play a plan in its folder, from the checkpoint `which` on where there is one."""
     system.use_threads(thought.run.threads)
     checkpoints, go_on = folder.checkpoints(thought.run.keep), f"Go on with: ganforge resume {folder.path}"
     folder.hold() if distributed.rank() == 0 else None
     try:
-        deck = Deck(thought.data, thought.model.game.Deal, thought.run)
+        deck = BatchLoader(thought.data, thought.model.game.batch_type, thought.run)
         seen_by = [
             *seen_by,
             *selection.selection(thought.run, thought.data, thought.held_out, folder.path, device, seen_by, say),

@@ -15,7 +15,7 @@ from typing import Any
 
 from ganforge import system
 from ganforge.callbacks import watchers
-from ganforge.callbacks.best_checkpoint import Criterion, Hearing
+from ganforge.callbacks.best_checkpoint import CheckpointMetric, ScoreCallback
 from ganforge.callbacks.log import rows
 from ganforge.catalogue import Model, find
 from ganforge.console import Say, silent
@@ -26,9 +26,9 @@ from ganforge.errors import ModelError, NotFiniteError, OptionError
 from ganforge.evaluation import selection
 from ganforge.inference.load import load_part
 from ganforge.runs.folder import RunFolder
-from ganforge.serialize import plain
+from ganforge.serialize import to_plain
 from ganforge.training.plan import plan
-from ganforge.training.train import carry_out, rethought
+from ganforge.training.train import carry_out, plan_resume
 from ganforge.tuning.space import Setting, settings
 from ganforge.tuning.table import Sweep, Trial, drawn, short, written
 
@@ -69,9 +69,9 @@ def sweep(
     if trials < 1:
         raise OptionError(f"{trials} trials find nothing: ask for one or more.")
     found = find(model)
-    chosen, data = found.preset(preset), data or embedded(found.game.Deal.columns())
+    chosen, data = found.preset(preset), data or embedded(found.game.batch_type.columns())
     space = settings(over, found.game.Config)
-    own = {**plain(chosen.config), **plain(config if config is not None else {})}
+    own = {**to_plain(chosen.config), **to_plain(config if config is not None else {})}
     if run.pop("patience", 0):
         raise OptionError("A sweep cuts trials short by itself: leave --patience away.")
     fixed = {"keep": 1, "save_every": 0, **run, "select": metric or next(iter(selection.measures(found.game)), "fid")}
@@ -151,7 +151,7 @@ class Search:
         begun = trial.user_attrs.get("run", "")
         if begun and (Path(begun) / "config.yaml").is_file():
             folder = RunFolder.open(begun)
-            thought = rethought(folder, None, None, None, None, None, self.data_home, "", 0)
+            thought = plan_resume(folder, None, None, None, None, None, self.data_home, "", 0)
         else:
             asked = (self.model.name, self.asked["data"], self.asked["preset"])
             thought = plan(*asked, config=own, data_home=self.data_home, load=load_part, **run)
@@ -164,7 +164,7 @@ class Search:
         if trained.step < thought.run.steps and not judge.pruned:
             self.say("The same command goes on with this sweep.")
             raise KeyboardInterrupt
-        worth = Criterion(self.metric, selection.better(self.metric), lambda game: 0.0).worth
+        worth = CheckpointMetric(self.metric, selection.better(self.metric), lambda game: 0.0).worth
         return max((row[judge.name] for row in rows(folder.path / "scores.jsonl")), key=worth), judge.pruned
 
     def finished(self) -> list[Trial]:
@@ -187,7 +187,7 @@ class Search:
         return found
 
 
-class Pruning(Hearing):
+class Pruning(ScoreCallback):
     """Reports a trial's measurements to Optuna, and ends the run when it says so."""
 
     def __init__(self, trial: Any, record: Path, metric: str) -> None:

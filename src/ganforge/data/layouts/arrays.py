@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.data.decode import Picture, one_image
-from ganforge.data.source import Found, Labels
+from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
 from ganforge.images import as_picture, look_at
 
@@ -14,7 +14,7 @@ LABELS = ("labels", "y_train", "y", "label", "condition", "arr_1")
 MOST = 65_536  # classes: a larger number is a mistake, or a regression target
 
 
-def in_array(path: Path) -> Found:
+def in_array(path: Path) -> ImageSource:
     """The pictures, and labels if there are any, of a .npy or .npz file.
 
     Raises:
@@ -37,7 +37,7 @@ def in_array(path: Path) -> Found:
         known, trouble = _labels(path, labels, len(images)), None
     except DataError as error:
         known, trouble = Labels(), error
-    return Found(str(path), layout, source, pictures, known, tuple(notes), trouble=trouble)
+    return ImageSource(str(path), layout, source, pictures, known, tuple(notes), trouble=trouble)
 
 
 def _picture(images: np.ndarray, k: int) -> Picture:

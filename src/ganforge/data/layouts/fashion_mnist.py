@@ -17,9 +17,9 @@ from ganforge.batches import Facts
 from ganforge.console import watched
 from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Picture, Wanted
+from ganforge.data.decode import DecodeOptions, Picture
 from ganforge.data.paths import data_home
-from ganforge.data.source import Found, Labels, assemble
+from ganforge.data.source import ImageSource, Labels, assemble
 from ganforge.errors import DataError, RunError
 from ganforge.files import replacing
 from ganforge.images import look_at
@@ -68,7 +68,8 @@ def open_fashion_mnist(
         return DataSet(name, Facts(channels, *size, NAMES), columns, fingerprint(name, size, channels))
     pictures = [_picture(pixels, k) for k in range(len(pixels))]
     return assemble(
-        Found(name, "idx files", name, pictures, Labels(labels, NAMES)), Wanted(size, channels, native=native)
+        ImageSource(name, "idx files", name, pictures, Labels(labels, NAMES)),
+        DecodeOptions(size, channels, native=native),
     )
 
 

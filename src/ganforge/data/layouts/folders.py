@@ -18,13 +18,13 @@ import numpy as np
 
 from ganforge import images
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Wanted, one_image
+from ganforge.data.decode import DecodeOptions, one_image
 from ganforge.data.layouts.annotations import READERS, beside, listed
 from ganforge.data.layouts.arrays import in_array
 from ganforge.data.layouts.files import Files, in_folder, in_zip
 from ganforge.data.layouts.shards import in_shards, in_tar
 from ganforge.data.layouts.two_folders import HELD_OUT, TRAIN, two_sides
-from ganforge.data.source import Found, Labels, assemble
+from ganforge.data.source import ImageSource, Labels, assemble
 from ganforge.errors import DataError
 
 SIDES = (({"images", "labels"}, "photographs and their label maps"),)  # folders that are no classes, and what they are
@@ -42,10 +42,10 @@ def open_folder(
     Raises:
         DataError: there is no data set at `path`; the sentence says why.
     """
-    return assemble(find(path, held_out), Wanted(size, channels, crop))
+    return assemble(find(path, held_out), DecodeOptions(size, channels, crop))
 
 
-def find(path: Path, held_out: bool = False) -> Found:
+def find(path: Path, held_out: bool = False) -> ImageSource:
     """The pictures at `path`, before any is decoded.
 
     Raises:
@@ -74,7 +74,7 @@ def find(path: Path, held_out: bool = False) -> Found:
     raise DataError(f"{path} is neither a folder nor a .zip, .tar, .npz or .npy file.")
 
 
-def laid_out(files: Files, held_out: bool) -> Found:
+def laid_out(files: Files, held_out: bool) -> ImageSource:
     """What the layout of `files` tells about their pictures."""
     where = str(files.where)
     if not files.pictures:
@@ -135,7 +135,7 @@ def _chosen(splits: dict[str, list[str]], held_out: bool) -> str | None:
     return next((name for choice in choices for name in sorted(splits) if name.lower() == choice), None)
 
 
-def _told(files: Files, root: str, names: Sequence[str]) -> Found:
+def _told(files: Files, root: str, names: Sequence[str]) -> ImageSource:
     """The pictures below `root` with what a list, or else the folders, say about them."""
     layout, taken, notes, trouble, labels = "", names, (), None, None
     path = beside(files, root)
@@ -153,7 +153,7 @@ def _told(files: Files, root: str, names: Sequence[str]) -> Found:
     layout = layout or ("pictures in nested folders" if nested else "a flat folder of pictures")
     pictures = [files.picture(name) for name in taken]
     source = [(name, files.marks[name]) for name in taken]
-    return Found(str(files.where), layout, source, pictures, labels or Labels(), notes, trouble=trouble)
+    return ImageSource(str(files.where), layout, source, pictures, labels or Labels(), notes, trouble=trouble)
 
 
 def _classes(names: Sequence[str]) -> Labels:

@@ -15,13 +15,13 @@ from ganforge import images
 from ganforge.data.decode import Picture
 from ganforge.data.layouts.annotations import LABEL, spoken
 from ganforge.data.layouts.folders import HELD_OUT, TRAIN
-from ganforge.data.source import Found, Labels
+from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
 
 SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves at the top
 
 
-def in_hub(asked: str, held_out: bool = False) -> Found:
+def in_hub(asked: str, held_out: bool = False) -> ImageSource:
     """The pictures of a data set, `owner/name`, `owner/name:config` or a path.
 
     Raises:
@@ -55,7 +55,7 @@ def in_hub(asked: str, held_out: bool = False) -> Found:
     return in_table(f"hub:{asked}", splits[chosen], counts, chosen)
 
 
-def in_table(where: str, table: Any, counts: Mapping[str, int], chosen: str) -> Found:
+def in_table(where: str, table: Any, counts: Mapping[str, int], chosen: str) -> ImageSource:
     """The pictures of a table of `datasets`, with its classes.
 
     Raises:
@@ -80,7 +80,7 @@ def in_table(where: str, table: Any, counts: Mapping[str, int], chosen: str) -> 
     unused = [name for name in features if name not in (column, label)]
     notes = [f"Taken: {chosen} of {', '.join(counts)}."] if len(counts) > 1 else []
     notes += [f"Not used of {where}: {', '.join(unused)}."] if unused else []
-    return Found(where, "a table of images", source, pictures, labels, tuple(notes), counts, trouble)
+    return ImageSource(where, "a table of images", source, pictures, labels, tuple(notes), counts, trouble)
 
 
 def _labels(where: str, values: Any, kind: Any, classes: type[Any]) -> Labels:

@@ -7,16 +7,16 @@ import numpy as np
 
 from ganforge.batches import Facts
 from ganforge.console import watched
-from ganforge.data.cache import Decoded, Story, Work, decoded, fingerprint, in_threads
+from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, decoded, fingerprint, in_threads
 from ganforge.data.dataset import LAYOUTS, DataSet
-from ganforge.data.decode import Picture, Wanted, decode, outdated
+from ganforge.data.decode import DecodeOptions, Picture, decode, outdated
 from ganforge.data.layouts.two_folders import by_class, halves, instances
-from ganforge.data.source import Found
+from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
-from ganforge.images import Look, fit
+from ganforge.images import ImageHeader, fit
 
 
-def assemble_sides(found: Found, wanted: Wanted, needed: Collection[str]) -> DataSet:
+def assemble_sides(found: ImageSource, wanted: DecodeOptions, needed: Collection[str]) -> DataSet:
     """The columns source and target, or a and b, or those with masks, as `needed` says.
 
     Raises:
@@ -54,7 +54,7 @@ def assemble_sides(found: Found, wanted: Wanted, needed: Collection[str]) -> Dat
     return DataSet(two.where, facts, columns, fingerprint(*keys), notes)
 
 
-def paired(found: Found, wanted: Wanted) -> DataSet:
+def paired(found: ImageSource, wanted: DecodeOptions) -> DataSet:
     """Sources and targets, partners in one row."""
     partners(found)
     a, b, notes = in_step(found, (wanted, wanted), agree)
@@ -64,7 +64,10 @@ def paired(found: Found, wanted: Wanted) -> DataSet:
 
 
 def in_step(
-    found: Found, wanted: Sequence[Wanted], check: Callable[[Sequence[Found]], None] = lambda _: None, unit: int = 1
+    found: ImageSource,
+    wanted: Sequence[DecodeOptions],
+    check: Callable[[Sequence[ImageSource]], None] = lambda _: None,
+    unit: int = 1,
 ) -> tuple["Side", "Side", list[str]]:
     """Both sides, partners in one row, and what happened; a pair of which one cannot be read is left out.
 
@@ -85,7 +88,7 @@ def in_step(
         kept = read[0] & read[1]  # again without those that miss their partner: both in step
 
 
-def facts_of(images: np.ndarray, wanted: Wanted, **more: int) -> Facts:
+def facts_of(images: np.ndarray, wanted: DecodeOptions, **more: int) -> Facts:
     """The facts of pictures as they will be dealt."""
     _, height, width, channels = images.shape
     height, width = wanted.size or (height, width)
@@ -95,7 +98,7 @@ def facts_of(images: np.ndarray, wanted: Wanted, **more: int) -> Facts:
 # -- pairs ------------------------------------------------------------------------------------------
 
 
-def partners(found: Found) -> None:
+def partners(found: ImageSource) -> None:
     """Raise a DataError naming the first picture that has no partner, if there is one."""
     a, b = found.sides
     if len(set(a.keys)) < len(a.keys) or len(set(b.keys)) < len(b.keys):
@@ -113,7 +116,7 @@ def partners(found: Found) -> None:
         )
 
 
-def ordered(side: Found, kept: Collection[str]) -> Found:
+def ordered(side: ImageSource, kept: Collection[str]) -> ImageSource:
     """The side's pictures with these names, in their order."""
     rows = sorted((row for row, key in enumerate(side.keys) if key in kept), key=side.keys.__getitem__)
     pictures, keys = [side.pictures[row] for row in rows], tuple(side.keys[row] for row in rows)
@@ -121,7 +124,7 @@ def ordered(side: Found, kept: Collection[str]) -> Found:
     return replace(side, pictures=pictures, keys=keys, source=source)
 
 
-def agree(sides: Sequence[Found]) -> None:
+def agree(sides: Sequence[ImageSource]) -> None:
     """Raise a DataError about the first pair whose pictures differ in size."""
     a, b = sides
     pairs = zip(looks_of(a), looks_of(b), a.pictures, b.pictures, strict=True)
@@ -135,7 +138,7 @@ def agree(sides: Sequence[Found]) -> None:
         )
 
 
-def looks_of(side: Found) -> Iterator[tuple[int, int, str] | None]:
+def looks_of(side: ImageSource) -> Iterator[tuple[int, int, str] | None]:
     """(height, width, name) of every picture; None of one that cannot be read."""
 
     def look(picture: Picture) -> tuple[int, int, str] | None:
@@ -148,7 +151,7 @@ def looks_of(side: Found) -> Iterator[tuple[int, int, str] | None]:
     return watched(in_threads(look, side.pictures), len(side.pictures), f"Looking at {side.where}")
 
 
-def side_by_side(found: Found) -> Found:
+def side_by_side(found: ImageSource) -> ImageSource:
     """Pictures that are two squares wide, cut in the middle.
 
     Raises:
@@ -166,7 +169,7 @@ def side_by_side(found: Found) -> Found:
     return halves(found)
 
 
-def provided(found: Found, looks: Mapping[int, Look]) -> tuple[str, ...]:
+def provided(found: ImageSource, looks: Mapping[int, ImageHeader]) -> tuple[str, ...]:
     """The columns that a set can give, by the looks of those pictures that can be read."""
     columns, two = ["images", *(["condition"] if found.labels.column is not None else [])], by_class(found)
     if two.sides:
@@ -196,11 +199,13 @@ class Side(Decoded):
     """The fingerprint of what was decoded, and how."""
 
 
-def decoded_side(side: Found, wanted: Wanted, check: Callable[[], None] = lambda: None, unit: int = 1) -> Side:
+def decoded_side(
+    side: ImageSource, wanted: DecodeOptions, check: Callable[[], None] = lambda: None, unit: int = 1
+) -> Side:
     """The pictures of one side; `check` is called where the cache does not have them yet."""
     key = fingerprint("side", side.where, side.source, *wanted.key())
 
-    def begin() -> Work:
+    def begin() -> DecodeJob:
         check()
         return decode(side.where, side.pictures, wanted)
 
@@ -210,7 +215,7 @@ def decoded_side(side: Found, wanted: Wanted, check: Callable[[], None] = lambda
     return Side(images, replace(made.story, notes=notes), key)
 
 
-def masks_of(side: Found, made: Side, wanted: Wanted) -> Side:
+def masks_of(side: ImageSource, made: Side, wanted: DecodeOptions) -> Side:
     """The masks of the pictures that were kept: (N, H, W, M), 255 where an instance is, empty ones to fill up.
 
     Raises:
@@ -219,7 +224,7 @@ def masks_of(side: Found, made: Side, wanted: Wanted) -> Side:
     size = made.images.shape[1:3]
     key = fingerprint("masks", made.key, wanted.size)
 
-    def begin() -> Work:
+    def begin() -> DecodeJob:
         rows = [(side.pictures[row], side.masks[row]) for row in made.story.kept]
         counted = in_threads(lambda row: len(instances(*row)), rows)
         counts = list(watched(counted, len(rows), f"Looking at the masks of {side.where}"))
@@ -229,7 +234,7 @@ def masks_of(side: Found, made: Side, wanted: Wanted) -> Side:
         empty = [masks[0].name for (_, masks), count in zip(rows, counts, strict=True) if masks and not count]
         notes = (f"{len(empty)} pictures have masks without an instance, the first {empty[0]}.",) if empty else ()
         drawn = in_threads(lambda row: stacked(instances(*row), size, most), rows)
-        return Work((*size, most), np.dtype(np.uint8), drawn, lambda: Story(tuple(range(len(rows))), notes))
+        return DecodeJob((*size, most), np.dtype(np.uint8), drawn, lambda: DecodeReport(tuple(range(len(rows))), notes))
 
     masks = decoded(key, begin)
     return Side(masks.images, masks.story, key)

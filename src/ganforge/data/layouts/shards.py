@@ -22,7 +22,7 @@ from ganforge.console import watched
 from ganforge.data.decode import Picture
 from ganforge.data.layouts.annotations import LABEL, spoken
 from ganforge.data.layouts.files import LARGEST, Files, counts
-from ganforge.data.source import Found, Labels
+from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
 
 SIDECARS = (".cls", ".json")
@@ -117,7 +117,7 @@ def _label(name: str, data: bytes) -> dict[str, Any]:
     return {} if said is None else {key_of(name): said}
 
 
-def in_shards(where: Path, tars: Sequence[Path], held_out: bool) -> Found:
+def in_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSource:
     """The samples of one or more tars.
 
     Raises:
@@ -159,7 +159,7 @@ def in_shards(where: Path, tars: Sequence[Path], held_out: bool) -> Found:
         notes.append(f"{len(labels.names)} classes: {', '.join(labels.names[:12])}.")
     counted = Counter({chosen: len(pictures)}) if chosen else {}
     layout = f"{len(taken)} WebDataset tar shard{'s' * (len(taken) > 1)}"
-    return Found(str(where), layout, source, pictures, labels, tuple(notes), counted, trouble)
+    return ImageSource(str(where), layout, source, pictures, labels, tuple(notes), counted, trouble)
 
 
 def split_of(tar: Path, top: Path) -> str:

@@ -4,26 +4,26 @@ from dataclasses import replace
 
 from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Wanted
+from ganforge.data.decode import DecodeOptions
 from ganforge.data.layouts.pairs import facts_of, in_step, looks_of
-from ganforge.data.source import Found
+from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 
 
-def two_sizes(found: Found) -> bool:
+def two_sizes(found: ImageSource) -> bool:
     """Whether the sides have pictures of the same names, and some partners differ in size."""
     if not found.sides or {*found.sides[0].keys} != {*found.sides[1].keys}:
         return False
     return any(one[:2] != other[:2] for one, other in partners(found))
 
 
-def partners(found: Found) -> list[tuple[tuple[int, int, str], tuple[int, int, str]]]:
+def partners(found: ImageSource) -> list[tuple[tuple[int, int, str], tuple[int, int, str]]]:
     """(height, width, name) of both partners of each pair that can be read, in the order of their names."""
     a, b = (dict(zip(side.keys, looks_of(side), strict=True)) for side in found.sides)
     return [(one, other) for key in sorted(a) if (one := a[key]) and (other := b[key])]
 
 
-def enlargements(found: Found, wanted: Wanted) -> DataSet:
+def enlargements(found: ImageSource, wanted: DecodeOptions) -> DataSet:
     """The columns `images` and `low`, windows of both cut at the same place of every pair.
 
     Raises:

@@ -14,9 +14,9 @@ import numpy as np
 
 from ganforge.data.decode import Picture
 from ganforge.data.layouts.files import Files
-from ganforge.data.source import Found
+from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
-from ganforge.images import Look, white
+from ganforge.images import ImageHeader, white
 
 TRAIN = ("train", "training")
 HELD_OUT = ("test", "testing", "val", "valid", "validation")  # the first that is there
@@ -35,7 +35,7 @@ class Place:
     folder: str
 
 
-def two_sides(files: Files, root: str, held_out: bool) -> Found | None:
+def two_sides(files: Files, root: str, held_out: bool) -> ImageSource | None:
     """The pictures below `root` in two sides, `a` first; None where the folders are no sides.
 
     Raises:
@@ -73,13 +73,13 @@ def place_of(name: str) -> Place | None:
     return Place(match[1] or "", match[2] or match[4], bool(match[3]), f"{first}/")
 
 
-def side_of(files: Files, root: str, known: dict[str, Place], phase: str, side: str) -> Found:
+def side_of(files: Files, root: str, known: dict[str, Place], phase: str, side: str) -> ImageSource:
     """The pictures of one side, with their masks where there are any."""
     own = {name: p for name, p in known.items() if (p.phase, p.side) == (phase, side)}
     names = [name for name, place in own.items() if not place.masks]
     folder = root + next((place.folder for place in own.values() if not place.masks), "")
     masks = {name.removeprefix(root + place.folder): name for name, place in own.items() if place.masks}
-    found = Found(
+    found = ImageSource(
         f"{files.where}/{folder}".rstrip("/"),
         "one side",
         [(name, files.marks[name]) for name in (*names, *masks.values())],
@@ -89,7 +89,7 @@ def side_of(files: Files, root: str, known: dict[str, Place], phase: str, side: 
     return with_masks(files, found, masks) if masks else found
 
 
-def with_masks(files: Files, side: Found, masks: dict[str, str]) -> Found:
+def with_masks(files: Files, side: ImageSource, masks: dict[str, str]) -> ImageSource:
     """The side with every mask at its picture."""
     owner = {key: row for row, key in enumerate(side.keys)}
     mine: list[list[Picture]] = [[] for _ in side.keys]
@@ -120,12 +120,12 @@ def stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def together(files: Files, sides: Sequence[Found], splits: dict[str, int]) -> Found:
+def together(files: Files, sides: Sequence[ImageSource], splits: dict[str, int]) -> ImageSource:
     """Both sides as one set."""
     a, b = sides
     called = [f"{side.where.removeprefix(f'{files.where}/')} ({len(side.pictures)})" for side in sides]
     masked = ", with masks" * bool(a.masks and b.masks)
-    return Found(
+    return ImageSource(
         str(files.where),
         f"two sides, {called[0]} and {called[1]}{masked}",
         (a.source, b.source),
@@ -136,7 +136,7 @@ def together(files: Files, sides: Sequence[Found], splits: dict[str, int]) -> Fo
     )
 
 
-def by_class(found: Found) -> Found:
+def by_class(found: ImageSource) -> ImageSource:
     """A set of two classes as two domains."""
     column = found.labels.column
     if found.sides or column is None or column.ndim != 1 or len(found.labels.names) != 2:
@@ -145,17 +145,17 @@ def by_class(found: Found) -> Found:
     for number, name in enumerate(found.labels.names):
         rows = np.flatnonzero(column == number).tolist()
         sides.append(
-            Found(f"{found.where}: {name}", "one class", (found.source, name), [found.pictures[r] for r in rows])
+            ImageSource(f"{found.where}: {name}", "one class", (found.source, name), [found.pictures[r] for r in rows])
         )
     return replace(
         found, sides=tuple(sides), notes=(*found.notes, "Side a is {}, side b is {}.".format(*found.labels.names))
     )
 
 
-def halves(found: Found) -> Found:
+def halves(found: ImageSource) -> ImageSource:
     """A set of pictures that are two squares wide as pairs: left is a, right is b."""
     sides = [
-        Found(f"{found.where}: {name}", "one half", (found.source, name), [half(p, k) for p in found.pictures],
+        ImageSource(f"{found.where}: {name}", "one half", (found.source, name), [half(p, k) for p in found.pictures],
               keys=tuple(p.name for p in found.pictures))
         for k, name in enumerate(("left", "right"))
     ]  # fmt: skip
@@ -165,7 +165,7 @@ def halves(found: Found) -> Found:
 def half(picture: Picture, side: int) -> Picture:
     """One half of a picture."""
 
-    def look() -> Look:
+    def look() -> ImageHeader:
         whole = picture.look()
         return replace(whole, width=whole.width // 2)
 

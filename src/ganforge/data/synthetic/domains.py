@@ -13,7 +13,7 @@ import numpy as np
 
 from ganforge.batches import MASKS, Facts
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import Wanted
+from ganforge.data.decode import DecodeOptions
 from ganforge.data.synthetic.scenes import Scenes, Size, Style
 from ganforge.data.synthetic.shapes import HELD_OUT, RENDERER, Crowd, check, luminance
 from ganforge.data.synthetic.signed_distance import KINDS
@@ -90,7 +90,7 @@ def open_domains(
     Raises DataError for a size or channels that cannot be drawn.
     """
     check(variant, size, channels or 3, COUNT)
-    stored, start, columns = Wanted(size, crop=crop).stored() or size, HELD_OUT if held_out else 0, {}
+    stored, start, columns = DecodeOptions(size, crop=crop).stored() or size, HELD_OUT if held_out else 0, {}
     for name, (world, half, draw) in DOMAINS[variant].items():
         rows = np.arange(FEWER if half else COUNT, dtype=np.uint64) + np.uint64(start + half * COUNT)
         drawn = np.concatenate([draw(scenes, stored) for _, scenes in world(seed, rows).chunks(stored)])

@@ -16,7 +16,7 @@ from ganforge.errors import DataError
 
 
 @dataclass(frozen=True)
-class Reading:
+class Features:
     """What an extractor sees in some pictures."""
 
     features: Tensor
@@ -46,12 +46,12 @@ class Extractor(Protocol):
         """One line for the report: which network, which weights, which preprocessing."""
         ...
 
-    def __call__(self, images: Tensor) -> Reading:
+    def __call__(self, images: Tensor) -> Features:
         """The reading of pictures (N, C, H, W) in [-1, 1]."""
         ...
 
 
-def reading(extractor: Extractor, batches: Iterable[Tensor], first: int = 0) -> Reading:
+def reading(extractor: Extractor, batches: Iterable[Tensor], first: int = 0) -> Features:
     """One reading of a stream of pictures, of which `first` is the first's number.
 
     Raises DataError when it is empty, or pictures are not finite.
@@ -68,7 +68,7 @@ def reading(extractor: Extractor, batches: Iterable[Tensor], first: int = 0) -> 
         done += len(images)
     if not features:
         raise DataError("There are no pictures to look at.")
-    return Reading(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
+    return Features(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:
@@ -89,7 +89,7 @@ class Pixels:
         self.side = side
         self.key, self.about = f"pixels-{side}", f"pixels, averaged to at most {side} x {side}"
 
-    def __call__(self, images: Tensor) -> Reading:
+    def __call__(self, images: Tensor) -> Features:
         """Averaged pixels as (N, C * h * w)."""
         size = (min(self.side, images.shape[2]), min(self.side, images.shape[3]))
-        return Reading(torch.nn.functional.adaptive_avg_pool2d(images.float(), size).flatten(1))
+        return Features(torch.nn.functional.adaptive_avg_pool2d(images.float(), size).flatten(1))

@@ -24,7 +24,7 @@ from ganforge.data.loader import to_images
 from ganforge.data.paths import cache_home
 from ganforge.errors import DataError, RunError
 from ganforge.files import replacing
-from ganforge.metrics.extractors.base import Reading
+from ganforge.metrics.extractors.base import Features
 
 FORMAT = 1  # raise it when anything below changes what is learned
 WIDTH = 128  # features
@@ -88,7 +88,7 @@ class Classifier:
         return f"a classifier of the data's own {len(self.labels)} {kind}, right {self.accuracy:.1%} of the time"
 
     @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Reading:
+    def __call__(self, images: Tensor) -> Features:
         """Features (N, 128), and logits where pictures have one class each."""
         wanted = next(m for m in self.network.modules() if isinstance(m, nn.Conv2d)).in_channels
         if images.shape[1] != wanted:
@@ -97,7 +97,7 @@ class Classifier:
                 f"bring them to {wanted} channels, or compare with --features inception."
             )
         features = self.network.features(images.to(self.device, memory_format=torch.channels_last))
-        return Reading(features, self.network.head(features) if self.exclusive else None)
+        return Features(features, self.network.head(features) if self.exclusive else None)
 
     @torch.inference_mode()
     def read(self, images: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ganforge.data.paths import cache_home
 from ganforge.errors import WeightsError
-from ganforge.metrics.extractors.base import Reading, digest
+from ganforge.metrics.extractors.base import Features, digest
 from ganforge.metrics.extractors.resize import Rule, in_colour, resized, to_255
 
 ADDRESS = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -262,12 +262,12 @@ class Inception:
         self.key = f"inception-{digest(weights)}-{resize}-{precision}"
 
     @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Reading:
+    def __call__(self, images: Tensor) -> Features:
         """What it sees in pictures (N, 1 or 3, H, W) in [-1, 1] of any size."""
         pictures = resized(in_colour(to_255(images.to(self.device))), (SIDE, SIDE), self.resize)
         pictures = pictures.sub_(128).div_(128).to(self.kind, memory_format=torch.channels_last)
         features = self.network(pictures).cpu()
-        return Reading(features, features @ self.classes.T)
+        return Features(features, features @ self.classes.T)
 
 
 def inception(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import WeightsError
-from ganforge.metrics.extractors.base import Reading, digest
+from ganforge.metrics.extractors.base import Features, digest
 from ganforge.metrics.extractors.resize import Rule, in_colour, resized, to_255
 
 
@@ -35,11 +35,11 @@ class Vision:
     device: torch.device
 
     @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Reading:
+    def __call__(self, images: Tensor) -> Features:
         """What it sees in pictures (N, 1 or 3, H, W) in [-1, 1] of any size."""
         pictures = resized(in_colour(to_255(images.to(self.device))), (self.side, self.side), self.resize) / 255
         mean, deviation = (torch.tensor(x, device=self.device).view(1, 3, 1, 1) for x in (self.mean, self.deviation))
-        return Reading(self.look(self.network(pixel_values=(pictures - mean) / deviation)).float())
+        return Features(self.look(self.network(pixel_values=(pictures - mean) / deviation)).float())
 
 
 def dinov2(weights: str | Path = "", *, resize: Rule = "clean", device: torch.device | str = "cpu") -> Vision:

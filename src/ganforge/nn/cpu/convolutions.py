@@ -1,6 +1,6 @@
 """Layers that compute a plain formula in a cheaper way, above all on a CPU.
 
-Each says its formula in its docstring and is held against it in tests/test_layers.py.  Parameters, names
+Each says its formula in its docstring and is held against it in tests/nn/cpu/test_convolutions.py.  Parameters, names
 and initial weights are those of the torch layer it stands for, so that state dicts stay plain.  `...Last`
 are in the order of Keras, whose channels come last.
 """

@@ -1,0 +1,61 @@
+"""Trains a toy in children that are killed at random moments; prints how many kills, and how many amid a save.
+
+A program of its own because it forks: torch is imported once, and each child starts from there.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from ganforge.engine import Engine
+from ganforge.runs.checkpoint import Checkpoints
+from tests.support.toys import FACTS, Config, Toy, deck, run
+
+
+def train(folder: Path) -> None:
+    torch.manual_seed(0)
+    kept = Checkpoints(folder, keep=2)
+    engine = Engine(Toy(Config(), FACTS), run(steps=600, ema=50.0, save_every=1), deck(), kept)
+    if kept.steps():
+        engine.restore(kept.load()[1])
+    engine.train()
+
+
+def child(folder: Path) -> int:
+    """Start training in a child; returns its process number."""
+    number = os.fork()
+    if number == 0:
+        code = 1
+        try:
+            train(folder)
+            code = 0
+        finally:
+            os._exit(code)
+    return number
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    Engine(Toy(Config(), FACTS), run(), deck())  # everything that a first engine imports, before the first fork
+    chance, kills, midway = random.Random(0), 0, 0
+    while kills < 20:
+        number = child(folder)
+        time.sleep(chance.uniform(0.01, 0.2))
+        os.kill(number, signal.SIGKILL)
+        _, status = os.waitpid(number, 0)
+        if os.WIFEXITED(status):
+            break  # it had finished before
+        kills += 1
+        midway += any(folder.glob(".*.partial"))
+    _, status = os.waitpid(child(folder), 0)
+    print(kills, midway)
+    sys.exit(os.WEXITSTATUS(status))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

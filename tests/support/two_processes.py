@@ -1,0 +1,70 @@
+"""Plays every model's tiny preset, in as many processes as torchrun starts; the first saves the weights.
+
+A program of its own for tests/test_distributed.py: `python -m tests.support.two_processes FOLDER`.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ganforge import distributed
+from ganforge.catalogue import find, names
+from ganforge.engine import Engine
+from ganforge.errors import NotFiniteError
+from tests.support.toys import FACTS, Config, Toy, deck, run
+from tests.test_catalogue import facts_of
+
+
+def played(name: str, shares: int) -> dict[str, Tensor]:
+    """The weights after a model's tiny run in so many shares, over all processes there are; its averages too."""
+    model = find(name)
+    preset = model.preset("tiny")
+    settings = replace(preset.run, accumulate=shares // distributed.world(), ema=100.0, save_every=0)
+    torch.manual_seed(distributed.rank())  # only the first process's weights must count
+    facts = facts_of(settings, model.game.batch_type)
+    game = model.game(preset.config, facts)
+    engine = Engine(game, settings, deck(settings, facts, model.game.batch_type))
+    averaged = engine.train()
+    whole = {**game.state_dict(), **{f"averaged.{key}": value for key, value in averaged.state_dict().items()}}
+    return {key: value.contiguous().clone() for key, value in whole.items()}
+
+
+def broken() -> str:
+    """What this process says when the critic's loss breaks in the last one alone."""
+    game = Toy(Config(), FACTS)
+
+    def poison(module: nn.Module, args: tuple[Tensor, ...]) -> Tensor | None:
+        return args[0] * torch.nan if engine.step == 3 and distributed.rank() == 1 else None
+
+    game.critic.register_forward_pre_hook(poison)
+    engine = Engine(game, run(log_every=5), deck())
+    try:
+        engine.train()
+    except NotFiniteError as error:
+        return str(error)
+    return "nothing"
+
+
+def threads() -> list[str]:
+    """The names of this process's threads, as the kernel knows them."""
+    return [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    with distributed.joined(torch.device("cpu")):
+        for name in names():
+            weights = played(name, 2)
+            if distributed.rank() == 0:
+                save_file(weights, folder / f"{name}.safetensors")
+        rank = distributed.rank()
+        (folder / f"said-{rank}.txt").write_text(broken())
+    (folder / f"threads-{rank}.txt").write_text("\n".join(threads()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,232 @@
+"""Everything from Python: train, resume, load, sample, interpolate; and one sentence for every wrong input."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import ganforge
+from ganforge.errors import CheckpointError, DataError, GANForgeError, ModelError, OptionError, RunError
+from ganforge.images import read
+from ganforge.inference.trained import between
+from ganforge.runs.checkpoint import Checkpoints
+from tests.support.toys import weights
+
+TINY = {"preset": "tiny", "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return ganforge.train("dcgan", outdir=tmp_path_factory.mktemp("runs"), **TINY)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of twelve small colour pictures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(12):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(
+            folder / f"{i}.png"
+        )
+    return folder
+
+
+def test_a_run_folder_tells_everything(trained):
+    card = yaml.safe_load((trained.path / "config.yaml").read_text())
+    assert card["model"] == "dcgan"
+    assert card["config"]["width"] == 4
+    assert card["run"]["steps"] == trained.step == 6
+    assert card["facts"]["channels"] == 3
+    assert {"torch", "python", "ganforge"} <= set(card["versions"])
+    assert len((trained.path / "log.jsonl").read_text().splitlines()) == 3
+
+
+def test_picture_k_of_a_seed_is_the_same_in_any_batch(trained):
+    whole = trained.sample(10, seed=3)
+    torch.testing.assert_close(trained.sample(10, seed=3, batch=3), whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(trained.sample(4, seed=3, start=6), whole[6:], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(trained.sample(10, seed=4), whole)
+
+
+def test_loading_gives_the_same_pictures(trained):
+    assert torch.equal(ganforge.load(trained.path, device="cpu").sample(5), trained.sample(5))
+    assert torch.equal(ganforge.load(f"{trained.path}@6", device="cpu").sample(5), trained.sample(5))
+
+
+def test_a_run_continued_equals_one_that_was_long_from_the_start(tmp_path, trained):
+    short = ganforge.train("dcgan", steps=2, outdir=tmp_path, **TINY)
+    longer = ganforge.resume(short.path, steps=6, quiet=True)
+    assert torch.equal(weights(longer.game), weights(trained.game))
+
+
+def test_a_run_without_a_checkpoint_begins_anew(tmp_path, trained):
+    short = ganforge.train("dcgan", outdir=tmp_path, **TINY)
+    for folder in (short.path / "checkpoints").glob("step-*"):
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    assert torch.equal(weights(ganforge.resume(short.path, quiet=True).game), weights(trained.game))
+
+
+def test_sampling_writes_grids_arrays_and_folders(trained, tmp_path):
+    ganforge.sample(trained.path, 5, out=tmp_path / "grid.png")
+    assert read(tmp_path / "grid.png").shape[1] > 3 * 16
+    ganforge.sample(trained.path, 5, out=tmp_path / "five.npz")
+    assert np.load(tmp_path / "five.npz")["images"].shape == (5, 16, 16, 3)
+    ganforge.sample(trained.path, 5, out=tmp_path / "single")
+    assert len(list((tmp_path / "single").glob("*.png"))) == 5
+    single = read(tmp_path / "single" / "000003.png").astype(int)
+    assert np.abs(single - np.load(tmp_path / "five.npz")["images"][3]).max() <= 1
+
+
+def test_interpolation_writes_a_grid_and_an_animation(trained, tmp_path):
+    grid, animation = ganforge.interpolate(trained.path, tmp_path / "walk.png", rows=2, steps=3)
+    assert grid.exists()
+    with Image.open(animation) as film:
+        assert film.n_frames > 1
+    walk = trained.interpolate(2, 5, seed=0)
+    torch.testing.assert_close(walk[0, 0], trained.sample(1, seed=0)[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(walk[0, -1], walk[1, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_arc_keeps_the_length_and_the_line_does_not():
+    a, b = torch.eye(6)[:1] * 3, torch.eye(6)[1:2] * 3
+    arc, line = between(a, b, 5, "spherical"), between(a, b, 5, "linear")
+    torch.testing.assert_close(arc.norm(dim=-1), torch.full((1, 5), 3.0))
+    assert line.norm(dim=-1).min() < 2.2
+    torch.testing.assert_close(between(a, a, 3, "spherical"), a[:, None].expand(1, 3, 6))
+
+
+def test_epochs_and_kimg_are_lengths(photos, tmp_path):
+    options = {"outdir": tmp_path, "batch": 4, "size": (16,), **TINY}
+    assert ganforge.train("dcgan", photos, epochs=2, **options).step == 6
+    assert ganforge.train("dcgan", photos, kimg=0.008, **options).step == 2
+
+
+def test_what_the_machine_decides_is_written_down(tmp_path):
+    run = ganforge.train("dcgan", steps=1, precision="auto", outdir=tmp_path, **TINY)
+    said = yaml.safe_load((run.path / "config.yaml").read_text())["run"]
+    assert said["precision"] in ("fp32", "bf16")
+    assert said["threads"] > 0
+
+
+def test_grey_and_colour_are_as_asked(photos, tmp_path):
+    run = ganforge.train("dcgan", photos, steps=1, channels=1, batch=4, outdir=tmp_path, **TINY)
+    assert run.sample(2).shape == (2, 1, 16, 16)
+
+
+def test_every_command_is_a_function():
+    assert {"train", "resume", "sample", "interpolate", "list", "show", "env", "load", "find"} <= set(dir(ganforge))
+    assert "dcgan" in ganforge.list()
+    assert ganforge.find("dcgan").game.__name__ == "DCGAN"
+    assert "small" in ganforge.show("dcgan")["presets"]
+    with pytest.raises(AttributeError, match="no attribute 'tran'"):
+        ganforge.tran  # noqa: B018
+
+
+def test_show_of_a_run_counts_parameters(trained):
+    shown = ganforge.show(str(trained.path))
+    assert shown["parameters"] == {"generator": 1752, "discriminator": 848}
+    assert shown["checkpoints"] == [6]
+
+
+# -- wrong input: one sentence each -----------------------------------------------------------------
+
+
+def refused(kind: type[GANForgeError], words: str, act) -> None:
+    with pytest.raises(kind) as caught:
+        act()
+    sentence = str(caught.value)
+    assert re.search(words, sentence), sentence
+    assert "\n" not in sentence.strip()
+
+
+def attempt(tmp_path, data="shapes", model="dcgan", **options):
+    return lambda: ganforge.train(model, data, outdir=tmp_path / "runs", **{**TINY, **options})
+
+
+def test_wrong_data_is_refused(tmp_path, photos):
+    refused(DataError, "no data called 'nowhere'", attempt(tmp_path, "nowhere"))
+    (tmp_path / "empty").mkdir()
+    refused(DataError, "empty", attempt(tmp_path, tmp_path / "empty"))
+    (tmp_path / "one").mkdir()
+    (photos / "0.png").rename(tmp_path / "one" / "0.png")
+    refused(DataError, "one image", attempt(tmp_path, tmp_path / "one"))
+    for file in photos.iterdir():
+        file.write_bytes(b"not a picture")
+    refused(DataError, "could be read|can be read|unreadable|corrupt", attempt(tmp_path, photos))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_wrong_sizes_are_refused(tmp_path, photos):
+    refused(
+        ModelError, r"cannot make pictures of 100 x 100.*--size 80, 96, 112", attempt(tmp_path, photos, size=(100,))
+    )
+    refused(ModelError, r"cannot make pictures of 9 x 32", attempt(tmp_path, photos, size=(9, 32)))
+    refused(OptionError, r"is no size", attempt(tmp_path, photos, size=(16, 16, 16)))
+
+
+def test_wrong_options_are_refused(tmp_path):
+    refused(ModelError, "Did you mean dcgan", attempt(tmp_path, model="dcgann"))
+    refused(ModelError, "no preset 'big'", attempt(tmp_path, preset="big"))
+    refused(OptionError, "Give the length once", attempt(tmp_path, steps=3, epochs=1))
+    refused(OptionError, "Run has no setting 'stepz'", attempt(tmp_path, stepz=3))
+    refused(OptionError, "steps cannot be 'many'", attempt(tmp_path, steps="many"))
+    refused(OptionError, "--batch cannot be 0", attempt(tmp_path, batch=0))
+    refused(OptionError, "Config has no setting 'widht'", attempt(tmp_path, config={"widht": 3}))
+    refused(OptionError, "precision cannot be 'fp8': it is fp32 or bf16 or auto", attempt(tmp_path, precision="fp8"))
+
+
+def test_wrong_runs_are_refused(tmp_path, trained):
+    refused(RunError, "no run folder", lambda: ganforge.load(tmp_path / "absent"))
+    refused(RunError, "no config.yaml", lambda: ganforge.load(tmp_path))
+    refused(OptionError, "2 steps are fewer than the 6 already done", lambda: ganforge.resume(trained.path, steps=2))
+    refused(OptionError, "0 pictures cannot be drawn", lambda: trained.sample(0))
+    refused(OptionError, "dcgan does not know --colour", lambda: trained.sample(1, colour="red"))
+    refused(CheckpointError, "no checkpoint '4'", lambda: ganforge.load(f"{trained.path}@4"))
+
+
+def test_a_folder_that_is_no_run_any_more_is_refused(tmp_path):
+    run = ganforge.train("dcgan", steps=1, outdir=tmp_path, **TINY)
+    card = run.path / "config.yaml"
+    said = yaml.safe_load(card.read_text())
+    card.write_text(yaml.safe_dump({**said, "config": {**said["config"], "width": 8}}))
+    refused(CheckpointError, "not those of this DCGAN", lambda: ganforge.load(run.path))
+    card.write_text(yaml.safe_dump({**said, "model": "gan", "config": {}}))
+    refused(CheckpointError, "not those of this GAN", lambda: ganforge.load(run.path))
+    card.write_text("model: [")
+    refused(RunError, "config.yaml cannot be read", lambda: ganforge.load(run.path))
+
+
+def test_data_that_changed_is_noticed_on_resume(tmp_path, photos):
+    run = ganforge.train("dcgan", photos, steps=1, batch=4, outdir=tmp_path / "runs", **TINY)
+    (photos / "3.png").unlink()
+    refused(
+        DataError, r"not what it was .*12 images then, 11 now", lambda: ganforge.resume(run.path, steps=2, quiet=True)
+    )
+    assert ganforge.resume(run.path, steps=2, data=photos, quiet=True).step == 2
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    refused(RunError, "No run folder can be made", attempt(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "runs").write_text("a file in the way")
+    refused(RunError, r"No run folder can be made in .*--outdir", attempt(tmp_path))
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path, trained):
+    folder = ganforge.runs.folder.RunFolder(trained.path)
+    folder.hold()
+    refused(RunError, "Another process is training", lambda: ganforge.resume(trained.path, steps=8, quiet=True))
+    folder.release()
+    assert Checkpoints(trained.path / "checkpoints").steps() == [6]

@@ -20,9 +20,10 @@ demo: $(READY)  ## train a DCGAN on the embedded shapes and look at what it draw
 test: check  ## check, then every test but the slow ones
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) -m "not quality"
 
-check: $(READY)  ## lint, format and types
+check: $(READY)  ## lint, format, spelling and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(READY)  ## measure speed and memory

@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME ...] [--quick]`: measure, and print Markdown.
 
-`python -m benchmarks equality --against CHECKOUT` measures nothing: it asks whether two checkouts compute the same.
+`python -m benchmarks equality --against CHECKOUT` measures nothing: it tests whether two checkouts compute the same.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main() -> None:
         sys.exit(equality.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(CASES)}; all without a name")
-    parser.add_argument("--quick", action="store_true", help="two short turns instead of five: is everything alive?")
+    parser.add_argument("--quick", action="store_true", help="two short turns instead of five: does everything run?")
     parser.add_argument("--threads", type=int, default=min(2, system.cores()), help="CPU threads of every program")
     parser.add_argument(
         "--peers",
@@ -30,26 +30,26 @@ def main() -> None:
         default=os.environ.get("GANFORGE_PEERS_PYTHON", sys.executable),
         help="an interpreter that has keras and tensorflow (GANFORGE_PEERS_PYTHON)",
     )
-    asked = parser.parse_args()
-    if unknown := [name for name in asked.names if name not in CASES]:
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in CASES]:
         parser.error(f"there is no benchmark {unknown[0]!r}: choose among {', '.join(CASES)}")
     load = 1 - system.idle_cores(2.0) / system.cores()
-    turns, seconds, warm = (2, 0.3, 1) if asked.quick else (5, 3.0, 3)
-    pace = Pace(turns, seconds, warm, asked.threads, passive=load > BUSY)
+    turns, seconds, warm = (2, 0.3, 1) if options.quick else (5, 3.0, 3)
+    pace = Pace(turns, seconds, warm, options.threads, passive=load > BUSY)
     print(conditions(pace, load), flush=True)
-    for name in asked.names or CASES:
-        for text in CASES[name](Terms(pace, asked.quick, asked.peers)):
+    for name in options.names or CASES:
+        for text in CASES[name](Terms(pace, options.quick, options.peers)):
             print(text, flush=True)
 
 
 def conditions(pace: Pace, load: float) -> str:
-    """What the figures depend on: the machine, its load, the length of the runs."""
+    """What the numbers depend on: the machine, its load, the length of the runs."""
     quiet = "quiet"
     if pace.passive:
-        quiet = f"busy ({load:.0%} of it before we began; threads wait asleep): do not quote these figures"
+        quiet = f"busy ({load:.0%} of it before we began; threads wait asleep): do not quote these numbers"
     return (
         f"{system.processor()}, {pace.threads} threads, {torch.backends.cpu.get_cpu_capability()}"
-        f"{' with bf16' if system.bf16_pays() else ''}, torch {torch.__version__}; the machine is {quiet}.\n"
+        f"{' with bf16' if system.is_bf16_faster() else ''}, torch {torch.__version__}; the machine is {quiet}.\n"
         f"Medians of {pace.turns} turns of about {pace.seconds} s (smallest-largest).\n"
     )
 

@@ -1,4 +1,4 @@
-"""The benchmarks by name: who takes part, and what is read off the result."""
+"""The benchmarks by name: their entries and their tables."""
 
 import statistics
 import subprocess
@@ -15,7 +15,7 @@ from ganforge import system
 
 @dataclass(frozen=True)
 class Terms:
-    """What a session of benchmarks is to be like."""
+    """The settings of a session of benchmarks."""
 
     pace: Pace
     quick: bool = False
@@ -30,7 +30,7 @@ CHAPTER = {"model": "dcgan", "preset": "chapter"}
 
 def precisions() -> list[str]:
     """fp32, and bf16 where the processor has it."""
-    return ["fp32", *(["bf16"] if system.bf16_pays() else [])]
+    return ["fp32", *(["bf16"] if system.is_bf16_faster() else [])]
 
 
 def ours(precision: str = "fp32", **settings: Any) -> Entry:
@@ -104,20 +104,20 @@ def cyclegan(terms: Terms) -> Iterator[str]:
     yield rates("cyclegan, 128 x 128 colour, batch 1", results, ["usual loop, fp32"], memory=True)
 
 
-PLAIN = {"flip": False, "crop": False}  # the usual loops take their pictures as they lie
+PLAIN = {"flip": False, "crop": False}  # the usual loops take their images as they lie
 
 
 def loader(terms: Terms) -> Iterator[str]:
-    """The deck alone, and as a share of a chapter round."""
+    """The loader alone, and as a share of a chapter step."""
     rows = []
     for batch in (32, 128):
-        deck = Entry("deck", "ours:dealing", {**CHAPTER, "batch": batch})
-        results = race([deck, *(ours(p, **CHAPTER, batch=batch) for p in precisions())], terms.pace)
-        dealt = results.pop("deck")
+        alone = Entry("loader", "ours:load_only", {**CHAPTER, "batch": batch})
+        results = race([alone, *(ours(p, **CHAPTER, batch=batch) for p in precisions())], terms.pace)
+        loaded = results.pop("loader")
         for label, result in results.items():
-            images, share = spread(dealt.rates("images")), f"{result.times(dealt):.2%}"
+            images, share = spread(loaded.rates("images")), f"{result.times(loaded):.2%}"
             rows.append([f"{label}, batch {batch}", images, share])
-    yield table("loader, 28 x 28 grey in memory", ["beside", "deck: images/s", "share of a chapter round"], rows)
+    yield table("loader, 28 x 28 grey in memory", ["beside", "loader: images/s", "share of a chapter step"], rows)
 
 
 def startup(terms: Terms) -> Iterator[str]:
@@ -151,7 +151,7 @@ def memory(terms: Terms) -> Iterator[str]:
 
 
 def peak(terms: Terms) -> Iterator[str]:
-    """How much of what the machine can do a chapter round makes use of."""
+    """How much of what the machine can do a chapter step uses."""
     rows = []
     for precision in precisions():
         best = {f"{what}, {precision}": f"peak:{what}" for what in ("convolution", "product")}
@@ -171,7 +171,7 @@ def peak(terms: Terms) -> Iterator[str]:
                     f"{statistics.median(rate) * 1e9 / top:.2f}",
                 ]
             )
-    yield table("peak", ["program", "GFLOP a round", "GFLOP/s", "of the best"], rows)
+    yield table("peak", ["program", "GFLOP a step", "GFLOP/s", "of the best"], rows)
 
 
 PEERS = {"pytorch_fid": "pytorch-fid", "torch_fidelity": "torch-fidelity", "torchmetrics": "torchmetrics"}
@@ -211,7 +211,7 @@ def finds(python: str, *modules: str) -> bool:
 
 
 def seconds(title: str, results: Mapping[str, Result]) -> str:
-    """Seconds a round, and memory."""
+    """Seconds per step, and memory."""
     rows = [
         [label, spread([1 / pace for pace in result.paces], 2), f"{result.memory:,.0f}"]
         for label, result in results.items()
@@ -225,7 +225,7 @@ def replaced(entry: Entry, label: str) -> Entry:
 
 
 def rates(title: str, results: Mapping[str, Result], against: Sequence[str], memory: bool = False) -> str:
-    """Images a second, how many times the programs named in `against`, and the peak of memory if it is wanted."""
+    """Images a second, how many times the programs named in `against`, and the peak of memory if asked for."""
     slow = any(min(result.rates("images")) < 20 for result in results.values())
     rows = [
         [

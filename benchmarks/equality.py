@@ -175,7 +175,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("models", nargs="*", metavar="MODEL", help="which to train; all without a name")
     parser.add_argument("--against", type=Path, required=True, metavar="CHECKOUT", help="the other working copy")
     parser.add_argument("--checkout", type=Path, default=Path(__file__).parents[1], help="this one, or another")
-    parser.add_argument("--steps", type=int, default=6, help="rounds of each training")
+    parser.add_argument("--steps", type=int, default=6, help="steps of each training")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that runs both")
     asked = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="ganforge-equality-") as cache:

@@ -1,4 +1,4 @@
-"""Programs that judge: the features of a folder of JPEGs end to end, the Frechet distance, precision and recall."""
+"""Programs that evaluate: the features of a folder of JPEGs end to end, the Frechet distance, precision and recall."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.program import Program
 
-IMAGES, BATCH, SIDE = 32, 16, 299  # torch leaves oneDNN where one thread sees fewer than 16 pictures
+IMAGES, BATCH, SIDE = 32, 16, 299  # torch leaves oneDNN where one thread sees fewer than 16 images
 
 
 def folder() -> Path:
@@ -49,16 +49,16 @@ def ours(precision: str = "fp32", resize: str = "tensorflow") -> Program:
     system.keep_memory()
     from ganforge.data.loader import to_images
     from ganforge.images import read
-    from ganforge.metrics.extractors.base import reading
-    from ganforge.metrics.extractors.inception import inception
+    from ganforge.metrics.extractors.base import extract_features
+    from ganforge.metrics.extractors.inception import load_inception
 
-    eyes = inception(weights(), resize=resize, precision=precision)  # pyright: ignore
+    extractor = load_inception(weights(), resize=resize, precision=precision)  # pyright: ignore
     files = sorted(folder().iterdir())
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             groups = (files[k : k + BATCH] for k in range(0, IMAGES, BATCH))
-            reading(eyes, (to_images(np.stack([read(file) for file in group])) for group in groups))
+            extract_features(extractor, (to_images(np.stack([read(file) for file in group])) for group in groups))
 
     return Program(play, images=IMAGES)
 
@@ -83,9 +83,9 @@ def torch_fidelity() -> Program:
         "input1": str(folder()), "cuda": False, "batch_size": BATCH, "verbose": False, "cache": False,
         "samples_find_deep": False, "feature_extractor_weights_path": str(weights()),
     }  # fmt: skip
-    eyes = utils.create_feature_extractor("inception-v3-compat", ["2048"], **settings)
+    extractor = utils.create_feature_extractor("inception-v3-compat", ["2048"], **settings)
     return Program(
-        repeated(lambda: utils.extract_featuresdict_from_input_id_cached(1, eyes, **settings)), images=IMAGES
+        repeated(lambda: utils.extract_featuresdict_from_input_id_cached(1, extractor, **settings)), images=IMAGES
     )
 
 
@@ -123,11 +123,11 @@ def clean_fid() -> Program:
 
 
 def repeated(do: Any) -> Any:
-    """Rounds of `do`, whose words go nowhere."""
+    """Repeat `do` without its output."""
 
-    def play(rounds: int) -> None:
+    def play(steps: int) -> None:
         with contextlib.redirect_stdout(None):
-            for _ in range(rounds):
+            for _ in range(steps):
                 do()
 
     return play

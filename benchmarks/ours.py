@@ -1,4 +1,4 @@
-"""GANForge's side: the engine and the deck as `ganforge train` uses them, on pictures in memory."""
+"""GANForge's side: the engine and the loader as `ganforge train` uses them, on images in memory."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,23 +7,23 @@ import numpy as np
 
 from benchmarks.program import Program, pictures
 from ganforge import system
-from ganforge.batches import PIXELS, Facts
+from ganforge.batches import Facts, is_image
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader
 from ganforge.engine import Engine
-from ganforge.inference.load import built
+from ganforge.inference.load import build_game
 
 CLASSES = tuple("0123456789")
 
 
 def game(model: str, preset: str, count: bool = False, **run: Any) -> Program:
-    """Whole rounds of a model's preset; `run` changes fields of its Run, `count` counts a round's FLOPs."""
+    """Whole steps of a model's preset; `run` changes fields of its Run, `count` counts the FLOPs of a step."""
     system.keep_memory()
-    engine = seated(model, preset, **run)
+    engine = build_engine(model, preset, **run)
 
-    def play(rounds: int) -> None:
-        engine.run = replace(engine.run, steps=engine.step + rounds)
+    def play(steps: int) -> None:
+        engine.run = replace(engine.run, steps=engine.step + steps)
         engine.train()
 
     flops = 0
@@ -38,30 +38,31 @@ def game(model: str, preset: str, count: bool = False, **run: Any) -> Program:
     return Program(play, batches * engine.run.batch, parameters, flops)
 
 
-def dealing(model: str, preset: str, **run: Any) -> Program:
-    """The deck alone: the batches of such a run, dealt and thrown away."""
+def load_only(model: str, preset: str, **run: Any) -> Program:
+    """The loader alone: the batches of such a run, loaded and discarded."""
     system.keep_memory()
-    engine = seated(model, preset, **run)
-    dealt = 0
+    engine = build_engine(model, preset, **run)
+    loaded = 0
 
-    def play(rounds: int) -> None:
-        nonlocal dealt
-        for number in range(dealt, dealt + rounds):
-            engine.deck.batch(number, 0, 1)
-        dealt += rounds
+    def play(steps: int) -> None:
+        nonlocal loaded
+        for number in range(loaded, loaded + steps):
+            engine.loader.batch(number, 0, 1)
+        loaded += steps
 
     return Program(play, engine.run.batch)
 
 
-def seated(model: str, preset: str, **run: Any) -> Engine:
-    """An engine before its first round; checkpoints and watchers have no seat here."""
+def build_engine(model: str, preset: str, **run: Any) -> Engine:
+    """An engine before its first step, without checkpoints and callbacks."""
     found = find(model)
     chosen = found.preset(preset)
-    wanted = replace(chosen.run, **run)
-    side, channels = wanted.size[0], wanted.channels or 3
+    run_settings = replace(chosen.run, **run)
+    side, channels = run_settings.size[0], run_settings.channels or 3
     images = pictures(side, channels, min(4_000, 4_000 * 64**2 // side**2))
     facts = Facts(channels, side, side, labels=CLASSES)
     labels = np.arange(len(images)) % len(CLASSES)
-    dealt = {name: images if name in PIXELS else labels for name in found.game.batch_type.columns()}
-    players = built(found, chosen.config, facts, wanted.seed, {})
-    return Engine(players, wanted, BatchLoader(DataSet("noise", facts, dealt), found.game.batch_type, wanted))
+    batch_type = found.game.batch_type
+    columns = {name: images if is_image(name) else labels for name in batch_type.columns()}
+    game = build_game(found, chosen.config, facts, run_settings.seed, {})
+    return Engine(game, run_settings, BatchLoader(DataSet("noise", facts, columns), batch_type, run_settings))

@@ -15,8 +15,8 @@ def convolution(precision: str = "fp32", channels: int = 256, side: int = 32, ba
     weight = torch.randn(channels, channels, 3, 3, dtype=kind).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             F.conv2d(images, weight, padding=1)
 
     return Program(play, flops=2 * batch * side**2 * channels**2 * 9)
@@ -29,8 +29,8 @@ def product(precision: str = "fp32", n: int = 2_048) -> Program:
     a, b = torch.randn(n, n, dtype=kind), torch.randn(n, n, dtype=kind)
 
     @torch.inference_mode()
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             a @ b
 
     return Program(play, flops=2 * n**3)

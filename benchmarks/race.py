@@ -1,4 +1,4 @@
-"""Programs taking turns: A B C A B C ..., so that whatever else the machine does meets all of them alike."""
+"""Programs taking turns: A B C A B C ..., so that other load on the machine affects all of them alike."""
 
 import json
 import os
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Entry:
-    """A program that takes part."""
+    """A program in a race."""
 
     label: str
     program: str
@@ -27,25 +27,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a race is."""
+    """The length of a race."""
 
     turns: int = 5
     """Counted runs of every program."""
     seconds: float = 3.0
     """About the length of one run."""
     warm: int = 3
-    """Rounds before the clock counts: the first ones allocate, choose kernels and compile."""
+    """Steps before timing starts: the first ones allocate, choose kernels and compile."""
     threads: int = 2
     passive: bool = False
-    """Threads sleep while they wait: on a machine that others use too, spinning would steal from them and us."""
+    """Threads sleep while they wait: on a machine that others use too, spinning would take time from both."""
 
 
 @dataclass
 class Result:
-    """What a program did in a race."""
+    """The result of a program in a race."""
 
     facts: Mapping[str, Any]
-    rounds: int = 0
+    steps: int = 0
     seconds: list[float] = field(default_factory=list)
     """Of each turn."""
     memory: float = 0.0
@@ -53,8 +53,8 @@ class Result:
 
     @property
     def paces(self) -> list[float]:
-        """Rounds a second, turn by turn."""
-        return [self.rounds / seconds for seconds in self.seconds]
+        """Steps per second, turn by turn."""
+        return [self.steps / seconds for seconds in self.seconds]
 
     def rates(self, unit: str) -> list[float]:
         """`images`, `flops` or `parameters` a second, turn by turn."""
@@ -70,7 +70,7 @@ class Worker:
     """A program in a process of its own."""
 
     def __init__(self, entry: Entry, pace: Pace) -> None:
-        self.label, self.said = entry.label, tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
+        self.label, self.output = entry.label, tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         n = str(pace.threads)
         threads = {"OMP_NUM_THREADS": n, "TF_NUM_INTRAOP_THREADS": n, "TF_NUM_INTEROP_THREADS": n}
         policy = {"OMP_WAIT_POLICY": "passive"} if pace.passive else {}
@@ -79,31 +79,31 @@ class Worker:
             [entry.python, "-m", "benchmarks.worker", f"benchmarks.{entry.program}", json.dumps(dict(entry.settings))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.said,
+            stderr=self.output,
             text=True,
             env={**os.environ, **threads, **policy, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"},
         )
 
-    def answer(self) -> dict[str, Any]:
-        """The next line it says.  Raises RuntimeError with its last words when it has died."""
+    def read_reply(self) -> dict[str, Any]:
+        """The next line of its output.  Raises RuntimeError with its last output when it has died."""
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            self.said.seek(0)
-            raise RuntimeError(f"{self.label} has died:\n{self.said.read()[-2_000:]}")
+            self.output.seek(0)
+            raise RuntimeError(f"{self.label} has died:\n{self.output.read()[-2_000:]}")
         return json.loads(line)
 
-    def play(self, rounds: int) -> dict[str, Any]:
-        """Seconds that so many rounds take, and the peak of memory so far."""
+    def play(self, steps: int) -> dict[str, Any]:
+        """Seconds that so many steps take, and the peak of memory so far."""
         assert self.process.stdin
-        print(rounds, file=self.process.stdin, flush=True)
-        return self.answer()
+        print(steps, file=self.process.stdin, flush=True)
+        return self.read_reply()
 
     def stop(self) -> None:
         """End the process."""
         self.process.kill()
         self.process.communicate()
-        self.said.close()
+        self.output.close()
 
 
 def race(entries: Sequence[Entry], pace: Pace) -> dict[str, Result]:
@@ -113,19 +113,19 @@ def race(entries: Sequence[Entry], pace: Pace) -> dict[str, Result]:
     """
     workers = [Worker(entry, pace) for entry in entries]
     try:
-        results = {worker.label: Result(worker.answer()) for worker in workers}
+        results = {worker.label: Result(worker.read_reply()) for worker in workers}
         sizes = {label: r.facts["parameters"] for label, r in results.items() if r.facts["parameters"]}
         if len({*sizes.values()}) > 1:
             raise RuntimeError(f"These programs do not do the same work: their parameters are {sizes}.")
         for worker in workers:
             worker.play(pace.warm)
-            a_round = worker.play(pace.warm)["seconds"] / pace.warm
-            results[worker.label].rounds = max(1, round(pace.seconds / a_round))
+            a_step = worker.play(pace.warm)["seconds"] / pace.warm
+            results[worker.label].steps = max(1, round(pace.seconds / a_step))
         for _ in range(pace.turns):
             for worker in workers:
-                said = worker.play(results[worker.label].rounds)
-                results[worker.label].seconds.append(said["seconds"])
-                results[worker.label].memory = said["memory"]
+                reply = worker.play(results[worker.label].steps)
+                results[worker.label].seconds.append(reply["seconds"])
+                results[worker.label].memory = reply["memory"]
         return results
     finally:
         for worker in workers:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A headed table; the first column to the left, figures to the right."""
+    """A headed table; the first column to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

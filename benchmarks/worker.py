@@ -1,6 +1,6 @@
 """A process that holds one program and times it: `python -m benchmarks.worker MODULE:FUNCTION SETTINGS`.
 
-It says what it has built in one line of JSON.  Then every line of stdin is a number of rounds to play, and is
+It describes the program in one line of JSON.  Then every line of stdin is a number of steps to run, and is
 answered by the seconds they took.  Processes keep the allocators, threads and libraries of programs apart.
 """
 
@@ -15,17 +15,17 @@ from pathlib import Path
 
 
 def main(address: str, settings: str) -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever libraries print must not be taken for an answer
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever libraries print must not be taken for a reply
     module, _, function = address.partition(":")
     program = getattr(importlib.import_module(module), function)(**json.loads(settings))
     facts = {name: value for name, value in asdict(program).items() if name != "play"}
-    print(json.dumps({**facts, "memory": peak_memory()}), file=answers)
+    print(json.dumps({**facts, "memory": peak_memory()}), file=replies)
     for line in sys.stdin:
         began = time.perf_counter()
         program.play(int(line))
         seconds = time.perf_counter() - began
-        print(json.dumps({"seconds": seconds, "memory": peak_memory()}), file=answers)
+        print(json.dumps({"seconds": seconds, "memory": peak_memory()}), file=replies)
 
 
 def peak_memory() -> float:

@@ -1,10 +1,10 @@
-"""Draws the documentation's pictures and writes its model pages, from the code and from runs of it.
+"""Writes the model pages and the images of the documentation, from the code and from training runs.
 
-    python docs/draw.py                    pages and lessons of all models, from their files
-    python docs/draw.py demo dcgan wgan    first train these, and draw their pictures anew (minutes each)
+    python docs/draw.py                    write the pages and lessons of all models, and the table of metrics
+    python docs/draw.py demo dcgan wgan    first train these and draw their images again (minutes each)
 
-`demo` is `make demo`, `lab` what docs/lab.md shows; a model's name trains what RUNS says.  Fashion-MNIST is looked
-for under GANFORGE_DATA.
+`demo` is `make demo`, `lab` the figures of docs/lab.md; a model's name trains it with the options in RUNS.
+Fashion-MNIST is read from GANFORGE_DATA.
 """
 
 import inspect
@@ -24,12 +24,13 @@ from ganforge import lab
 from ganforge.capabilities import capabilities, labels_of
 from ganforge.catalogue import Model, find, names
 from ganforge.data.loader import BatchLoader
-from ganforge.data.synthetic.domains import embedded
+from ganforge.data.synthetic.domains import choose_synthetic_data
 from ganforge.images import grid, read, recolour, to_uint8, write
-from ganforge.lab import style
+from ganforge.images.figure import save
+from ganforge.metrics.catalogue import write_table
 from ganforge.nn.bicubic import bicubic
-from ganforge.runs.folder import RunFolder, reading_of, run_of
-from ganforge.training.plan import opened_data
+from ganforge.runs.folder import RunFolder, read_options_of, run_of
+from ganforge.training.plan import open_training_data
 
 HERE = Path(__file__).parent
 PICTURES, PAGES, LESSONS = HERE / "pictures", HERE / "models", HERE / "explain"
@@ -42,72 +43,74 @@ RUNS: dict[str, dict[str, Any]] = {
     "regression": {"steps": 800},
     "stargan": {"data": "shapes-attributes"},
 }
-"""How a model's picture is made where `ganforge train NAME` on Fashion-MNIST is not it.
+"""Training options of a model's image, where they differ from `ganforge train NAME` on Fashion-MNIST.
 
-Of a game with codes it is the traversal, of one with classes a row a class, of a translator its answers to pictures
-that it never learned from.
+The image is a traversal for games with codes, a row for each class for games with classes, and held-out images with
+their outputs for games that translate.
 """
-SEEN: dict[str, str] = {
+CAPTIONS: dict[str, str] = {
     "pix2pix": (
-        "the label map, the answer, the scene. Shapes stand where the map has them, with shadows; their true colours "
-        "are not in the map, so the answer has others, and mixes them within a shape. Edges are soft still."
+        "label map, output, target. Shapes are where the map has them, with shadows; their colours are not in the map, "
+        "so the output has others, and mixes them within a shape. Edges are still soft."
     ),
     "regression": (
-        "the label map, the answer, the scene. The map says neither the light nor the colours, and the safest answer "
-        "to all that may be is grey: what the judge of `pix2pix` does not let pass."
+        "label map, output, target. The map determines neither light nor colours, and the prediction with the least "
+        "expected error is grey, which the discriminator of `pix2pix` rejects."
     ),
     "cyclegan": (
-        "a scene by day, the same in neon as the model sees it; another in neon, and that by day. Shapes stay, with "
-        "most of their colours, and the light changes; stripes get lost, outlines stay outlines now and then, and a "
-        "fine grid is left."
+        "a scene by day, its translation to neon; a scene in neon, its translation to day. Shapes are kept, with most "
+        "of their colours, and the light changes; stripes get lost, outlines sometimes stay outlines, and a fine grid "
+        "remains."
     ),
     "bicyclegan": (
-        "the outlines, four answers by four codes, the scene. Codes choose light and colours, by day or by night; some "
-        "answers still fall apart into specks."
+        "outlines, four outputs by four codes, target. The codes control light and colours, by day or by night; some "
+        "outputs still have specks."
     ),
     "instagan": (
-        "a scene of discs, its discs as stars; one of stars, its stars as discs. The ground stays, and each thing "
-        "keeps its place and much of its colour; at 32 pixels stars have ragged edges rather than five tips."
+        "a scene of discs, its translation to stars; a scene of stars, its translation to discs. The background is "
+        "kept, and each instance keeps its place and much of its colour; at 32 pixels stars have ragged edges rather "
+        "than five tips."
     ),
     "rbdn": (
-        "the label map, the answer, the scene. Where things are is known; their colours and the light are not, so the "
-        "squared error settles on the mean of all, a grey: what the judge of `pix2pix` does not let pass."
+        "label map, output, target. Positions are known; colours and light are not, so the squared error leads to the "
+        "mean of all, a grey, which the discriminator of `pix2pix` rejects."
     ),
     "stargan": (
-        "a picture, and the same asked to be red, orange, yellow, green, teal and blue. Every one obeys, and ground, "
-        "size and stripes stay; shapes bend, for they are no attribute, and only the way back asks for them."
+        "an image, and its translations to red, orange, yellow, green, teal and blue. All have the requested colour; "
+        "background, size and stripes are kept; shapes are distorted, because they are no attribute and only the "
+        "reconstruction loss preserves them."
     ),
     "srgan": (
-        "the small picture, what became of it at four times its side, the truth. Edges are sharp again; corners and "
-        "tips are a little rounder than they were."
+        "low-resolution image, output at four times its side, target. Edges are sharp; corners and tips are a little "
+        "rounder than in the target."
     ),
 }
-"""What a person sees in a translator's picture: its columns, and what is good or bad about them."""
-ROWS = 6  # of a translator's picture
+"""Captions of the images of games that translate: the columns, and their quality."""
+ROWS = 6  # of the image of a game that translates
 
 
-def draw(name: str) -> None:
-    """Train and keep the pictures of one run."""
+def draw_run(name: str) -> None:
+    """Train a run and save its images."""
     model = name.partition("-")[0]
     with tempfile.TemporaryDirectory() as out:
         if name == "demo":
             run = ganforge.train("dcgan", outdir=out)
             shutil.copy(run.path / "losses.png", PICTURES / "demo-losses.png")
             shrink(run.path / "samples" / "training.gif", PICTURES / "demo.gif")
-            enlarge(grid(to_uint8(run.sample(64)), columns=8), "demo-grid")
+            save_enlarged(grid(to_uint8(run.sample(64)), columns=8), "demo-grid")
             return
         data = {} if "translate" in capabilities(find(model).game) else {"data": "fashion-mnist"}
         run = ganforge.train(model, outdir=out, **{**data, **RUNS.get(name, {})})
-        enlarge(picture_of(run), name)
+        save_enlarged(render_run(run), name)
 
 
-def picture_of(run: ganforge.Trained) -> np.ndarray:
-    """What a page shows of a run."""
+def render_run(run: ganforge.Trained) -> np.ndarray:
+    """The image of a run on its page, (H, W, C) of 0 ... 255."""
     can = capabilities(type(run.game))
     if "traverse" in can:
         return read(ganforge.traverse(run.path, rows=2)[0])
     if "sample" not in can:
-        columns = translations(run)
+        columns = translate_held_out(run)
         return grid([row for rows in zip(*columns, strict=True) for row in rows], columns=len(columns))
     if "label" in {question.name for question in can["sample"]} and run.facts.labels:
         rows = [run.sample(16, seed=k, label=name) for k, name in enumerate(run.facts.labels)]
@@ -115,11 +118,13 @@ def picture_of(run: ganforge.Trained) -> np.ndarray:
     return grid(to_uint8(run.sample(64)), columns=16)
 
 
-def translations(run: ganforge.Trained) -> list[np.ndarray]:
-    """Columns of pictures (ROWS, H, W, 3) of 0 ... 255: held-out sources, answers and, where it is known, the truth."""
-    card, batch_type = RunFolder.open(run.path).card, type(run.game).batch_type
-    settings = replace(run_of(card), batch=ROWS, crop=False, flip=False)
-    held_out = opened_data(card.data["asked"], settings, None, batch_type, reading_of(card), held_out=True)
+def translate_held_out(run: ganforge.Trained) -> list[np.ndarray]:
+    """Columns of images (ROWS, H, W, 3) of 0 ... 255: held-out sources, outputs and, where they are known, targets."""
+    run_config, batch_type = RunFolder.open(run.path).run_config, type(run.game).batch_type
+    settings = replace(run_of(run_config), batch=ROWS, crop=False, flip=False)
+    held_out = open_training_data(
+        run_config.data["asked"], settings, None, batch_type, read_options_of(run_config), held_out=True
+    )
     batch = vars(BatchLoader(held_out, batch_type, settings).batch(0))
     if "source" in batch:
         n = 4 if run.model == "bicyclegan" else 1
@@ -140,37 +145,37 @@ def translations(run: ganforge.Trained) -> list[np.ndarray]:
     ]  # fmt: skip
 
 
-def caption(name: str) -> list[str]:
-    """What a picture shows, and how long was learned for it; nothing where SEEN has no word about it."""
-    if name not in SEEN:
+def format_caption(name: str) -> list[str]:
+    """The caption of an image, with the length of its training; empty where CAPTIONS has none."""
+    if name not in CAPTIONS:
         return []
     options, model = RUNS.get(name, {}), find(name.partition("-")[0])
     preset = options.get("preset", "small")
     steps = options.get("steps", model.preset(preset).run.steps)
-    where = options.get("data") or embedded(model.game.batch_type.columns())
-    made = f" with `--make {options['make']}`" if "make" in options else ""
-    return [f"Held-out pictures of `{where}`{made} after {steps:,} rounds of `{preset}`: {SEEN[name]}", ""]
+    data = options.get("data") or choose_synthetic_data(model.game.batch_type.columns())
+    make = f" with `--make {options['make']}`" if "make" in options else ""
+    return [f"Held-out images of `{data}`{make} after {steps:,} steps of `{preset}`: {CAPTIONS[name]}", ""]
 
 
-def enlarge(picture: np.ndarray, name: str) -> None:
-    """Keep a picture with every pixel repeated, so that a person sees it."""
-    write(PICTURES / f"{name}.png", picture.repeat(2, 0).repeat(2, 1))
+def save_enlarged(image: np.ndarray, name: str) -> None:
+    """Save an image at twice its size, every pixel repeated."""
+    write(PICTURES / f"{name}.png", image.repeat(2, 0).repeat(2, 1))
 
 
 def draw_lab() -> None:
-    """The lab's pictures: a moment of a training on the line, gradients, the mode contest."""
-    style.save(lab.density("mixture").figure(15), PICTURES / "lab-density.png")
+    """Draw the figures of docs/lab.md: one step of a one-dimensional GAN, gradients, mode coverage."""
+    save(lab.density("mixture").figure(15), PICTURES / "lab-density.png")
     slopes = lab.gradients()
-    style.save(slopes.starving.figure(), PICTURES / "lab-starving.png")
-    style.save(slopes.clipping.figure(), PICTURES / "lab-clipping.png")
+    save(slopes.starving.figure(), PICTURES / "lab-starving.png")
+    save(slopes.clipping.figure(), PICTURES / "lab-clipping.png")
     with tempfile.TemporaryDirectory() as out:
         contest = lab.modes(out)
-    style.save(contest.figure(), PICTURES / "lab-modes.png")
+    save(contest.figure(), PICTURES / "lab-modes.png")
     print(contest.table())
 
 
 def shrink(film: Path, target: Path) -> None:
-    """Every other frame of an animation at half its side and in few colours: what a web page wants."""
+    """Save every other frame of an animation at half its size and in few colours, for a web page."""
     with Image.open(film) as frames:
         kept = [frame.convert("RGB") for k, frame in enumerate(ImageSequence.Iterator(frames)) if k % 2]
     half = (kept[0].width // 2, kept[0].height // 2)
@@ -179,29 +184,29 @@ def shrink(film: Path, target: Path) -> None:
     small[0].save(target, save_all=True, append_images=small[1:], duration=pace, loop=0, optimize=True)
 
 
-def page(model: Model) -> str:
-    """The page of a model: its docstring, its settings with what they mean, its pictures."""
+def format_page(model: Model) -> str:
+    """The Markdown page of a model: its docstring, its images, and its settings with their meanings."""
     head, _, rest = model.about.partition("\n")
     lines = [f"# {head.partition(':')[0]}", "", f"*{head.partition(':')[2].strip().rstrip('.')}.*", ""]
     for paragraph in rest.strip().split("\n\n"):
         formula = paragraph.startswith("    ")
         lines += ["```", inspect.cleandoc(paragraph), "```", ""] if formula else [paragraph, ""]
-    for picture in [*PICTURES.glob(f"{model.name}.png"), *sorted(PICTURES.glob(f"{model.name}-*.png"))]:
-        lines += [f"![{picture.stem}](../pictures/{picture.name})", "", *caption(picture.stem)]
+    for image in [*PICTURES.glob(f"{model.name}.png"), *sorted(PICTURES.glob(f"{model.name}-*.png"))]:
+        lines += [f"![{image.stem}](../pictures/{image.name})", "", *format_caption(image.stem)]
     lines += ["## Settings", "", "| `--config.` | " + " | ".join(model.presets) + " | meaning |"]
     lines += ["|---|" + "---|" * (len(model.presets) + 1)]
-    meanings = documented(model.game.Config)
+    meanings = parse_field_docs(model.game.Config)
     for setting in fields(model.game.Config):
         values = " | ".join(str(getattr(p.config, setting.name)) for p in model.presets.values())
         lines.append(f"| `{setting.name}` | {values} | {meanings.get(setting.name, '')} |")
-    lines += ["", f"The lesson, with formulas, drawings and layers: [{model.name}.html](../explain/{model.name}.html),"]
+    lines += ["", f"The lesson, with formulas, diagrams and layers: [{model.name}.html](../explain/{model.name}.html),"]
     lines += [f"or `ganforge explain {model.name}`."]
     lines += ["", f"The file: [src/ganforge/models/{model.name}.py](../../src/ganforge/models/{model.name}.py)", ""]
     return "\n".join(lines)
 
 
-def documented(config: type) -> dict[str, str]:
-    """{field: the string below it} of a Config."""
+def parse_field_docs(config: type) -> dict[str, str]:
+    """{field: the docstring below it} of a Config."""
     found, last = {}, ""
     for line in inspect.getsource(config).splitlines():
         text = line.strip()
@@ -214,8 +219,9 @@ def documented(config: type) -> dict[str, str]:
 
 if __name__ == "__main__":
     PAGES.mkdir(exist_ok=True)
-    for wanted in sys.argv[1:]:
-        draw_lab() if wanted == "lab" else draw(wanted)
+    for target in sys.argv[1:]:
+        draw_lab() if target == "lab" else draw_run(target)
     for name in names():
-        (PAGES / f"{name}.md").write_text(page(find(name)), encoding="utf-8")
+        (PAGES / f"{name}.md").write_text(format_page(find(name)), encoding="utf-8")
         ganforge.explain(name, html=LESSONS / f"{name}.html")
+    write_table(HERE / "metrics.md")

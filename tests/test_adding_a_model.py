@@ -39,5 +39,5 @@ def test_a_run_whose_file_changed_says_so(mine, tmp_path):
     with pytest.raises(ganforge.errors.ModelError, match=r"mine.py has changed since"):
         ganforge.load(run.path)
     mine.unlink()
-    with pytest.raises(ganforge.errors.ModelError, match=r"not there any more"):
+    with pytest.raises(ganforge.errors.ModelError, match=r"does not exist any more"):
         ganforge.load(run.path)

@@ -412,3 +412,8 @@ def test_no_function_of_the_package_shares_its_name_with_a_module():
 def test_loading_a_run_to_sample_it_does_not_import_the_training_loop():
     code = "import sys, ganforge; ganforge.load; ganforge.sample; sys.exit('ganforge.engine' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_training_starts_without_matplotlib():
+    code = "import sys, ganforge.training.train, ganforge.callbacks; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

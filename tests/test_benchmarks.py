@@ -49,8 +49,8 @@ def test_a_program_that_dies_says_why():
 
 
 def test_ratios_count_images_and_compare_within_a_turn():
-    fast = Result({"images": 20}, rounds=1, seconds=[1.0, 2.0, 3.0])
-    slow = Result({"images": 10}, rounds=1, seconds=[2.0, 4.0, 6.0])
+    fast = Result({"images": 20}, steps=1, seconds=[1.0, 2.0, 3.0])
+    slow = Result({"images": 10}, steps=1, seconds=[2.0, 4.0, 6.0])
     assert fast.times(slow) == 4.0
     assert fast.rates("images") == pytest.approx([20, 10, 20 / 3])
 
@@ -65,6 +65,6 @@ def test_tables_are_markdown():
     ]
 
 
-def test_a_busy_machine_is_said():
+def test_a_busy_machine_is_reported():
     assert "do not quote" in conditions(Pace(passive=True), 2.0)
     assert "quiet" in conditions(Pace(), 0.0)

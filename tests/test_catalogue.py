@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganforge.batches import MASKS, Batch, Facts, Images, Labelled
+from ganforge.batches import Batch, Facts, Images, Labelled, is_mask
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find, headline, names
 from ganforge.draw import RowDraw
@@ -19,13 +19,13 @@ from ganforge.game import Game, parameters_of
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
-from tests.support.toys import deck
+from tests.support.toys import make_loader
 
 
 def facts_of(run: Run, kind: type[Batch] = Images) -> Facts:
-    """What data that a model needs would decide: pairs from grey to colour, two instances a picture."""
+    """What data that a model needs would decide: pairs from grey to colour, two instances an image."""
     columns, channels = kind.columns(), run.channels or 3
-    source, instances = run.channels or 1 if "source" in columns else 0, 2 if MASKS & {*columns} else 0
+    source, instances = run.channels or 1 if "source" in columns else 0, 2 if any(map(is_mask, columns)) else 0
     return Facts(channels, run.size[0], run.size[-1], ("circle", "square", "star"), (), source, instances)
 
 
@@ -40,7 +40,7 @@ def tiny(model: Model) -> tuple[Game, Run, Facts]:
 def engine_of(model: Model, checkpoints: Checkpoints | None = None, **changes) -> Engine:
     game, run, facts = tiny(model)
     run = replace(run, **changes)
-    return Engine(game, run, deck(run, facts, model.game.batch_type), checkpoints)
+    return Engine(game, run, make_loader(run, facts, model.game.batch_type), checkpoints)
 
 
 @pytest.fixture(params=names(), scope="module")
@@ -56,7 +56,7 @@ def test_it_has_the_presets_and_says_what_it_is(model):
     assert f"ganforge train {model.name}" in model.about
 
 
-def test_a_round_moves_every_player_and_nobody_else(model):
+def test_a_step_moves_every_player_and_no_other_parameter(model):
     engine = engine_of(model)
     before = copy.deepcopy(engine.game.state_dict())
     engine.train()
@@ -73,13 +73,13 @@ def test_a_round_moves_every_player_and_nobody_else(model):
 
 
 class Stop(Callback):
-    """Asks a run to stop after so many rounds; its length, which rates may follow, stays as it is."""
+    """Stops a run after some steps; its length, which learning rates may depend on, stays."""
 
-    def __init__(self, rounds: int) -> None:
-        self.rounds = rounds
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
 
-    def round(self, engine: Engine) -> None:
-        engine.stopping = engine.step == self.rounds
+    def after_step(self, engine: Engine) -> None:
+        engine.stopping = engine.step == self.steps
 
 
 def test_stopping_and_resuming_equals_not_stopping(model, tmp_path):
@@ -87,7 +87,7 @@ def test_stopping_and_resuming_equals_not_stopping(model, tmp_path):
     whole.train()
     half = whole.run.steps // 2
     stopped = engine_of(model, Checkpoints(tmp_path))
-    stopped.watchers = [Stop(half)]
+    stopped.callbacks = [Stop(half)]
     stopped.train()
     second = engine_of(model)
     _, state = Checkpoints(tmp_path).load()
@@ -120,7 +120,7 @@ def test_capabilities_answer_in_range_and_repeat_under_a_seed(model):
 
 
 def sampled(game: Game, start: int, rows: int) -> torch.Tensor:
-    """Pictures `start` ... of seed 3."""
+    """Images `start` ... of seed 3."""
     with inference_mode(game):
         game.draw = RowDraw(3, start)
         pictures = game.sample(rows)
@@ -129,7 +129,7 @@ def sampled(game: Game, start: int, rows: int) -> torch.Tensor:
 
 
 def translated(game: Game, start: int, rows: int) -> torch.Tensor:
-    """The same rows of five pictures, translated under seed 3, with an example for everything that must be said."""
+    """The same rows of five images, translated under seed 3, with an example for everything that must be said."""
     facts, chance, given = game.facts, torch.Generator().manual_seed(1), {}
     sides = (facts.height, facts.width)
     images = torch.rand(5, facts.source_channels or facts.channels, *sides, generator=chance) * 2 - 1
@@ -160,13 +160,13 @@ def test_samples_are_generated_from_noise(model):
         torch.testing.assert_close(game.generate(noise).shape, game.sample(3).shape)
 
 
-def test_the_log_speaks_of_judges_by_their_names(model):
+def test_the_log_has_the_discriminators_outputs(model):
     engine = engine_of(model)
-    for _ in range(engine.run.steps):  # a game may begin without its judges
-        engine.play_round()
+    for _ in range(engine.run.steps):  # a game may start without its discriminators
+        engine.train_step()
     row = engine.means.take()
     said = {name.split("/")[1] for name in row}
-    assert all(hasattr(engine.game, judge) for judge in model.game.augmented)
+    assert all(hasattr(engine.game, name) for name in model.game.augmented)
     assert not model.game.augmented or {"says_real", "says_fake"} <= said
 
 

@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 
 import ganforge
 from ganforge import cli
-from ganforge.callbacks.log import rows
+from ganforge.callbacks.log import read_rows
 from ganforge.catalogue import names
 from ganforge.engine.buffers import Buffers
 from ganforge.images import write
 from ganforge.metrics.extractors import classifier
 from ganforge.models import dcgan
-from tests.support.two_processes import played
+from tests.support.two_processes import train_tiny
 
 HOUSE = Path(__file__).parents[1]
 PATIENCE = 300  # seconds: these machines are shared
@@ -56,7 +56,7 @@ def swept(tmp_path_factory) -> Path:
 def test_two_processes_equal_one_that_plays_both_shares(swept, name):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    one, two = played(name, 2), load_file(swept / f"{name}.safetensors")
+    one, two = train_tiny(name, 2), load_file(swept / f"{name}.safetensors")
     torch.set_num_threads(threads)
     assert one.keys() == two.keys()
     for key, tensor in one.items():
@@ -66,7 +66,7 @@ def test_two_processes_equal_one_that_plays_both_shares(swept, name):
 def test_a_broken_loss_in_one_process_stops_all(swept):
     said = [(swept / f"said-{rank}.txt").read_text() for rank in range(2)]
     assert said[0] == said[1]
-    assert "critic/gap became NaN or infinite in round 3" in said[0]
+    assert "critic/gap became NaN or infinite in step 3" in said[0]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted through /proc")
@@ -76,11 +76,11 @@ def test_no_thread_of_the_others_outlives_the_training(swept):
         assert "gloo" not in (swept / f"threads-{rank}.txt").read_text()
 
 
-def test_each_share_has_its_own_buffers_in_a_round_and_their_mean_after_it():
+def test_each_micro_batch_has_its_own_buffers_in_a_step_and_their_mean_after_it():
     norm = torch.nn.BatchNorm1d(1, momentum=1.0)
     buffers = Buffers(torch.nn.ModuleList([norm]), 2)
-    for hand, value in enumerate((1.0, 3.0)):
-        buffers.activate(hand)
+    for micro, value in enumerate((1.0, 3.0)):
+        buffers.activate(micro)
         assert norm.running_mean == 0
         norm(torch.full((4, 1), value))
     buffers.merge()
@@ -88,7 +88,7 @@ def test_each_share_has_its_own_buffers_in_a_round_and_their_mean_after_it():
     assert norm.num_batches_tracked == 1
 
 
-def test_the_command_speaks_once_stops_after_a_round_and_goes_on_in_one_process(tmp_path):
+def test_the_command_prints_once_stops_after_a_step_and_continues_in_one_process(tmp_path):
     options = ["--preset", "tiny", "--steps", "100000", "--save-every", "5", "--log-every", "1", "--sample-every", "0"]
     with torchrun("ganforge", "train", "dcgan", *options, "--outdir", str(tmp_path)) as run:
         awaited(tmp_path, run)
@@ -97,9 +97,9 @@ def test_the_command_speaks_once_stops_after_a_round_and_goes_on_in_one_process(
     (folder,) = tmp_path.iterdir()
     step = ganforge.load(folder).step
     assert out.count(f"Stopped at step {step} of 100000") == 1
-    assert out.count("Stopping after this round") == 1
+    assert out.count("Stopping after this step") == 1
     assert out.count(f"step {step:6}/100000") == 1
-    assert [row["step"] for row in rows(folder / "log.jsonl")] == [*range(1, step + 1)]
+    assert [row["step"] for row in read_rows(folder / "log.jsonl")] == [*range(1, step + 1)]
     assert ganforge.resume(folder, steps=step + 2, quiet=True).step == step + 2
 
 
@@ -113,23 +113,21 @@ def test_a_process_that_dies_ends_the_run_with_a_whole_checkpoint(tmp_path):
         _, problems = run.communicate(timeout=PATIENCE)
     assert run.returncode != 0
     (folder,) = (tmp_path / "runs").iterdir()
-    mend = (
-        f"Another process of this run has ended, so this one ends too. Go on from step 5 with: ganforge resume {folder}"
-    )
-    assert mend in problems
+    assert "Another process of this run has ended, so this one ends too. " in problems
+    assert f"Continue from step 5 with: ganforge resume {folder}" in problems
     assert ganforge.load(folder).step == 5
 
 
 def test_the_first_process_measures_and_all_stop_together(tmp_path):
     np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), dtype=np.uint8))
     words = ["--data", str(tmp_path / "data.npy"), "--preset", "tiny", "--size", "6", "--config.lr", "0"]
-    words += ["--steps", "50", "--sample-every", "0", "--select", "fid:pixels", "--every", "1", "--patience", "2"]
+    words += ["--steps", "50", "--sample-every", "0", "--select", "fid:pixels", "--eval-every", "1", "--patience", "2"]
     with torchrun("ganforge", "train", "gan", *words, "--outdir", str(tmp_path / "runs")) as run:
         out, problems = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, problems
     (folder,) = (tmp_path / "runs").iterdir()
     assert out.count("Stopped at step 3 of 50. Its fid has not improved in 2 measurements") == 1  # nothing moves
-    assert [row["step"] for row in rows(folder / "scores.jsonl")] == [1, 2, 3]
+    assert [row["step"] for row in read_rows(folder / "scores.jsonl")] == [1, 2, 3]
     assert ganforge.load(f"{folder}@best").step == 1
 
 
@@ -140,8 +138,8 @@ def test_the_first_process_measures_and_all_stop_together(tmp_path):
         ("regression", ["--metrics", "psnr", "l1"]),
     ],
 )
-def test_two_processes_judge_as_one_does_and_speak_once(tmp_path, monkeypatch, model, asked):
-    monkeypatch.setattr(classifier, "PIXELS", 8 * 8 * 2_000)  # whoever comes next finds it in the cache
+def test_two_processes_evaluate_as_one_does_and_print_once(tmp_path, monkeypatch, model, asked):
+    monkeypatch.setattr(classifier, "PIXELS", 8 * 8 * 2_000)  # the next process finds it in the cache
     monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
     data, chance = "shapes-pairs", np.random.default_rng(0)
     for k in range(90 if model == "stargan" else 0):
@@ -154,13 +152,13 @@ def test_two_processes_judge_as_one_does_and_speak_once(tmp_path, monkeypatch, m
     words = ["evaluate", str(run.path), *asked, "-n", "61", "--batch", "20", "--device", "cpu", "-o"]
     monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "other"))
     assert cli.run([*words, str(tmp_path / "one.json")]) == 0
-    if (known := tmp_path / "other" / "classifiers").is_dir():  # the same eyes, but nothing that they have seen
+    if (known := tmp_path / "other" / "classifiers").is_dir():  # the same classifier, but no cached features
         shutil.copytree(known, tmp_path / "cache" / "classifiers")
     monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
     with torchrun("ganforge", *words, str(tmp_path / "two.json")) as process:
         out, problems = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, problems
-    assert out.count(" pictures against ") == out.count("Wrote") == 1
+    assert out.count(" images against ") == out.count("Wrote") == 1
     one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
     assert one["key"] == two["key"]
     assert one["warnings"] == two["warnings"]
@@ -183,8 +181,8 @@ def test_a_problem_of_one_share_ends_all_with_its_sentence(tmp_path, monkeypatch
     with torchrun("ganforge", "evaluate", *words, "--metrics", "is", "-o", str(tmp_path / "r.json")) as run:
         _, problems = run.communicate(timeout=PATIENCE)
     assert run.returncode != 0
-    assert problems.count("--metrics is needs --features that tell classes apart") == 1
-    assert "ganforge/judging" not in problems  # no traceback of ours
+    assert problems.count("--metrics is needs --features with class logits") == 1
+    assert "ganforge/evaluation" not in problems  # no traceback of ours
 
 
 def awaited(folder: Path, run: subprocess.Popen[str]) -> None:

@@ -20,7 +20,7 @@ def _threads_as_before():
     torch.set_num_threads(before)
 
 
-def test_threads_are_those_asked_for_or_all(monkeypatch):
+def test_threads_are_the_requested_number_or_all(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert system.use_threads(1) == 1
     assert system.use_threads(0) == system.cores() <= (os.cpu_count() or 1)
@@ -38,16 +38,16 @@ def test_idle_cores_are_read_off_the_counters_of_those_we_may_use(monkeypatch):
         ["cpu0 0 0 0 99 0 0 0 0 0 0", "cpu1 25 0 10 870 30 0 0 0 0 0", "cpu2 7 0 0 5 0 0 0 90 0 0", "intr 1 2"],
     ]
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 2}, raising=False)
-    monkeypatch.setattr(system, "lines", lambda path: shown.pop(0) if path == "/proc/stat" else [])
+    monkeypatch.setattr(system, "read_lines", lambda path: shown.pop(0) if path == "/proc/stat" else [])
     assert system.idle_cores(0) == pytest.approx(0.8)
-    monkeypatch.setattr(system, "lines", lambda _: [])
+    monkeypatch.setattr(system, "read_lines", lambda _: [])
     assert system.idle_cores(0) == 2  # nothing told: all
 
 
 @pytest.mark.parametrize(("quota", "wanted"), [("max 100000", 8), ("250000 100000", 3), ("50000 100000", 1)])
 def test_a_quota_of_processor_time_limits_the_cores(quota: str, wanted: int, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(system, "lines", lambda path: [quota] if path == "/sys/fs/cgroup/cpu.max" else [])
+    monkeypatch.setattr(system, "read_lines", lambda path: [quota] if path == "/sys/fs/cgroup/cpu.max" else [])
     assert system.cores() == wanted
 
 
@@ -83,8 +83,8 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(name):
 
 
 def test_bf16_is_answered_for_every_device_that_pick_device_gives():
-    assert system.bf16_pays("cpu") in (True, False)
-    assert not system.bf16_pays("mps")
+    assert system.is_bf16_faster("cpu") in (True, False)
+    assert not system.is_bf16_faster("mps")
 
 
 def test_the_description_names_versions_and_devices():

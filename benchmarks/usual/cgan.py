@@ -34,8 +34,8 @@ def loop(
     criterion = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(batch), torch.zeros(batch)
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             rows = torch.randint(len(images), (batch,))
             real, y = images[rows], F.one_hot(labels[rows], classes).float()
             step_d.zero_grad()

@@ -58,8 +58,8 @@ def loop(batch: int = 32, precision: str = "fp32", latent: int = 100) -> Program
     criterion = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             real = images[torch.randint(len(images), (batch,))]
             step_d.zero_grad()
             with autocast(precision):

@@ -73,8 +73,8 @@ def loop(batch: int = 32, latent: int = 100) -> Program:
     ones, zeros = np.ones((batch, 1), np.float32), np.zeros((batch, 1), np.float32)
     draw = np.random.default_rng(0)
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             real = images[draw.integers(0, len(images), batch)]
             fake = net_g.predict(draw.standard_normal((batch, latent), np.float32), verbose=0)
             net_d.trainable = True

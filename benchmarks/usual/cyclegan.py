@@ -37,7 +37,7 @@ def generator(width: int, blocks: int) -> nn.Sequential:
 
 
 class Pool:
-    """Fifty past pictures."""
+    """Fifty past images."""
 
     def __init__(self) -> None:
         self.images: list[Tensor] = []
@@ -68,8 +68,8 @@ def loop(batch: int = 1, precision: str = "fp32", side: int = 128, width: int = 
         scores = judge(pictures)
         return F.mse_loss(scores, torch.full_like(scores, float(real)))
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             a, b = images[torch.randint(len(images), (2, batch))]
             with autocast(precision):
                 fake_b, fake_a = to_b(a), to_a(b)

@@ -18,8 +18,8 @@ def loop(batch: int = 16, precision: str = "fp32", side: int = 64, latent: int =
     if precision == "fp32":
         net_d.append(nn.Sigmoid())
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             net_d.zero_grad()
             real = images[torch.randint(len(images), (batch,))]
             label = torch.full((batch,), 1.0)

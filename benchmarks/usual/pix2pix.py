@@ -9,7 +9,7 @@ from benchmarks.usual.training import autocast, count, data
 
 
 class Level(nn.Module):
-    """One level of the U-Net around the next: halve, go inside, double, and hand on what came in beside it."""
+    """One level of the U-Net around the next: halve, apply the inner level, double, and concatenate the input."""
 
     def __init__(self, around: int, within: int, inner: nn.Module | None, dropout: bool = False) -> None:
         super().__init__()
@@ -62,8 +62,8 @@ def loop(batch: int = 1, precision: str = "fp32", side: int = 256, width: int = 
         scores = net_d(pair)
         return criterion(scores, torch.full_like(scores, float(real)))
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             source, target = images[torch.randint(len(images), (2, batch))]
             with autocast(precision):
                 fake = net_g(source)

@@ -15,8 +15,8 @@ def loop(batch: int = 64, side: int = 32, latent: int = 64, width: int = 16, cri
     step_g = torch.optim.Adam(net_g.parameters(), 5e-4, (0.0, 0.9))
     step_c = torch.optim.Adam(critic.parameters(), 5e-4, (0.0, 0.9))
 
-    def play(rounds: int) -> None:
-        for _ in range(rounds):
+    def play(steps: int) -> None:
+        for _ in range(steps):
             for _ in range(critic_moves):
                 real = images[torch.randint(len(images), (batch,))]
                 fake = net_g(torch.randn(batch, latent, 1, 1)).detach()

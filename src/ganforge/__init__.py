@@ -1,11 +1,11 @@
-"""GANForge: every GAN of the literature, one paper one file, one engine for all.
+"""GANForge: GANs of the literature, one file per paper, one engine for all.
 
     run = ganforge.train("dcgan", data="fashion-mnist", steps=5000)
     images = run.sample(64, seed=0)
 
-Every command is one function of the same name: train, resume, sample, interpolate, traverse, translate, list, show,
-env; the verb `data` is `examine`, `import` is `import_weights`; `load` opens a run, `find` a model.  Nothing heavy is
-imported before it is used.
+Each command has a function of the same name: train, resume, sample, interpolate, traverse, translate, list, show,
+env; the command `data` is `examine`, `import` is `import_weights`; `load` opens a run, `find` a model.  Heavy modules
+are imported when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -7,9 +7,9 @@ from ganforge.cli import run
 
 
 def main() -> None:
-    """Run the command and leave with its exit code."""
-    # Before torch comes in: threads that wait look around (about a millisecond), then sleep.  To sleep at once
-    # costs a third of the speed of small networks; to spin on fights for the core that they wait for.
+    """Run the command and exit with its code."""
+    # Before torch is imported: waiting threads spin for about a millisecond, then sleep.  Sleeping at once costs
+    # a third of the speed of small networks; spinning on takes the core from the thread that they wait for.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "40000")
     sys.exit(run(sys.argv[1:]))

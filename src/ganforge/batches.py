@@ -1,48 +1,103 @@
-"""What a batch of data can be, and the facts that data decides.
+"""Types of batches, and the facts of a data set.
 
-A batch is a frozen dataclass of tensors only; words live at the edge.  The name of a field
-says what it holds, the same in every batch:
+A batch is a frozen dataclass of tensors.  The name of a field says what it holds, the same in every batch:
 
     images, source, target, a, b    float (N, C, H, W) in [-1, 1]
-    low                             float (N, C, H / k, W / k): `images` from farther away, where the data has it
-    a_masks, b_masks                float (N, M, H, W) in {0, 1}: one instance a mask, empty ones fill up
+    low                             float (N, C, H / k, W / k): the low-resolution versions of `images`
+    a_masks, b_masks                float (N, M, H, W) in {0, 1}: one instance per mask, padded with empty masks
     condition                       int64 (N,), or float (N, K)
 """
 
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
-PIXELS = frozenset({"images", "low", "source", "target", "a", "b"})  # the fields that are pictures
-MASKS = frozenset({"a_masks", "b_masks"})
-SIDES = {"a": "a", "a_masks": "a", "b": "b", "b_masks": "b"}  # fields whose rows have nothing to do with the others'
+from ganforge.errors import ContractError
+
+Kind = Literal["image", "mask", "label_map", "boxes", "rows", "tokens"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """The declaration of one column of data; the loader, example batches, errors and exports read it."""
+
+    kind: Kind
+    side: str = ""
+    """Columns of one side have one length and are loaded together; rows of different sides are unrelated."""
+    layout: str = ""
+    """How a user can provide it; docs/data.md shows every layout."""
+
+
+PAIRS = (
+    "two folders with the same names (path/A/1.png, path/B/1.png), images of two squares side by side, or plain "
+    "images with --make edges, grey, lowres, blur or mask"
+)
+DOMAINS = "two folders (path/trainA/1.png, path/trainB/7.png)"
+INSTANCES = "masks beside the two folders (path/trainA_masks/1_0.png, 1_1.png ..., an instance each)"
+
+COLUMNS: dict[str, Column] = {
+    "images": Column("image", layout="a folder, a zip or tars of images"),
+    "low": Column("image", layout="a folder of smaller images with the same names beside them"),
+    "condition": Column(
+        "rows",
+        layout="one folder a class (path/cat/1.png, path/dog/2.png), or a list beside the images: "
+        "metadata.jsonl, metadata.csv, dataset.json or list_attr_celeba.txt",
+    ),
+    "source": Column("image", layout=PAIRS),
+    "target": Column("image", layout=PAIRS),
+    "a": Column("image", "a", DOMAINS),
+    "b": Column("image", "b", DOMAINS),
+    "a_masks": Column("mask", "a", INSTANCES),
+    "b_masks": Column("mask", "b", INSTANCES),
+}
+"""Every column that a batch can have, by its name.  A model file may add one of its own."""
+
+
+def column_of(name: str) -> Column:
+    """The declaration of a column.  Raises ContractError for a name that is not declared."""
+    if name not in COLUMNS:
+        raise ContractError(
+            f"No column is called {name!r}: declare it in the model's file, COLUMNS[{name!r}] = Column('image'), "
+            f"or use one of {', '.join(COLUMNS)}."
+        )
+    return COLUMNS[name]
+
+
+def is_image(name: str) -> bool:
+    """Whether a column holds images."""
+    return column_of(name).kind == "image"
+
+
+def is_mask(name: str) -> bool:
+    """Whether a column holds instance masks."""
+    return column_of(name).kind == "mask"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data decides about a game: enough, with the Config, to rebuild it without the data."""
+    """The properties of the data that a game's networks depend on: with the Config, enough to rebuild it."""
 
     channels: int = 3
     """Of `images`, `target`, `a` and `b`."""
     height: int = 64
     width: int = 64
     labels: tuple[str, ...] = ()
-    """Names of the classes; `condition` counts into them."""
+    """Names of the classes; `condition` holds indices into them."""
     attributes: tuple[str, ...] = ()
     """Names of the columns of a vector `condition`."""
     source_channels: int = 0
     """Of `source`, where the data has one."""
     instances: int = 0
-    """The most masks that one picture has, where the data has masks."""
+    """Largest number of masks of one image, where the data has masks."""
     smaller: int = 0
-    """How many times smaller `low` is than `images`, where the data has it."""
+    """The factor by which `low` is smaller than `images`, where the data has it."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Base of all batches; a subclass only lists its tensors.  One that may be missing has the default None."""
+    """Base class of all batches.  A subclass only lists its tensors; an optional one has the default None."""
 
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
@@ -58,43 +113,43 @@ class Batch:
         return tuple(f.name for f in fields(cls) if f.default is MISSING)
 
     @classmethod
-    def welcome(cls) -> tuple[str, ...]:
-        """Names of the columns that are taken where a data set has them."""
+    def optional_columns(cls) -> tuple[str, ...]:
+        """Names of the columns that are used where a data set has them."""
         return tuple(f.name for f in fields(cls) if f.default is not MISSING)
 
     @classmethod
     def example(cls, n: int, facts: Facts, seed: int = 0) -> Self:
-        """A random batch of the right shapes: for tests and for tracing a round without data."""
+        """A random batch of the right shapes: for tests and for tracing a step without data."""
         source = torch.Generator().manual_seed(seed)
-        names = [*cls.columns(), *(name for name in cls.welcome() if name != "low" or facts.smaller)]
+        names = [*cls.columns(), *(name for name in cls.optional_columns() if name != "low" or facts.smaller)]
         return cls(**{name: _example(name, n, facts, source) for name in names})
 
 
 def _example(column: str, n: int, facts: Facts, source: torch.Generator) -> Tensor:
-    if column in PIXELS:
+    if is_image(column):
         channels = facts.source_channels or facts.channels if column == "source" else facts.channels
         times = facts.smaller if column == "low" else 1
         return torch.rand(n, channels, facts.height // times, facts.width // times, generator=source) * 2 - 1
-    if column in MASKS:
+    if is_mask(column):
         shape = (n, facts.instances or 2, facts.height, facts.width)
         return torch.rand(shape, generator=source).round()
     if column == "condition" and facts.attributes:
         return torch.rand(n, len(facts.attributes), generator=source).round()
     if column == "condition":
         return torch.randint(max(1, len(facts.labels)), (n,), generator=source)
-    raise TypeError(f"batches.py does not say what a column called {column!r} holds")
+    raise ContractError(f"No example of a column of kind {column_of(column).kind!r} can be made: {column}.")
 
 
 @dataclass(frozen=True)
 class Images(Batch):
-    """Pictures and nothing else."""
+    """Images without labels."""
 
     images: Tensor
 
 
 @dataclass(frozen=True)
 class Labelled(Batch):
-    """Pictures, each with its class or its attributes."""
+    """Images with a class or a vector of attributes each."""
 
     images: Tensor
     condition: Tensor
@@ -102,7 +157,7 @@ class Labelled(Batch):
 
 @dataclass(frozen=True)
 class Enlarged(Batch):
-    """Pictures, and what is known of them where they are small, if the data says it."""
+    """Images and, where the data has them, their low-resolution versions."""
 
     images: Tensor
     low: Tensor | None = None
@@ -110,7 +165,7 @@ class Enlarged(Batch):
 
 @dataclass(frozen=True)
 class Paired(Batch):
-    """Pictures, each with what it shall become."""
+    """Pairs of a source image and its target."""
 
     source: Tensor
     target: Tensor
@@ -118,7 +173,7 @@ class Paired(Batch):
 
 @dataclass(frozen=True)
 class Unpaired(Batch):
-    """Pictures of two domains; row k of one has nothing to do with row k of the other."""
+    """Images of two domains; row k of one is unrelated to row k of the other."""
 
     a: Tensor
     b: Tensor
@@ -126,7 +181,7 @@ class Unpaired(Batch):
 
 @dataclass(frozen=True)
 class Instances(Batch):
-    """Pictures of two domains, each with a mask for every instance in it."""
+    """Images of two domains, each with a mask for every instance in it."""
 
     a: Tensor
     a_masks: Tensor

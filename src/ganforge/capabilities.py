@@ -1,14 +1,14 @@
-"""What a trained game can do, and how to ask it.
+"""What a trained game can do, and which options each capability takes.
 
-A game has a capability when it has the method; the method's signature is the form that the
-command line and the web page show.  Nothing is registered.
+A game has a capability when it has the method; the command line and the web page read its options from the
+method's signature.  Nothing is registered.
 
-    sample(n)                   pictures from nothing; goes through noise(n) and generate(noise, ...)
-    traverse(noise, steps)      {code: pictures (n, values, C, H, W) of noise with that code varied alone}
-    translate(images)           pictures (N, C_source, H, W) to (N, C, kH, kW); k is 1 but for super-resolution;
-                                a game of instances takes their masks (N, M, H, W) as well
-    invert(images), edit(code)  pictures to a code that can be changed, and back
-    score(images)               pictures to numbers
+    sample(n)                   images from noise: generate(noise(n), ...)
+    traverse(noise, steps)      {code: images (n, values, C, H, W) of noise with only that code varied}
+    translate(images)           images (N, C_source, H, W) to (N, C, kH, kW); k is 1 except for super-resolution;
+                                a game of instances also takes their masks (N, M, H, W)
+    invert(images), edit(code)  images to an editable code, and back
+    score(images)               images to numbers
 """
 
 import inspect
@@ -22,7 +22,7 @@ from torch import Tensor
 VERBS = ("sample", "traverse", "translate", "edit", "score")
 GIVEN = frozenset(
     {"self", "n", "images", "masks", "noise", "code", "steps"}
-)  # arguments that the caller fills, not a person
+)  # arguments that GANForge fills, not the user
 
 
 @dataclass(frozen=True)
@@ -35,48 +35,48 @@ class Range:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a tensor argument means to a person, who types words where the game takes numbers."""
+    """What a tensor argument stands for: users give words, the game takes numbers."""
 
     kind: str
-    unsaid: float = 0.0
-    """The value of an attribute that nobody named."""
+    unnamed: float = 0.0
+    """The value of attributes that the user does not name."""
 
 
 Label = Annotated[Tensor | None, Meaning("label")]
-"""What each picture shall show.  None: the game chooses.
+"""What each image is to show.  None: the game chooses.
 
-Where the data has classes: int64 (n,), a menu of the facts' labels.  Where it has attributes: float (n, K), the
+Where the data has classes: int64 (n,), one of the facts' labels.  Where it has attributes: float (n, K), the
 facts' attributes as words (`red,large`, `red=0.5,large`) or as K numbers.
 """
 
-Change = Annotated[Tensor, Meaning("label", unsaid=math.nan)]
-"""What each picture shall become: as `Label`, but an attribute that nobody named is NaN, which stays as it is."""
+Change = Annotated[Tensor, Meaning("label", unnamed=math.nan)]
+"""What each image is to become: as `Label`, but attributes that are not named are NaN, which means unchanged."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question that a person answers to use a capability."""
+    """One option of a capability."""
 
     name: str
     type: Any
     default: Any
     limits: Range | None = None
     meaning: str = ""
-    unsaid: float = 0.0
+    unnamed: float = 0.0
 
     @property
     def required(self) -> bool:
-        """Whether only a person can answer."""
+        """Whether the user must give a value: there is no default."""
         return self.default is inspect.Parameter.empty
 
 
 def labels_of(game: Any) -> tuple[str, ...]:
-    """The names that a game's question about labels may be answered with."""
+    """The names that a game accepts as labels."""
     return game.editable or game.facts.attributes or game.facts.labels
 
 
-def form(method: Callable[..., Any]) -> list[Question]:
-    """The questions to ask before calling `method`, read from its signature."""
+def list_questions(method: Callable[..., Any]) -> list[Question]:
+    """The options of `method`, read from its signature."""
     hints, questions = get_type_hints(method, include_extras=True), []
     for parameter in inspect.signature(method).parameters.values():
         if parameter.name in GIVEN:
@@ -86,10 +86,10 @@ def form(method: Callable[..., Any]) -> list[Question]:
             hint, *notes = get_args(hint)
         limits = next((note for note in notes if isinstance(note, Range)), None)
         meant = next((note for note in notes if isinstance(note, Meaning)), Meaning(""))
-        questions.append(Question(parameter.name, hint, parameter.default, limits, meant.kind, meant.unsaid))
+        questions.append(Question(parameter.name, hint, parameter.default, limits, meant.kind, meant.unnamed))
     return questions
 
 
 def capabilities(game: type[Any]) -> Mapping[str, list[Question]]:
-    """{verb: its form} for everything that a game can do."""
-    return {verb: form(getattr(game, verb)) for verb in VERBS if hasattr(game, verb)}
+    """{verb: its options} for every capability of a game."""
+    return {verb: list_questions(getattr(game, verb)) for verb in VERBS if hasattr(game, verb)}

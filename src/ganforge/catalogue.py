@@ -1,4 +1,4 @@
-"""Finds models by the name of their file: `dcgan` is ganforge/models/dcgan.py; a path is that file."""
+"""Find models by the name of their file: `dcgan` is ganforge/models/dcgan.py; a path is that file."""
 
 import ast
 import difflib
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent / "models"
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the catalogue, or a person's own file."""
+    """A model of the package, or of a user's own file."""
 
     name: str
     game: "type[Game[Any, Any]]"
@@ -33,14 +33,17 @@ class Model:
     """The docstring of its file."""
 
     def preset(self, name: str) -> Preset:
-        """The preset of that name; a file without presets has only `small`, the defaults of its Config."""
+        """The preset of that name; a file without presets has only `small`, the defaults of its Config.
+
+        Raises ModelError naming the presets.
+        """
         if name not in self.presets:
             raise ModelError(f"{self.name} has no preset {name!r}; it has {', '.join(self.presets)}.")
         return self.presets[name]
 
 
 def names() -> list[str]:
-    """Every model of the package, by name.  Imports none of them."""
+    """Names of all models of the package.  Imports none of them."""
     return sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
 
 
@@ -53,7 +56,7 @@ def headline(name: str) -> str:
 def find(name: str) -> Model:
     """The model of that name, or in that file.  Raises ModelError with the nearest names."""
     own = name.endswith(".py")
-    module = own_file(Path(name)) if own else packaged(name)
+    module = import_file(Path(name)) if own else import_packaged(name)
     from ganforge.game import Game  # after the module: it has imported torch anyway
 
     games = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
@@ -66,14 +69,14 @@ def find(name: str) -> Model:
 
 
 def default_run() -> Any:
-    """The run of a file that names no presets."""
+    """The Run of a model file without presets."""
     from ganforge.run import Run
 
     return Run()
 
 
-def packaged(name: str) -> ModuleType:
-    """The module of a model of the package."""
+def import_packaged(name: str) -> ModuleType:
+    """Import a model of the package.  Raises ModelError with the nearest names."""
     if name not in names():
         near = difflib.get_close_matches(name, names(), 3, 0.4)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(names())}."
@@ -81,8 +84,8 @@ def packaged(name: str) -> ModuleType:
     return importlib.import_module(f"ganforge.models.{name}")
 
 
-def own_file(path: Path) -> ModuleType:
-    """The module in a person's own file; one module a path and content."""
+def import_file(path: Path) -> ModuleType:
+    """Import a user's own file as a module; one module per path and content.  Raises ModelError where that fails."""
     if not path.is_file():
         raise ModelError(f"There is no file {path}.")
     source = path.read_bytes()

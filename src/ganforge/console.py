@@ -1,81 +1,107 @@
-"""Messages and progress on the terminal."""
+"""Messages and progress on the terminal.  rich is imported where it draws: `ganforge --help` answers without it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 Say = Callable[[str], None]
 
 
 def silent(_: str) -> None:
-    """Says nothing: what Python users hear unless they pass something else."""
+    """Discard messages: the default when GANForge is used from Python."""
 
 
 T = TypeVar("T")
 
 
-PATIENCE = 2.0  # seconds that a person waits without asking what is going on
-
-
-def watched(work: Iterable[T], total: int | None, what: str, weight: Callable[[T], int] = lambda _: 1) -> Iterator[T]:
-    """The items of `work`; after two seconds a bar called `what` shows how much of `total` is done.
-
-    An item counts as its `weight`.  The bar goes to the error stream, and only to a terminal.
-    """
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    task, start, done = bar.add_task(what, total=total), time.monotonic(), 0
-    try:
-        for item in work:
-            yield item
-            done += weight(item)
-            if not bar.live.is_started and time.monotonic() - start > PATIENCE:
-                bar.start()
-            bar.update(task, completed=done)
-    finally:
-        bar.stop()
+DELAY = 2.0  # seconds before the bar of `track` appears
 
 
 class Bar:
-    """Counts steps and shows them."""
+    """A progress bar on a terminal; elsewhere a line per tenth of the work, printed by `say`."""
 
-    def __init__(self, title: str, progress: Progress | None, console: Console) -> None:
-        self.title, self.progress, self.console = title, progress, console
-        self.done, self.tenth = 0, 0
-        self.task = progress.add_task(title, total=None) if progress else None
+    def __init__(
+        self, title: str, progress: "Progress | None", *, delay: float = 0.0, say: Say = silent, **fields: Any
+    ) -> None:
+        """`progress` draws the bar, after `delay` seconds; None where there is no terminal.  `fields` as in `at`."""
+        self.title, self.progress, self.delay, self.say = title, progress, delay, say
+        self.done, self.tenth, self.begun = 0, 0, time.monotonic()
+        if progress is not None:
+            self.task = progress.add_task(title, total=None, **fields)
+            # The terminal gets its cursor back even when the work ends by an error.
+            self.stop = weakref.finalize(self, progress.stop)
+            if not delay:
+                progress.start()
 
-    def at(self, done: int, of: int) -> None:
-        """`done` steps of so many are over."""
+    def at(self, done: int, of: int | None, **fields: Any) -> None:
+        """Show that `done` of `of` steps are completed; `fields` are the texts of own columns of `progress`."""
         self.done = done
-        if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, completed=done, total=of)
-        elif done * 10 // max(1, of) > self.tenth:
+        if self.progress is not None:
+            by_hand = not self.progress.live.auto_refresh
+            self.progress.update(self.task, completed=done, total=of, refresh=by_hand, **fields)
+            if not self.progress.live.is_started and time.monotonic() - self.begun > self.delay:
+                self.progress.start()
+        elif of and done * 10 // of > self.tenth:
             self.tenth = done * 10 // of
-            print(f"{self.title}: {self.tenth * 10:3d} %", file=self.console.file, flush=True)
+            self.say(f"{self.title}: {self.tenth * 10:3d} %")
 
-    def more(self, of: int, n: int = 1) -> None:
-        """`n` further steps of so many are over."""
+    def more(self, of: int | None, n: int = 1) -> None:
+        """Show that `n` more of `of` steps are completed."""
         self.at(self.done + n, of)
 
+    def __enter__(self) -> "Bar":
+        return self
 
-@contextmanager
-def bar(title: str, quiet: bool = False, console: Console | None = None) -> Iterator[Bar]:
-    """A bar while the block runs; `quiet` shows nothing."""
-    console = Console(quiet=True) if quiet else console or Console()
-    if quiet or not console.is_terminal or console.is_dumb_terminal:
-        yield Silent(title, None, console) if quiet else Bar(title, None, console)
-        return
+    def __exit__(self, *_: object) -> None:
+        if self.progress is not None:
+            self.stop()
+
+
+def track(work: Iterable[T], total: int | None, what: str, weight: Callable[[T], int] = lambda _: 1) -> Iterator[T]:
+    """Yield the items of `work`; after two seconds a progress bar titled `what` shows how much of `total` is done.
+
+    An item counts as its `weight`.  The bar is written to stderr, and only if that is a terminal.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    progress = Progress(console=console, transient=True) if can_draw(console) else None
+    with Bar(what, progress, delay=DELAY) as shown:
+        for item in work:
+            yield item
+            shown.more(total, weight(item))
+
+
+def bar(title: str, quiet: bool = False, console: "Console | None" = None) -> Bar:
+    """A progress bar while a `with` block runs; without a terminal, a line per tenth.  `quiet` shows nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = console or Console()
+    if quiet or not can_draw(console):
+        return Bar(title, None, say=silent if quiet else printer(console))
     columns = (TextColumn("{task.description}"), BarColumn(28), TextColumn("{task.percentage:3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        yield Bar(title, progress, console)
+    return Bar(title, Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console))
 
 
-class Silent(Bar):
-    """A bar that nobody sees."""
+def can_draw(console: "Console") -> bool:
+    """Whether a bar can be drawn there: on terminals that can move their cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
 
-    def at(self, done: int, of: int) -> None:
-        """Nothing."""
+
+def printer(console: "Console") -> Say:
+    """A function that prints lines there, at once and without any styling."""
+    return lambda line: print(line, file=console.file, flush=True)
+
+
+def align_columns(rows: Sequence[Sequence[str]], right: bool = False) -> list[str]:
+    """Rows of equal length as lines whose columns stand one below another, two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    pad = str.rjust if right else str.ljust
+    return ["  ".join(map(pad, row, widths)).rstrip() for row in rows]

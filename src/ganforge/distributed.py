@@ -1,7 +1,7 @@
-"""Several processes under torchrun: who I am, and how gradients, running statistics and logs become one.
+"""Training in several processes under torchrun: ranks, and averages of gradients, buffers and logs.
 
-No wrapper around the networks: they are called any number of times a round, and differentiated
-twice, as the paper likes.  One `all_reduce` a move, and few a round, are all that training needs.
+The networks are not wrapped (no DistributedDataParallel): a paper may call them any number of times per step and
+differentiate them twice.  Training needs one `all_reduce` per move, and a few per step.
 """
 
 import os
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from ganforge.errors import OptionError, ProcessError
 
-PATIENCE = timedelta(days=1)  # with the process that prepares the data; one that died is noticed at once
+TIMEOUT = timedelta(days=1)  # one process may prepare data for long; one that died is noticed at once
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[torch.device]:
-    """Inside, together with the other processes if torchrun started this one; gives this one's own device.
+def join_processes(device: torch.device) -> Iterator[torch.device]:
+    """Join the process group inside the block if torchrun started this process; yields this process's device.
 
-    Tensors on GPUs travel by nccl, those on the CPU by gloo: a vote makes nobody wait for a GPU.
+    Tensors on GPUs are sent by nccl, those on the CPU by gloo, so that flags need no GPU synchronisation.
     Raises OptionError where there are fewer GPUs than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
@@ -37,10 +37,10 @@ def joined(device: torch.device) -> Iterator[torch.device]:
             )
         device = torch.device("cuda", local_rank())
         torch.cuda.set_device(device)
-    # It takes the group of the moment of its import as a default, for ever; imported later, by an optimiser, it
-    # would keep the group's threads alive beyond destroy_process_group, and they may abort a process that exits.
+    # On import it stores the current group as a default argument; imported later, by an optimiser, it would keep
+    # the group's threads alive beyond destroy_process_group, and they may abort a process that exits.
     import_module("torch.distributed.nn")
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield device
     finally:
@@ -52,17 +52,17 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def world() -> int:
-    """How many processes train together."""
+def world_size() -> int:
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def local_rank() -> int:
-    """This process's number on its own machine: the GPU it takes."""
+    """This process's number on its own machine: the index of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def add_up(values: Tensor, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> None:
+def all_reduce(values: Tensor, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> None:
     """Replace `values` by their sum over the processes.  Raises ProcessError when one of them has ended."""
     try:
         dist.all_reduce(values, op)
@@ -72,79 +72,79 @@ def add_up(values: Tensor, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> N
 
 def average_gradients(parameters: Sequence[Tensor]) -> None:
     """Replace every gradient by its mean over the processes; a missing one counts as zero."""
-    if world() == 1:
+    if world_size() == 1:
         return
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    put_back(gradients, average(torch.cat([g.flatten() for g in gradients])))
+    unflatten_into(gradients, average(torch.cat([g.flatten() for g in gradients])))
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
 
 
-def put_back(tensors: Sequence[Tensor], flat: Tensor) -> None:
-    """Fill `tensors` from one row of all their values; each keeps its memory layout, which fused optimisers rely on."""
+def unflatten_into(tensors: Sequence[Tensor], flat: Tensor) -> None:
+    """Copy a flat tensor of all values into `tensors`; each keeps its memory layout, which fused optimisers need."""
     for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
 
 
 def average(values: Tensor) -> Tensor:
-    """Mean of a tensor of figures over the processes."""
-    if world() > 1:
-        add_up(values)
-        values /= world()
+    """Mean of a tensor over the processes."""
+    if world_size() > 1:
+        all_reduce(values)
+        values /= world_size()
     return values
 
 
-def the_first(values: Tensor) -> Tensor:
-    """The first process's whole numbers."""
-    if world() > 1:
+def broadcast_integers(values: Tensor) -> Tensor:
+    """The first process's integers, in all processes."""
+    if world_size() > 1:
         values = values.long() * (rank() == 0)
-        add_up(values)
+        all_reduce(values)
     return values
 
 
-def largest(value: Tensor) -> Tensor:
-    """The largest of the processes' values of one number."""
-    if world() > 1:
-        add_up(value := value.clone(), dist.ReduceOp.MAX)
+def all_max(value: Tensor) -> Tensor:
+    """Elementwise maximum over the processes."""
+    if world_size() > 1:
+        all_reduce(value := value.clone(), dist.ReduceOp.MAX)
     return value
 
 
-def agree(flag: bool) -> bool:
-    """True everywhere as soon as it is true anywhere: all processes stop after the same round."""
-    return bool(largest(torch.tensor(int(flag))))
+def any_process(flag: bool) -> bool:
+    """True in all processes if `flag` is true in any: all of them stop after the same step."""
+    return bool(all_max(torch.tensor(int(flag))))
 
 
-def share_from_first(tensors: Iterable[Tensor]) -> None:
-    """Give every process the first one's values."""
-    if world() > 1:
+def broadcast_tensors(tensors: Iterable[Tensor]) -> None:
+    """Copy the first process's values to all others."""
+    if world_size() > 1:
         for tensor in tensors:
             dist.broadcast(tensor.data, 0)
 
 
-def from_first(make: Callable[[], str]) -> str:
-    """The text that the first process makes, in all of them."""
+def broadcast_text(make: Callable[[], str]) -> str:
+    """The text that `make` returns in the first process, in all processes."""
     text = [*make().encode()] if rank() == 0 else []
-    size = int(the_first(torch.tensor(len(text))))
-    return bytes(the_first(torch.tensor(text or [0] * size)).tolist()).decode()
+    size = int(broadcast_integers(torch.tensor(len(text))))
+    return bytes(broadcast_integers(torch.tensor(text or [0] * size)).tolist()).decode()
 
 
 @contextmanager
-def one_prepares() -> Iterator[None]:
-    """Inside, one process of each machine goes first; the others follow and find what it left in the cache.
+def main_process_first() -> Iterator[None]:
+    """Run the block in the first process of each machine, then in the others, which find its results in the cache.
 
-    Raises ProcessError in the others when it failed: what it says is the reason.
+    Raises ProcessError in the others when the first one failed.
     """
     first, failed = local_rank() == 0, True
-    if not first and agree(False):
+    if not first and any_process(False):
         raise ProcessError("The process that prepares this run failed, so this one ends too.")
     try:
         yield
         failed = False
     finally:
         if first:
-            agree(failed)
+            any_process(failed)
 
 
-def wait() -> None:
-    """Go on when all processes have come here."""
-    agree(False)
+def barrier() -> None:
+    """Wait for all processes."""
+    any_process(False)

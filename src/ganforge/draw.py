@@ -1,23 +1,26 @@
-"""The one seam through which chance enters a game.
+"""Random numbers for games.
 
-No game calls `torch.rand`, no capability takes a seed: the caller owns it, by handing the game a `Draw`.
+A game never calls `torch.rand`, and no capability takes a seed: the caller sets `game.draw`, which holds the seed.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganforge.errors import ContractError
 
-Make = Callable[[int, torch.Generator], Tensor]  # (rows, source of chance) -> a tensor of so many rows
+Make = Callable[[int, torch.Generator], Tensor]  # (rows, random generator) -> a tensor of so many rows
+
+GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1  # the increment of SplitMix64, and 64 bits
 
 
 class Draw(ABC):
-    """Where chance enters a game: the only source of random numbers that a game may use.
+    """The only source of random numbers that a game may use.
 
-    The first argument of every draw is its number of rows, one a picture.
+    The first argument of every draw is its number of rows, one per image.
     """
 
     @abstractmethod
@@ -34,11 +37,11 @@ class Draw(ABC):
 
     @abstractmethod
     def permutation(self, n: int) -> Tensor:
-        """(n,) int64: the numbers 0 ... n - 1 in random order, shuffled within one share of a batch."""
+        """(n,) int64: the numbers 0 ... n - 1 in random order, shuffled within one micro-batch."""
 
 
 class Seeded(Draw):
-    """Draws that follow from a seed; `where` the caller stands is mixed in by the subclasses."""
+    """Draws that follow from a seed; subclasses mix the position in the run or in the batch into it."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device, self.calls = torch.device(device), 0
@@ -54,13 +57,13 @@ class Seeded(Draw):
 
     @abstractmethod
     def _rows(self, n: int, make: Make) -> Tensor:
-        """The caller's `n` rows of what `make` draws."""
+        """`n` rows of what `make` draws."""
 
 
 class RoundDraw(Seeded):
-    """Draws of a round in training: made for the whole batch from (seed, step, call); a share takes its rows.
+    """Draws of a training step: made for the whole batch from (seed, step, call); a micro-batch takes its rows.
 
-    So a batch split over processes or micro-batches sees the numbers that it would see in one piece.
+    So a batch split over processes or micro-batches gets the same numbers as the undivided batch.
     """
 
     def __init__(self, seed: int, step: int, share: int, shares: int, device: torch.device | str) -> None:
@@ -93,11 +96,11 @@ class RowDraw(Seeded):
         return torch.cat(drawn).to(self.device)
 
     def permutation(self, n: int) -> Tensor:
-        raise ContractError("A capability must not shuffle its batch: picture k has to follow from (seed, k) alone.")
+        raise ContractError("A capability must not shuffle its batch: image k has to follow from (seed, k) alone.")
 
 
 class Recorded(Draw):
-    """Draws that were written down: the tensors given, in order.  For parity with other people's runs."""
+    """Returns the given tensors in order: for comparisons with other implementations."""
 
     def __init__(self, *tensors: Tensor) -> None:
         self.left = list(tensors)
@@ -125,8 +128,13 @@ def mix(*numbers: int) -> int:
     """One 63-bit seed from several integers, the same on every machine (SplitMix64, folded)."""
     state = 0
     for number in numbers:
-        state = (state ^ (number & (2**64 - 1))) + 0x9E3779B97F4A7C15 & (2**64 - 1)
-        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & (2**64 - 1)
-        state = (state ^ state >> 27) * 0x94D049BB133111EB & (2**64 - 1)
-        state ^= state >> 31
+        state = splitmix(state ^ (number & MASK))
     return state >> 1
+
+
+def splitmix(state: Any) -> Any:
+    """One step of SplitMix64 (Steele, Lea and Flood 2014): an integer below 2**64, or a uint64 array, well mixed."""
+    state = state + GOLDEN & MASK
+    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    state = (state ^ state >> 27) * 0x94D049BB133111EB & MASK
+    return state ^ state >> 31

@@ -1,12 +1,12 @@
-"""What can go wrong, each kind with one sentence for a person: what is wrong, where, how to mend it."""
+"""Exceptions.  The message of each says what is wrong, where, and how to fix it."""
 
 
 class GANForgeError(Exception):
-    """Every error that a user can mend.  The command prints its sentence and exits with 1."""
+    """Base class of all errors that a user can fix.  The command prints the message and exits with 1."""
 
 
 class OptionError(GANForgeError):
-    """An option, alone or beside another, that cannot be carried out."""
+    """An invalid option, or an invalid combination of options."""
 
 
 class ModelError(GANForgeError):
@@ -34,7 +34,7 @@ class NotFiniteError(GANForgeError):
 
 
 class ProcessError(GANForgeError):
-    """Another of the processes that train together has ended."""
+    """Another process of a distributed run has ended."""
 
 
 class WeightsError(GANForgeError):

@@ -1,13 +1,13 @@
 """The contract between a paper and the engine.
 
 A GAN is a game.  A paper's file holds one final class, a `Game`, whose `play()` is the paper's
-Algorithm 1 as a Python generator: it yields who moves and what they minimise.
+Algorithm 1 as a Python generator: it yields which player moves and which terms it minimises.
 
     discriminator:  --batch--> terms --yield--> step
     generator:      --------> terms --yield--> step
 
 The engine does the rest: precision, device, backward, averaging of gradients, optimiser steps,
-averaged weights, checkpoints, logs.
+averaged weights, checkpoints and logs.
 """
 
 from abc import ABC, abstractmethod
@@ -29,8 +29,8 @@ B = TypeVar("B", bound=Batch)  # what one batch of its data holds
 class Move:
     """`player` descends the sum of `terms`, each a scalar, logged as `player/term`.
 
-    A detached term adds nothing to the gradient: it is only logged.  The mean verdicts of the
-    judges are reported under the names `says_real` and `says_fake`.
+    A detached term adds nothing to the gradient: it is only logged.  The discriminators' mean outputs on
+    real and fake images are logged under the names `says_real` and `says_fake`.
     """
 
     steps = True
@@ -40,34 +40,34 @@ class Move:
 
 
 class Hold(Move):
-    """The same, but the gradient waits for the player's next move, which may be a bare `Move(player)`."""
+    """A move that only accumulates the gradient; the player's next `Move` steps, which may have no terms of its own."""
 
     steps = False
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Where in the run a round stands."""
+    """The state of the run before a step."""
 
     step: int = 0
-    """Rounds played before this one."""
+    """Steps completed before this one."""
     seen: int = 0
-    """Images dealt before this round."""
+    """Training images drawn before this step."""
     epoch: int = 0
-    """Passes through the data completed."""
+    """Completed passes through the data."""
     progress: float = 0.0
-    """Share of the run that is behind us, in [0, 1)."""
+    """Completed share of the run, in [0, 1)."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Marks a Config field as naming a pretrained run: `encoder: Annotated[str, Part("cyclegan")] = ""`.
+    """Marks a Config field that names a pretrained run: `encoder: Annotated[str, Part("cyclegan")] = ""`.
 
-    The game's constructor receives the trained game under the field's name.
+    The game's constructor receives the trained game as an argument of the field's name.
     """
 
     model: str
-    """The model that makes such a part: an error about a missing one names its command."""
+    """The model that the run must be of; the error about a missing part names the command that trains it."""
 
 
 RENAMED = {"judges": "augmented", "verdicts": "discriminator_output"}
@@ -75,31 +75,31 @@ RENAMED = {"judges": "augmented", "verdicts": "discriminator_output"}
 
 
 class Game(nn.Module, ABC, Generic[C, B]):
-    """A game that the engine can play.  A subclass is final: never subclass one.
+    """Base class of all models; a subclass is final: never subclass one.
 
-    `class DCGAN(Game[Config, Images])` says what can be configured and what data it eats;
-    tools read the two back as `DCGAN.Config` and `DCGAN.batch_type`.
+    `class DCGAN(Game[Config, Images])` declares the model's settings and the type of its batches; they are
+    available as `DCGAN.Config` and `DCGAN.batch_type`.
     """
 
     Config: ClassVar[type[Any]]
     batch_type: ClassVar[type[Batch]]
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
-    """Networks that the capabilities use; a run may keep running averages of their weights."""
+    """Networks that the capabilities use; a run may keep an exponential moving average of their weights."""
     ema: ClassVar[float] = 0.0
     """The paper's half-life, in images, of those averages; 0 where the paper has none."""
     augmented: ClassVar[tuple[str, ...]] = ()
-    """Networks that judge pictures: a run may put differentiable augmentation in front of them."""
+    """Discriminators in front of which a run may put differentiable augmentation."""
     discriminator_output: Literal["logits", "scores"] = "logits"
-    """What judges say: logits of a probability, or scores without a scale (a critic's)."""
+    """What discriminators return: logits of a probability, or scores without a scale (a critic's)."""
     penalised: ClassVar[tuple[str, ...]] = ()
-    """Networks that are differentiated twice: never compiled."""
+    """Networks that are differentiated twice, such as those under a gradient penalty; they are never compiled."""
     multiple: int = 1
-    """`translate` takes pictures whose sides are multiples of this, itself included; the house fills up all others.
-    A game whose depth is configured sets it in its constructor."""
+    """Height and width of `translate`'s input must be multiples of this; other sizes are padded by reflection and
+    cropped back.  A game whose depth is configured sets it in its constructor."""
     least: int = 1
-    """`translate` takes no side shorter than this; the house fills up."""
+    """Least height and width of `translate`'s input; smaller images are padded in the same way."""
     editable: tuple[str, ...] = ()
-    """The labels that `translate` can be asked for; empty: all that the facts have."""
+    """The labels that `translate` can edit; empty: all labels of the facts."""
     draw: Draw
 
     def __init_subclass__(cls) -> None:
@@ -109,7 +109,7 @@ class Game(nn.Module, ABC, Generic[C, B]):
         cls.Config, cls.batch_type = get_args(cls.__orig_bases__[0])  # pyright: ignore[reportAttributeAccessIssue]
 
     def __init__(self, config: C, facts: Facts) -> None:
-        """Networks are built here from `config` and `facts`, and nothing else happens."""
+        """Build the networks from `config` and `facts`; nothing else."""
         super().__init__()
         self.config, self.facts = config, facts
         self.draw = RowDraw(0)
@@ -127,32 +127,32 @@ class Game(nn.Module, ABC, Generic[C, B]):
 
     @abstractmethod
     def players(self) -> dict[str, Optimizer]:
-        """Who plays.  A player is its optimiser: the parameters in it are the ones it moves."""
+        """{player: its optimiser}.  A player updates the parameters in its optimiser."""
 
     @abstractmethod
     def play(self, batches: Iterator[B], now: Clock) -> Iterator[Move]:
-        """One round: take batches with `next(batches)`, yield moves in order.
+        """One step: draw batches with `next(batches)`, yield moves in order.
 
-        Which moves come depends on `now` alone, never on the data.  Never yield inside
+        The sequence of moves must depend on `now` alone, never on the data.  Never yield inside
         `no_grad()` or `autocast()`.
         """
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
-        """Set learning rates or betas in the players' groups before a round."""
+        """Set learning rates or betas in the players' parameter groups before a step."""
 
     def after(self, player: str) -> None:
-        """Called without gradients after `player` has stepped, for instance to clip a critic's weights.
+        """Called without gradients after `player`'s optimiser step, for instance to clip a critic's weights.
 
-        It may change parameters, not buffers: those belong to one share of the batch until the round is over.
+        It may change parameters, not buffers: each micro-batch has its own buffers until the step is over.
         """
 
     def kind(self, now: Clock) -> str | None:
-        """The shape of this round, for capturing it in a CUDA graph; None: never captured."""
+        """A name for the sequence of moves in this step, for capturing it in a CUDA graph; None: never captured."""
         return None
 
 
 def parameters_of(optimiser: Optimizer) -> Sequence[Tensor]:
-    """Every parameter that `optimiser` moves, in its own order."""
+    """Every parameter that `optimiser` updates, in its own order."""
     return [p for group in optimiser.param_groups for p in group["params"]]
 
 

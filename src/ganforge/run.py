@@ -1,17 +1,20 @@
-"""How to train, whatever the game.  Imports no torch, so that the command line can ask quickly."""
+"""Training settings that belong to no paper.  Imports no torch, so that the command line answers at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from ganforge.errors import OptionError
 
 
 @dataclass(frozen=True)
 class Run:
-    """Everything about a training run that no paper decides."""
+    """The settings of a training run that do not depend on the model."""
 
     steps: int = 2_000
-    """Rounds to play: the length of the run."""
+    """Training steps: the length of the run."""
     batch: int = 64
-    """Images in a round's batch, over all processes and micro-batches."""
+    """Images per batch, over all processes and micro-batches."""
     size: tuple[int, ...] = ()
     """Side of the images in pixels: one number, or height and width.  Empty: as the data has it."""
     channels: int = 0
@@ -19,53 +22,69 @@ class Run:
     flip: bool = False
     """Mirror images left to right at random."""
     crop: bool = False
-    """Cut a random window instead of the central one where an image is larger than the size."""
+    """Crop at random instead of at the centre where an image is larger than the size."""
     native: bool = False
-    """Cut windows out of images at their own scale, instead of bringing their short side to the size first."""
+    """Crop images at their own scale, instead of resizing their short side to the size first."""
     augment: Literal["none", "diffaug", "ada"] = "none"
-    """Differentiable augmentation in front of the networks that judge."""
+    """Differentiable augmentation in front of the discriminators."""
     seed: int = 0
-    """Everything drawn in the run follows from it."""
+    """Random seed of the run."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    """Arithmetic of the networks; weights and sums stay in fp32.  auto: bf16 where the device is faster in it."""
+    """Precision of the networks; weights and sums stay in fp32.  auto: bf16 where the device is faster in it."""
     threads: int = 0
     """CPU threads.  0: OMP_NUM_THREADS where that is set, else as many as there are cores; the command leaves out
     cores that other programs keep busy."""
     fast: bool = True
-    """Choose memory layout and optimiser form for speed: results may differ in the last digits from --exact."""
+    """Choose memory layouts and optimisers for speed: results may differ from --exact in the last digits."""
     accumulate: int = 1
-    """Micro-batches a move: the same batch in less memory."""
+    """Micro-batches per batch (gradient accumulation): the same batch in less memory."""
     clip: float = 0.0
-    """Largest norm of a player's gradient.  0: unlimited."""
+    """Clip the norm of each player's gradient to this.  0: no clipping."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """Learning rate over the run: constant, constant then linear to zero from the half on, or cosine to zero."""
+    """Learning rate schedule: constant; constant for half of the run, then linear to zero; cosine to zero."""
     warmup: int = 0
-    """Rounds over which the learning rate rises from zero."""
+    """Steps over which the learning rate rises from zero."""
     ema: float | None = None
-    """Half-life, in images, of the averaged networks.  Empty: the paper's choice; 0: no averaging."""
+    """Half-life, in images, of the moving average of weights.  Empty: the paper's choice; 0: no averaging."""
     log_every: int = 50
-    """Rounds between two rows of the log."""
+    """Steps between two rows of the log."""
     sample_every: int = 500
-    """Rounds between two sample grids.  0: none."""
+    """Steps between two sample grids.  0: none."""
     save_every: int = 1_000
-    """Rounds between two checkpoints.  0: only at the end."""
+    """Steps between two checkpoints.  0: only at the end."""
     keep: int = 3
-    """Newest checkpoints to keep; the best one always stays."""
+    """Number of newest checkpoints to keep; the best one is always kept."""
     select: str = ""
-    """Measure by which the best checkpoint is kept, as RUN@best: fid, kid ...; l1, psnr ... for translators."""
+    """Metric by which the best checkpoint, RUN@best, is chosen: fid, kid ...; l1, psnr ... for translators."""
     every: int = 0
-    """Rounds between two measurements, each with a checkpoint.  0: at every checkpoint."""
+    """Steps between two evaluations, each with a checkpoint.  0: at every checkpoint."""
     patience: int = 0
-    """Measurements in a row without improvement after which the run stops.  0: it plays to its end."""
+    """Evaluations in a row without improvement after which the run stops.  0: never."""
     judged: int = 2_000
-    """Pictures that a measurement draws, always of the same seed."""
+    """Images drawn for an evaluation, always with the same seed."""
+
+
+FLAGS = {"native": "native_crops", "every": "eval_every", "judged": "eval_images"}
+"""{field of Run: its flag} where they differ.  The fields keep their names, which are keys of config.yaml; as flags the
+old names work for one more release."""
+
+
+def to_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Run options under the names of the fields, given under those or the flags' names.
+
+    Raises OptionError for an option that is given under both.
+    """
+    if both := [(old, new) for old, new in FLAGS.items() if old in options and new in options]:
+        raise OptionError(f"{both[0][0]} is the old name of {both[0][1]}: give one of them.")
+    fields = {flag: field for field, flag in FLAGS.items()}
+    return {fields.get(name, name): value for name, value in options.items()}
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named setting of a model: its Config and the run that goes with it."""
+    """A named configuration of a model: its Config and its Run."""
 
     config: Any
     run: Run

@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses here, as plain values in files and on the command line; checked in between."""
+"""Convert settings between frozen dataclasses and the plain values of YAML and JSON, with type checks."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses, tuples and paths as what YAML and JSON know."""
+    """Convert dataclasses, tuples and paths to values that YAML and JSON can hold.  Raises TypeError for others."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -26,19 +26,19 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(kind: type[T], said: Mapping[str, Any]) -> T:
-    """A dataclass from plain values.  Raises OptionError for a field it does not have or a value of another type."""
+def from_plain(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Build a dataclass from plain values.  Raises OptionError for an unknown field or a value of another type."""
     hints = get_type_hints(kind)
-    for name, value in said.items():
+    for name, value in values.items():
         if name not in hints:
             raise OptionError(f"{kind.__name__} has no setting {name!r}; it has {', '.join(hints)}.")
         if not fits(value, hints[name]):
-            raise OptionError(f"{name} cannot be {value!r}: it is {spelled(hints[name])}.")
-    return kind(**{name: shaped(value, hints[name]) for name, value in said.items()})
+            raise OptionError(f"{name} cannot be {value!r}: it is {describe_type(hints[name])}.")
+    return kind(**{name: convert(value, hints[name]) for name, value in values.items()})
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value can stand where `hint` is asked for."""
+    """Whether a plain value fits the type `hint`."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return fits(value, inner[0])
@@ -57,15 +57,15 @@ def fits(value: Any, hint: Any) -> bool:
     return hint is Any or (value is None and hint is type(None)) or (isinstance(hint, type) and isinstance(value, hint))
 
 
-def shaped(value: Any, hint: Any) -> Any:
-    """A plain value in the type that a field has."""
+def convert(value: Any, hint: Any) -> Any:
+    """Convert a plain value to the type of its field."""
     if get_origin(hint) is tuple:
         return tuple(value)
     return float(value) if hint is float else value
 
 
-def spelled(hint: Any) -> str:
-    """A type as a person reads it."""
+def describe_type(hint: Any) -> str:
+    """A type in words, for error messages."""
     if get_origin(hint) is Literal:
         return " or ".join(str(v) for v in get_args(hint))
     return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}.get(

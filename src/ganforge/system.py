@@ -1,4 +1,4 @@
-"""What this machine is, and how to use it well."""
+"""The machine: CPU cores, threads, memory, devices, and installed libraries."""
 
 import ctypes
 import importlib
@@ -17,18 +17,7 @@ from ganforge.errors import OptionError
 from ganforge.version import __version__
 
 LIBRARIES = ("torch", "numpy", "pillow", "safetensors", "tyro", "rich", "matplotlib", "tensorboard", "huggingface_hub")
-EXTRAS = (
-    "tifffile",
-    "imagecodecs",
-    "torch-fidelity",
-    "torchmetrics",
-    "gradio",
-    "optuna",
-    "webdataset",
-    "datasets",
-    "onnx",
-    "onnxruntime",
-)
+EXTRAS = ("tifffile", "imagecodecs", "transformers", "optuna", "datasets", "av", "onnx", "onnxruntime")
 
 
 def use_threads(n: int) -> int:
@@ -38,40 +27,40 @@ def use_threads(n: int) -> int:
     Raises OptionError for a negative number.
     """
     if n < 0:
-        raise OptionError(f"--threads {n} is no number of threads: give 1 or more, or 0 for all {cores()}.")
-    wished = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    torch.set_num_threads(n or (int(wished) if wished.isdigit() and int(wished) else cores()))
+        raise OptionError(f"--threads {n} is not a number of threads: give 1 or more, or 0 for all {cores()}.")
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    torch.set_num_threads(n or (int(setting) if setting.isdigit() and int(setting) else cores()))
     return torch.get_num_threads()
 
 
 def cores() -> int:
-    """CPU cores that this process may use: fewer than there are where it is confined to some, or has a quota."""
+    """Number of CPU cores that this process may use, given its affinity and its cgroup quota."""
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota, _, period = next(iter(lines("/sys/fs/cgroup/cpu.max")), "max").partition(" ")
+    quota, _, period = next(iter(read_lines("/sys/fs/cgroup/cpu.max")), "max").partition(" ")
     return min(own, max(1, math.ceil(int(quota) / int(period)))) if quota.isdigit() else own
 
 
 def idle_cores(seconds: float = 0.25) -> float:
-    """How many of the cores that this process may use are idle, watched for so long; all where Linux does not tell.
+    """Average number of idle cores among those this process may use, measured over `seconds`; all where unknown.
 
-    Threads of one computation wait for each other after every layer.  Where another program takes one of their cores
-    they wait for its turns as well, hundreds of times a round: two threads on two cores then train 40 times slower.
+    Threads of one computation wait for each other after every layer.  Where another program uses one of their cores,
+    they also wait for it, hundreds of times per step: two threads on two cores then train 40 times slower.
     """
     before, _, after = ticks(), time.sleep(seconds), ticks()
     return idle_between(before, after)
 
 
 def idle_between(before: Sequence[tuple[int, int]], after: Sequence[tuple[int, int]]) -> float:
-    """How many cores were idle on average between two looks at `ticks`; all where they tell nothing."""
+    """Average number of idle cores between two results of `ticks`; all cores where these are empty."""
     shares = [(rest - r) / max(1, total - t) for (t, r), (total, rest) in zip(before, after, strict=True)]
     return min(sum(shares), cores()) if shares else cores()
 
 
 def ticks() -> list[tuple[int, int]]:
-    """(time in all, time at rest) of each core that this process may use, from /proc/stat; none elsewhere."""
+    """(total time, idle time) of each core that this process may use, from /proc/stat; empty elsewhere."""
     own = {f"cpu{core}" for core in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
     found = []
-    for line in lines("/proc/stat"):
+    for line in read_lines("/proc/stat"):
         name, *counts = line.split()
         if name in own:  # user, nice, system, idle, iowait, irq, softirq, steal
             times = [int(count) for count in counts[:8]]
@@ -80,11 +69,11 @@ def ticks() -> list[tuple[int, int]]:
 
 
 def keep_memory() -> bool:
-    """Let the C library keep what tensors give back, for the next ones; returns whether it will.
+    """Let the C library keep freed memory for later tensors; returns whether it will.
 
-    glibc returns every large block to the kernel and has it cleared page by page when it is wanted again: up
-    to a third of a training step on a CPU.  Elsewhere than on Linux with glibc nothing is done.  Only
-    allocations to come are affected, so call it early.
+    glibc returns every large block to the kernel, which clears it page by page when it is allocated again: up
+    to a third of a training step on a CPU.  Does nothing without glibc.  Only later allocations are affected,
+    so call it early.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -94,29 +83,29 @@ def keep_memory() -> bool:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device called `name`; for "auto" the first there is of cuda, mps, cpu.
+    """The device `name`; for "auto" the first available of cuda, mps, cpu.
 
-    Raises OptionError, naming the devices there are, when it is not one of them.
+    Raises OptionError, naming the available devices, when it is not one of them.
     """
-    there = devices()
+    available = devices()
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if kind in there))
-    if name not in there:
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if kind in available))
+    if name not in available:
         why = f", for torch {torch.__version__} is built without CUDA" if not torch.backends.cuda.is_built() else ""
         raise OptionError(
             f"There is no device {name!r} here{why if name.startswith('cuda') else ''}: "
-            f"choose among auto, {', '.join(there)}."
+            f"choose among auto, {', '.join(available)}."
         )
     return torch.device(name)
 
 
 def devices() -> list[str]:
-    """Names of the devices there are: cpu always, "cuda" for the current one and "cuda:0", ... for each."""
-    cards = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    return ["cpu", *(["cuda", *cards] if cards else []), *(["mps"] if torch.backends.mps.is_available() else [])]
+    """Names of the available devices: always cpu; "cuda" for the current GPU and "cuda:0", ... for each."""
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *(["cuda", *gpus] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
-def bf16_pays(device: torch.device | str = "cpu") -> bool:
+def is_bf16_faster(device: torch.device | str = "cpu") -> bool:
     """Whether `device` multiplies in bf16 faster than in fp32."""
     kind = torch.device(device).type
     if kind == "cuda":
@@ -125,7 +114,7 @@ def bf16_pays(device: torch.device | str = "cpu") -> bool:
 
 
 def describe() -> dict[str, str]:
-    """What `ganforge env` prints: versions, processor, memory, devices, and what does not fit together."""
+    """What `ganforge env` prints: versions, processor, memory, devices, and incompatible libraries."""
     facts = {
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
@@ -133,8 +122,9 @@ def describe() -> dict[str, str]:
         "processor": processor(),
         "cores": f"{cores()} usable of {os.cpu_count()}, {torch.get_num_threads()} threads",
         "memory": memory(),
-        "bf16": "pays on: " + (", ".join(name for name in devices() if name != "mps" and bf16_pays(name)) or "none"),
-        "devices": ", ".join(named_devices()),
+        "bf16": "faster on: "
+        + (", ".join(name for name in devices() if name != "mps" and is_bf16_faster(name)) or "none"),
+        "devices": ", ".join(describe_devices()),
     }
     facts |= {library: version(library) or "missing" for library in LIBRARIES}
     facts |= {library: found for library in EXTRAS if (found := version(library))}
@@ -150,23 +140,23 @@ def version(library: str) -> str:
 
 
 def torchvision() -> str:
-    """Version of torchvision, which only some extras use, or what is wrong with it; empty where there is none."""
+    """Version of torchvision, which only some extras use, or why it cannot be imported; empty where it is missing."""
     found = version("torchvision")
     try:
         if found:
             importlib.import_module("torchvision")
     except (ImportError, RuntimeError, OSError) as error:  # built for another torch: its operators do not register
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         return (
-            f"{found} does not import beside torch {torch.__version__} ({said}). GANForge trains without it; "
-            "what needs it (the metrics extra) comes back with: pip install --force-reinstall torch torchvision"
+            f"{found} does not import beside torch {torch.__version__} ({cause}). GANForge trains without it; "
+            "the measures of other libraries need it; repair it with: pip install --force-reinstall torch torchvision"
         )
     return found
 
 
 def processor() -> str:
-    """The CPU's own name for itself."""
-    for line in lines("/proc/cpuinfo"):
+    """Model name of the CPU."""
+    for line in read_lines("/proc/cpuinfo"):
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -180,22 +170,22 @@ def memory() -> str:
     return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
 
 
-def named_devices() -> Iterator[str]:
-    """Each device with what it is."""
+def describe_devices() -> Iterator[str]:
+    """Each device with its name and memory."""
     for name in devices():
         if name.startswith("cuda:"):
-            card = torch.cuda.get_device_properties(name)
-            yield f"{name} ({card.name}, {card.total_memory / 2**30:.0f} GiB)"
+            gpu = torch.cuda.get_device_properties(name)
+            yield f"{name} ({gpu.name}, {gpu.total_memory / 2**30:.0f} GiB)"
         elif name != "cuda":
             yield name
 
 
-def lines(path: str) -> list[str]:
-    """The lines of a file that only some systems have."""
+def read_lines(path: str) -> list[str]:
+    """The lines of a file; none where it does not exist."""
     file = Path(path)
     return file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
 
 
 def env() -> dict[str, str]:
-    """What this machine has, and anything in the installation that does not fit together."""
+    """Describe this machine and the installation: versions, devices, and incompatible libraries."""
     return describe()

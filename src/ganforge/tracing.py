@@ -1,4 +1,4 @@
-"""A model's rounds as it plays them: who moves, along which terms, and what those are worth before anybody learned."""
+"""Trace the training steps of a model: which player moves, along which terms, and their values before training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from ganforge.batches import MASKS, Batch, Facts
+from ganforge.batches import Batch, Facts, is_mask
 from ganforge.draw import RoundDraw
 from ganforge.game import Clock, Game
 from ganforge.run import Preset, Run
 
-ROWS = 4  # pictures of a traced batch: few, even, and more than one for the norms
+ROWS = 4  # images of a traced batch: few, even, and more than one for batch norm
 
 
 @dataclass(frozen=True)
@@ -21,51 +21,51 @@ class Term:
     name: str
     """`player/term`, as it is logged."""
     descended: bool
-    """It has a gradient; else it is a mere report."""
+    """Whether it has a gradient; else it is only logged."""
     value: float
-    """With first weights, on noise."""
+    """With initial weights, on noise."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A move, and how often it is made in a row."""
+    """A move, and how often it is repeated in a row."""
 
     player: str
     steps: bool
-    """The player steps; else its gradient waits for its next move."""
+    """Whether the optimiser steps; else the gradient is added to that of the player's next move."""
     terms: tuple[Term, ...]
     times: int = 1
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What makes two turns the same."""
+        """Equal for equal turns."""
         return self.player, self.steps, self.times, tuple((term.name, term.descended) for term in self.terms)
 
 
 @dataclass(frozen=True)
 class Round:
-    """A kind of round, and the step at which it first comes."""
+    """A kind of training step, and the first step of that kind."""
 
     step: int
     turns: tuple[Turn, ...]
     times: int = 1
-    """How often all of its turns are made, one after the other."""
+    """How often the whole sequence of turns is repeated."""
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What makes two rounds of one kind."""
+        """Equal for rounds of one kind."""
         return self.times, *(turn.form for turn in self.turns)
 
 
-def built(kind: type[Game[Any, Any]], preset: Preset, config: Any = None) -> Game[Any, Any]:
-    """The game of a preset with its first weights, on data as the program draws it."""
+def build_from_preset(kind: type[Game[Any, Any]], preset: Preset, config: Any = None) -> Game[Any, Any]:
+    """The game of a preset with initial weights, for example facts."""
     config = preset.config if config is None else config
     torch.manual_seed(0)
     return kind(config, facts_for(kind.batch_type, config, preset.run))
 
 
 def facts_for(batch_type: type[Batch], config: Any, run: Run) -> Facts:
-    """What data that suits the preset would decide: three classes, or the attributes that the Config names."""
+    """Example facts that suit the preset: three classes, or the attributes that the Config names."""
     columns, channels, size = {*batch_type.columns()}, run.channels or 3, run.size or (64,)
     conditional = "condition" in columns
     return Facts(
@@ -75,49 +75,64 @@ def facts_for(batch_type: type[Batch], config: Any, run: Run) -> Facts:
         labels=("circle", "square", "star") if conditional else (),
         attributes=tuple(getattr(config, "attributes", ())) if conditional else (),
         source_channels=channels if "source" in columns else 0,
-        instances=4 if columns & MASKS else 0,
+        instances=4 if any(map(is_mask, columns)) else 0,
     )
 
 
-def rounds(game: Game[Any, Any], run: Run) -> tuple[Round, ...]:
-    """The kinds of rounds in a run, each with the step at which it first comes.
+def find_rounds(game: Game[Any, Any], run: Run) -> tuple[Round, ...]:
+    """The kinds of training steps in a run, each with the first step of that kind.
 
-    Rounds are played at its start, at its end and between, without anybody taking a step; where two of them differ, the
-    step at which they begin to is looked for.
+    Steps at the start, at the end and between are traced without updating weights; where two of them differ, the
+    first differing step is found by bisection.
     """
 
-    def at(step: int) -> Round:
-        return Round(step, *period(tuple(merged(played(game, clock(step, run))))))
-
-    found: list[Round] = []
+    kinds: list[Round] = []
     former: Round | None = None
-    for step in moments(run.steps):
-        latter = at(step)
-        if former is not None and latter.form not in {kind.form for kind in found}:
+    for step in probe_steps(run.steps):
+        latter = trace_round(game, clock_at(step, run))
+        if former is not None and latter.form not in {kind.form for kind in kinds}:
             early, late = former, latter
             while late.step - early.step > 1:
-                between = at((early.step + late.step) // 2)
+                between = trace_round(game, clock_at((early.step + late.step) // 2, run))
                 early, late = (early, between) if between.form == latter.form else (between, late)
-            found.append(late)
+            kinds.append(late)
         elif former is None:
-            found.append(latter)
+            kinds.append(latter)
         former = latter
-    return tuple(found)
+    return tuple(kinds)
 
 
-def moments(steps: int) -> list[int]:
-    """Steps at which to look: the first two, some between, the last.  Odd ones, since extra work falls on even."""
+def trace_round(game: Game[Any, Any], now: Clock) -> Round:
+    """One step on noise: its turns, repeats merged.  The game's buffers are restored afterwards."""
+    return Round(now.step, *find_period(tuple(merge_repeats(trace_turns(game, now)))))
+
+
+def describe_round(kind: Round) -> list[str]:
+    """A step as lines of text: which player moves, along which terms, and how often."""
+    lines = []
+    for turn in kind.turns:
+        terms = [term.name.partition("/")[2] for term in turn.terms if term.descended]
+        logged = [term.name.partition("/")[2] for term in turn.terms if not term.descended]
+        times = f", {turn.times} times" if turn.times > 1 else ""
+        also = f"   (logs {', '.join(logged)})" if logged else ""
+        verb = "descends" if turn.steps else "holds"
+        lines.append(f"{turn.player} {verb} {' + '.join(terms) or 'what it held'}{times}{also}")
+    return [*lines, *([f"all of this {kind.times} times"] if kind.times > 1 else [])]
+
+
+def probe_steps(steps: int) -> list[int]:
+    """The steps to trace: the first two, some between, the last.  Odd ones, since extra work falls on even steps."""
     between = [steps * k // 4 | 1 for k in (1, 2, 3)]
     return sorted({step for step in (0, 1, *between, steps - 1) if 0 <= step < max(steps, 1)})
 
 
-def clock(step: int, run: Run) -> Clock:
+def clock_at(step: int, run: Run) -> Clock:
     """The clock of a run at that step."""
     return Clock(step, step * run.batch, 0, step / max(run.steps, 1))
 
 
-def played(game: Game[Any, Any], now: Clock) -> Iterator[Turn]:
-    """One round on noise; running statistics and drawn numbers are as before afterwards."""
+def trace_turns(game: Game[Any, Any], now: Clock) -> Iterator[Turn]:
+    """The moves of one step on noise.  The game's buffers are restored afterwards."""
     before = {key: value.clone() for key, value in game.state_dict().items()}
     batches = iter(lambda: type(game).batch_type.example(ROWS, game.facts), None)
     game.draw = RoundDraw(0, now.step, 0, 1, "cpu")
@@ -134,11 +149,15 @@ def played(game: Game[Any, Any], now: Clock) -> Iterator[Turn]:
         game.load_state_dict(before)
 
 
-def merged(turns: Iterator[Turn]) -> Iterator[Turn]:
-    """Equal turns in a row as one, with the values of the first."""
+def merge_repeats(turns: Iterator[Turn]) -> Iterator[Turn]:
+    """Merge equal turns in a row into one, with the values of the first."""
     last: Turn | None = None
     for turn in turns:
-        if last is not None and (turn.player, turn.steps, named(turn)) == (last.player, last.steps, named(last)):
+        if last is not None and (turn.player, turn.steps, term_names(turn)) == (
+            last.player,
+            last.steps,
+            term_names(last),
+        ):
             last = Turn(last.player, last.steps, last.terms, last.times + 1)
             continue
         if last is not None:
@@ -148,8 +167,8 @@ def merged(turns: Iterator[Turn]) -> Iterator[Turn]:
         yield last
 
 
-def period(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], int]:
-    """The turns that all others repeat, with the values of the first, and how often they come."""
+def find_period(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], int]:
+    """The shortest sequence of turns that the others repeat, with its first values, and the number of repeats."""
     forms = [turn.form for turn in turns]
     for length in range(1, len(turns) // 2 + 1):
         times, rest = divmod(len(turns), length)
@@ -158,27 +177,6 @@ def period(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], int]:
     return turns, 1
 
 
-def named(turn: Turn) -> tuple[str, ...]:
+def term_names(turn: Turn) -> tuple[str, ...]:
     """The names of a turn's terms."""
     return tuple(term.name for term in turn.terms)
-
-
-def trace(game: Game[Any, Any], rows: int = 4) -> list[str]:
-    """One round of the game on random data, as lines: who moves, and along which terms.
-
-    The networks' running statistics are put back afterwards.
-    """
-    before = {key: value.clone() for key, value in game.state_dict().items()}
-    batches = iter(lambda: type(game).batch_type.example(rows, game.facts), None)
-    game.draw = RoundDraw(0, 0, 0, 1, "cpu")
-    game.train()
-    lines = []
-    for move in game.play(batches, Clock()):
-        terms = [name for name, term in move.terms.items() if term.requires_grad]
-        logged = [name for name in move.terms if name not in terms]
-        also = f"   (logs {', '.join(logged)})" if logged else ""
-        lines.append(
-            f"{move.player} {'descends' if move.steps else 'holds'} {' + '.join(terms) or 'what it held'}{also}"
-        )
-    game.load_state_dict(before)
-    return lines

@@ -1,4 +1,4 @@
-"""Decoded once: whole or not there, whoever writes, however it ends."""
+"""The cache: entries are complete or absent, with concurrent, failing and killed writers."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ganforge.data import cache
-from ganforge.data.cache import DecodeJob, DecodeReport, decoded, fingerprint, in_threads
+from ganforge.data.cache import DecodeJob, DecodeReport, fingerprint, load_or_decode, map_in_threads
 
 ROWS = np.arange(40 * 8 * 6 * 3, dtype=np.uint8).reshape(40, 8, 6, 3)
 
@@ -33,26 +33,26 @@ def never():
 
 
 def test_the_second_time_nothing_is_decoded(home):
-    first = decoded("key", work)
-    again = decoded("key", never)
+    first = load_or_decode("key", work)
+    again = load_or_decode("key", never)
     for entry in (first, again):
         assert isinstance(entry.images, np.memmap)
         assert np.array_equal(entry.images, ROWS)
-        assert entry.story == DecodeReport(tuple(range(40)), ("a note",))
+        assert entry.report == DecodeReport(tuple(range(40)), ("a note",))
     assert [p.name for p in home.iterdir()] == ["key"]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_the_count_may_be_known_only_at_the_end(dtype):
     rows = ROWS.astype(dtype)
-    entry = decoded("key", lambda: work(rows=rows))
+    entry = load_or_decode("key", lambda: work(rows=rows))
     assert entry.images.dtype == dtype
     assert np.array_equal(entry.images, rows)
 
 
 @pytest.mark.parametrize("damage", ["cut", "longer", "no story", "nonsense", "gone"])
 def test_a_damaged_entry_is_made_again(home, damage):
-    decoded("key", work)
+    load_or_decode("key", work)
     images, about = home / "key" / "images.npy", home / "key" / "about.json"
     if damage == "cut":
         os.truncate(images, 500)
@@ -64,17 +64,17 @@ def test_a_damaged_entry_is_made_again(home, damage):
         about.write_text('{"bytes": [')
     else:
         images.unlink()
-    assert np.array_equal(decoded("key", work).images, ROWS)
-    assert np.array_equal(decoded("key", never).images, ROWS)
+    assert np.array_equal(load_or_decode("key", work).images, ROWS)
+    assert np.array_equal(load_or_decode("key", never).images, ROWS)
     assert [p.name for p in home.iterdir()] == ["key"]
 
 
-def test_where_nothing_can_be_written_the_pictures_stay_in_memory(home):
+def test_where_nothing_can_be_written_the_images_stay_in_memory(home):
     home.write_text("a file where the folder should be")
-    entry = decoded("key", work)
+    entry = load_or_decode("key", work)
     assert np.array_equal(entry.images, ROWS)
-    assert "decoded into memory" in entry.story.notes[-1]
-    assert str(home) in entry.story.notes[-1]
+    assert "decoded into memory" in entry.report.notes[-1]
+    assert str(home) in entry.report.notes[-1]
 
 
 def test_a_full_disk_ends_in_memory(home, monkeypatch):
@@ -82,18 +82,18 @@ def test_a_full_disk_ends_in_memory(home, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    entry = decoded("key", work)
+    entry = load_or_decode("key", work)
     assert np.array_equal(entry.images, ROWS)
-    assert "No space left on device" in entry.story.notes[-1]
+    assert "No space left on device" in entry.report.notes[-1]
     assert not list(home.iterdir())
 
 
-def test_an_error_in_the_work_leaves_nothing(home):
+def test_an_error_in_the_job_leaves_nothing(home):
     def broken():
         return DecodeJob(ROWS.shape[1:], ROWS.dtype, ROWS, lambda: [][0])
 
     with pytest.raises(IndexError):
-        decoded("key", broken)
+        load_or_decode("key", broken)
     assert not list(home.iterdir())
 
 
@@ -106,14 +106,14 @@ def slow_work():
 
 def write(gate, answers):
     gate.wait(60)
-    entry = decoded("key", slow_work)
+    entry = load_or_decode("key", slow_work)
     answers.put(bool(np.array_equal(entry.images, ROWS)))
 
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_three_writers_all_get_whole_data(home, damaged):
     if damaged:
-        decoded("key", work)
+        load_or_decode("key", work)
         os.truncate(home / "key" / "images.npy", 99)
     gate, answers = SPAWN.Barrier(3), SPAWN.Queue()
     writers = [SPAWN.Process(target=write, args=(gate, answers)) for _ in range(3)]
@@ -126,11 +126,11 @@ def test_three_writers_all_get_whole_data(home, damaged):
 
 
 def write_for_ever():
-    decoded("key", lambda: work(pause=0.01, rows=ROWS.repeat(50, 0)))
+    load_or_decode("key", lambda: work(pause=0.01, rows=ROWS.repeat(50, 0)))
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.05])
-def test_a_killed_writer_leaves_no_half_entry(home, wait):
+def test_a_killed_writer_leaves_no_incomplete_entry(home, wait):
     writer = SPAWN.Process(target=write_for_ever)
     writer.start()
     end = time.monotonic() + 60
@@ -141,15 +141,15 @@ def test_a_killed_writer_leaves_no_half_entry(home, wait):
     writer.join(60)
     assert len(list(home.glob(".draft-*"))) == 1  # it was killed in the middle
     assert not (home / "key").exists()
-    assert np.array_equal(decoded("key", work).images, ROWS)
+    assert np.array_equal(load_or_decode("key", work).images, ROWS)
 
 
-def test_old_leavings_are_cleared_away_and_young_ones_stay(home):
+def test_old_drafts_are_deleted_and_recent_ones_stay(home):
     for name, age in (("old", 2 * cache.DAY), ("young", 60)):
         draft = home / f".draft-{name}"
         draft.mkdir(parents=True)
         os.utime(draft, (time.time() - age,) * 2)
-    decoded("key", work)
+    load_or_decode("key", work)
     assert sorted(p.name for p in home.iterdir()) == [".draft-young", "key"]
 
 
@@ -159,7 +159,7 @@ def test_a_fingerprint_follows_every_fact():
     assert fingerprint("a", (1, 2)) == fingerprint("a", (1, 2))
 
 
-def test_threads_keep_the_order_and_pass_errors_on():
-    assert list(in_threads(lambda k: k * k, range(500))) == [k * k for k in range(500)]
+def test_threads_keep_the_order_and_propagate_errors():
+    assert list(map_in_threads(lambda k: k * k, range(500))) == [k * k for k in range(500)]
     with pytest.raises(ZeroDivisionError):
-        list(in_threads(lambda k: 1 // k, [1, 0]))
+        list(map_in_threads(lambda k: 1 // k, [1, 0]))

@@ -1,4 +1,4 @@
-"""The data doctor: what it says about sound sets and about sick ones."""
+"""Examining data sets: facts, problems and notes of valid and of damaged data."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,12 @@ from PIL import Image
 
 import ganforge
 from ganforge.cli import run as command
-from ganforge.cli.data_report import report, sheet_name
+from ganforge.cli.data_report import choose_sheet_path, format_report
 from ganforge.data.contact_sheet import CELL
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, write
-from ganforge.images.high_bit_depth import CUT
-from tests.data.layouts.test_folders import picture, without_deep
+from ganforge.images.high_bit_depth import PARTLY_READ
+from tests.data.layouts.test_folders import uninstall_deep, write_image
 from tests.support.goldens import SHARED
 
 
@@ -28,10 +28,10 @@ def sick(tmp_path) -> Path:
     """Two classes with everything that can be wrong with files."""
     root = tmp_path / "pets"
     for k in range(24):
-        picture(root / "cat" / f"{k:02}.png", (16, 16, 3))
-    picture(root / "cat" / "wide.png", (20, 40, 4))
+        write_image(root / "cat" / f"{k:02}.png", (16, 16, 3))
+    write_image(root / "cat" / "wide.png", (20, 40, 4))
     for k in range(2):
-        picture(root / "dog" / f"{k}.png", (16, 16))
+        write_image(root / "dog" / f"{k}.png", (16, 16))
     (root / "dog" / "copy.png").write_bytes((root / "cat" / "03.png").read_bytes())
     Image.fromarray(read(root / "cat" / "05.png")).save(root / "cat" / "other-bytes.png", compress_level=1)
     (root / "cat" / "torn.png").write_bytes((root / "cat" / "00.png").read_bytes()[:90])
@@ -55,19 +55,19 @@ def test_facts_are_the_files(sick):
 def test_damage_and_copies_are_named(sick):
     found = ganforge.examine(sick)
     assert set(found.corrupt) == {"cat/text.jpg", "cat/torn.png"}
-    assert found.corrupt["cat/text.jpg"] == "it is not a picture of a known format"
+    assert found.corrupt["cat/text.jpg"] == "it is not an image of a known format"
     assert sorted(found.duplicates) == [("cat/03.png", "dog/copy.png"), ("cat/05.png", "cat/other-bytes.png")]
     said = "\n".join(found.problems)
     assert "cannot be read, and will be left out: 2." in said
-    assert "Exact copies of other images, which are learned more often for that: 2." in said
+    assert "Exact copies of other images, which are trained on more often: 2." in said
     assert "Copies with another label: 1, the first cat/03.png and dog/copy.png." in said
     assert "Images of one flat colour: 1, the first cat/red.png." in said
     assert "30 images are few" in said
 
 
-def test_uneven_empty_and_constant_labels_are_told(tmp_path):
+def test_uneven_empty_and_constant_labels_are_reported(tmp_path):
     for k in range(13):
-        picture(tmp_path / f"{k}.png", (8, 8))
+        write_image(tmp_path / f"{k}.png", (8, 8))
     rows = [[f"{k}.png", 0 if k else 2] for k in range(13)]
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": rows}))
     said = "\n".join(ganforge.examine(tmp_path).problems)
@@ -81,9 +81,9 @@ def test_uneven_empty_and_constant_labels_are_told(tmp_path):
     assert "Attributes that are the same for all images: 1, the first Bald. Drop them." in found.problems
 
 
-def test_labels_out_of_range_are_a_problem_and_no_end(tmp_path):
+def test_labels_out_of_range_are_reported_as_a_problem(tmp_path):
     for k in range(3):
-        picture(tmp_path / f"{k}.png", (8, 8))
+        write_image(tmp_path / f"{k}.png", (8, 8))
     (tmp_path / "dataset.json").write_text('{"labels": [["0.png", 0], ["1.png", -1], ["2.png", 1]]}')
     found = ganforge.examine(tmp_path)
     assert found.images == 3
@@ -93,7 +93,7 @@ def test_labels_out_of_range_are_a_problem_and_no_end(tmp_path):
 
 def test_models_are_matched_by_columns_and_sizes(tmp_path):
     for k in range(4):
-        picture(tmp_path / f"{k}.png", (32, 64, 3))
+        write_image(tmp_path / f"{k}.png", (32, 64, 3))
     found = ganforge.examine(tmp_path)
     fits = {fit.model: fit for fit in found.models}
     assert set(fits) == set(ganforge.list())
@@ -104,10 +104,10 @@ def test_models_are_matched_by_columns_and_sizes(tmp_path):
         assert "condition" not in needs or "condition: one folder a class" in fit.why_not
 
 
-def test_folders_that_are_no_classes_are_pointed_out(tmp_path):
+def test_folders_that_look_like_label_maps_are_noted(tmp_path):
     for side in ("images", "labels"):
         for k in range(2):
-            picture(tmp_path / side / f"{k}.png", (8, 8))
+            write_image(tmp_path / side / f"{k}.png", (8, 8))
     notes = ganforge.examine(tmp_path).notes
     assert notes[-1] == (
         f"The folders look like photographs and their label maps, taken as classes here; "
@@ -129,29 +129,29 @@ def test_the_sheet_shows_what_an_augmentation_does(sick, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command(["data", str(sick), "--augment", "ada"]) == 0
     shown, plain = read(Path(f"{sick.stem}-ada.png")), tmp_path / "none.png"
-    assert shown.shape[0] == 4 * (CELL + 2) - 2  # the pictures, then a line each of three probabilities
+    assert shown.shape[0] == 4 * (CELL + 2) - 2  # the images, then one line for each of three probabilities
     ganforge.examine(sick, sheet=plain, augment="diffaug")
     assert np.array_equal(read(plain)[:CELL], shown[:CELL])
     assert not np.array_equal(read(plain)[CELL:], shown[CELL:])
 
 
-def test_where_the_sheet_goes_unasked(tmp_path, monkeypatch):
+def test_default_path_of_the_sheet(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert sheet_name("photos") == "photos-contact-sheet.png"
-    assert sheet_name("fashion-mnist") == "fashion-mnist-contact-sheet.png"
+    assert choose_sheet_path("photos") == "photos-contact-sheet.png"
+    assert choose_sheet_path("fashion-mnist") == "fashion-mnist-contact-sheet.png"
     monkeypatch.chdir(tmp_path / "photos")
-    assert sheet_name(".") == ""
+    assert choose_sheet_path(".") == ""
 
 
-def test_the_verb_prints_words_or_json(sick, tmp_path, monkeypatch, capsys):
+def test_the_data_command_prints_text_or_json(sick, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert command(["data", str(sick)]) == 0
     said = capsys.readouterr().out
     for words in (
         "images      30, and 2 that cannot be read",
-        "To mend",
-        "cat/text.jpg: it is not a picture",
+        "To fix",
+        "cat/text.jpg: it is not an image",
         "Models",
     ):
         assert words in said
@@ -167,14 +167,14 @@ def test_the_verb_prints_words_or_json(sick, tmp_path, monkeypatch, capsys):
     assert "There is no data called" in capsys.readouterr().err
 
 
-def test_what_cannot_train_at_all_is_still_examined(tmp_path):
+def test_data_without_a_readable_image_are_examined(tmp_path):
     for k in range(2):
         (tmp_path / f"{k}.png").write_bytes(b"?")
     found = ganforge.examine(tmp_path, sheet=tmp_path.parent / "none.png")
     assert (found.images, found.sizes, found.sheet) == (0, None, "")
     assert found.problems == ("None of the 2 images can be read.",)
     assert not any(fit.fits for fit in found.models)
-    assert "None of the 2 images" in report(found)
+    assert "None of the 2 images" in format_report(found)
     (tmp_path / "0.png").unlink()
     (tmp_path / "1.png").unlink()
     with pytest.raises(DataError, match="holds no image files"):
@@ -189,16 +189,16 @@ def test_arrays_of_any_depth_get_a_sheet(tmp_path):
     assert read(tmp_path / "sheet.png").shape == (CELL, 4 * (CELL + 4) - 4, 3)
 
 
-def test_colour_of_16_bits_is_told(tmp_path, monkeypatch):
+def test_colour_of_16_bits_is_noted(tmp_path, monkeypatch):
     for k in range(3):
         write(tmp_path / f"{k}.png", np.random.default_rng(k).integers(0, 2**16, (8, 8, 3), np.uint16))
     found = ganforge.examine(tmp_path)
     assert found.depths == {"16 bits": 3}
     assert not any("16-bit" in note for note in found.notes)
-    without_deep(monkeypatch)
+    uninstall_deep(monkeypatch)
     found = ganforge.examine(tmp_path)
     assert found.depths == {"8 bits": 3}
-    assert "3 images " + CUT in found.notes
+    assert "3 images " + PARTLY_READ in found.notes
 
 
 def test_a_real_set_of_faces():

@@ -15,7 +15,7 @@ from ganforge.batches import Images
 from ganforge.catalogue import find
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine
-from ganforge.engine.augmentation import gallery
+from ganforge.engine.augmentation import show_augmentation
 from ganforge.errors import OptionError
 from ganforge.game import Clock, Move
 from ganforge.inference.inference_mode import inference_mode
@@ -23,7 +23,7 @@ from ganforge.nn.ada import BGC, GEOM, SYM6, Pipe, ada, bands
 from ganforge.nn.diffaug import colour, cutout, diffaug, translation
 from ganforge.runs.checkpoint import Checkpoints
 from tests.support.goldens import SHARED
-from tests.support.toys import FACTS, Config, Toy, deck, run, weights
+from tests.support.toys import FACTS, Config, Toy, make_loader, run, weights
 
 GOLDEN = SHARED / "golden" / "generation" / "stylegan2_nv"
 
@@ -37,9 +37,9 @@ def pictures(n=4, channels=3, height=16, width=16, dtype=torch.float32) -> Tenso
 
 
 class Quantile:
-    """Every value at one quantile, given to every picture; the value number `still` leaves the picture as it is.
+    """Every value at one quantile, given to every image; the value number `still` leaves the image as it is.
 
-    Values and the lots that choose pictures come in turns.
+    Values and the lots that choose images come in turns.
     """
 
     def __init__(self, q: float, still: int, lot: bool) -> None:
@@ -114,7 +114,7 @@ def test_the_filters_are_the_official_ones(golden):
 
 
 def test_p_moves_as_fast_as_the_official_one(golden):
-    engine = Engine(toy(Sure), run(augment="ada", batch=64, steps=4, log_every=4), deck(run(batch=64)))
+    engine = Engine(toy(Sure), run(augment="ada", batch=64, steps=4, log_every=4), make_loader(run(batch=64)))
     engine.train()
     official = load_file(GOLDEN / "schedules.io.safetensors")["out.ada_adjust"]
     assert engine.augmentation.p == pytest.approx(float(official))
@@ -139,7 +139,7 @@ def test_any_size_and_any_number_of_channels(channels, size):
         assert out.isfinite().all()
 
 
-def test_grey_pictures_are_coloured_as_colour_pictures_without_hue():
+def test_grey_images_are_augmented_like_colour_images_without_hue():
     grey = pictures(4, 1)
     pipe = Pipe(brightness=1, contrast=1, lumaflip=1, hue=1, saturation=1)
     as_grey, as_colour = ada(grey, 0.7, RowDraw(3), pipe), ada(grey.expand(-1, 3, -1, -1), 0.7, RowDraw(3), pipe)
@@ -154,7 +154,7 @@ def test_opacity_keeps_its_values():
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "hue", "saturation", "imgfilter", "noise", "cutout", *GEOM])
-def test_a_transformation_befalls_the_share_of_pictures_that_p_says(name):
+def test_a_transformation_is_applied_with_its_probability(name):
     images = pictures(1, 3, 8, 8).expand(1000, -1, -1, -1)
     # What a movement's resampling alone does to all of them is no movement.
     untouched = ada(images[:1], 1e-9, RowDraw(0), Pipe(**{name: 1}))
@@ -164,7 +164,7 @@ def test_a_transformation_befalls_the_share_of_pictures_that_p_says(name):
 
 
 class OneBatch:
-    """Draws for many pictures at once, quicker than row by row."""
+    """Draws for many images at once, quicker than row by row."""
 
     def __init__(self) -> None:
         self.source = torch.Generator().manual_seed(1)
@@ -214,14 +214,14 @@ def test_gradients_pass_once_and_twice(change):
     assert torch.autograd.gradgradcheck(lambda x: change(x).square(), images)
 
 
-def test_the_gallery_shows_the_pictures_and_a_row_for_every_probability():
+def test_examples_have_the_images_and_a_row_for_every_probability():
     images = pictures(3)
     for kind in ("ada", "diffaug"):
-        shown = gallery(images, kind, (0.0, 0.9), seed=4)
+        shown = show_augmentation(images, kind, (0.0, 0.9), seed=4)
         assert shown.shape == (9, 3, 16, 16)
         assert torch.equal(shown[:3], images)
         assert not torch.allclose(shown[6:], images)
-        assert torch.equal(gallery(images, kind, (0.0, 0.9), seed=4), shown)
+        assert torch.equal(show_augmentation(images, kind, (0.0, 0.9), seed=4), shown)
         assert torch.equal(shown[3:6], images) == (kind == "ada")
 
 
@@ -229,7 +229,7 @@ def test_the_gallery_shows_the_pictures_and_a_row_for_every_probability():
 
 
 class Judged(Toy):
-    """A toy whose judge gives a logit for every pixel."""
+    """A toy whose critic gives a logit for every pixel."""
 
     augmented = ("critic",)
 
@@ -243,7 +243,7 @@ class Judged(Toy):
 
 
 class Sure(Judged):
-    """A toy whose judge is sure from the start that everything is real."""
+    """A toy whose critic outputs positive logits from the start."""
 
     bias = 10.0
 
@@ -265,19 +265,19 @@ def toy(cls=Judged):
     return cls(Config(), FACTS)
 
 
-def played(cls=Judged, watchers=(), **changes) -> Engine:
+def played(cls=Judged, callbacks=(), **changes) -> Engine:
     r = run(**changes)
-    engine = Engine(toy(cls), r, deck(r), watchers=watchers)
+    engine = Engine(toy(cls), r, make_loader(r), callbacks=callbacks)
     engine.augmentation.p = 0.5
     engine.train()
     return engine
 
 
-def test_p_rises_when_the_judge_is_sure_of_real_pictures_and_falls_otherwise():
+def test_p_rises_when_the_outputs_on_real_images_are_positive_and_falls_otherwise():
     step = 8 * 4 / 500_000
     assert played(Sure, augment="ada", steps=8).augmentation.p == pytest.approx(0.5 + 2 * step)
     assert played(Unsure, augment="ada", steps=8).augmentation.p == pytest.approx(0.5 - 2 * step)
-    engine = Engine(toy(Unsure), run(augment="ada", steps=8), deck())
+    engine = Engine(toy(Unsure), run(augment="ada", steps=8), make_loader())
     engine.train()
     assert engine.augmentation.p == 0
 
@@ -299,7 +299,7 @@ def test_stopping_and_resuming_equals_not_stopping(half, tmp_path):
     def engine(steps, checkpoints=None):
         torch.manual_seed(0)
         r = run(augment="ada", steps=steps, size=(16,))
-        made = Engine(model.game(preset.config, facts), r, deck(r, facts), checkpoints)
+        made = Engine(model.game(preset.config, facts), r, make_loader(r, facts), checkpoints)
         made.augmentation.p = 0.4
         return made
 
@@ -312,10 +312,10 @@ def test_stopping_and_resuming_equals_not_stopping(half, tmp_path):
     second.train()
     assert torch.equal(weights(whole.game), weights(second.game))
     assert second.augmentation.p == whole.augmentation.p
-    assert torch.equal(second.augmentation.heard, whole.augmentation.heard)
+    assert torch.equal(second.augmentation.sign_sums, whole.augmentation.sign_sums)
 
 
-def test_capabilities_see_pictures_as_they_are():
+def test_capabilities_do_not_augment_images():
     engine = played(augment="ada")
     images = pictures(2, 3, 8, 8)
     with inference_mode(engine.averaged) as game:
@@ -352,7 +352,7 @@ def test_the_log_shows_p():
 
 
 def judge_of(*inputs, kind="ada"):
-    """What a judge sees of `inputs` in a round."""
+    """The inputs of a critic in a step, after augmentation."""
 
     class Judge(nn.Module):
         def forward(self, *seen):
@@ -366,13 +366,13 @@ def judge_of(*inputs, kind="ada"):
         augmented = ("critic.judge",)
 
     Pair.Config, Pair.batch_type = Config, Images
-    engine = Engine(toy(Pair), run(augment=kind), deck())
+    engine = Engine(toy(Pair), run(augment=kind), make_loader())
     engine.augmentation.p = 0.9
     with engine.augmentation:
         return engine.game.critic.judge(*inputs)
 
 
-def test_the_pictures_of_one_call_are_changed_alike_and_labels_stay():
+def test_the_images_of_one_call_are_augmented_alike_and_labels_stay():
     source, label = pictures(4), torch.arange(4)
     for kind in ("ada", "diffaug"):
         one, other, same = judge_of(source, source.clone(), label, kind=kind)
@@ -387,11 +387,11 @@ def test_the_pictures_of_one_call_are_changed_alike_and_labels_stay():
     ids=["nothing", "label map", "list"],
 )
 def test_what_cannot_be_moved_along_is_refused(inputs):
-    with pytest.raises(OptionError, match=r"--augment diffaug changes pictures .* leave --augment out"):
+    with pytest.raises(OptionError, match=r"--augment diffaug augments images .* leave --augment out"):
         judge_of(*inputs, kind="diffaug")
 
 
-def test_games_that_cannot_are_told_what_works():
+def test_games_that_cannot_be_augmented_name_what_works():
     class Scores(Judged):
         discriminator_output = "scores"
 
@@ -404,9 +404,9 @@ def test_games_that_cannot_are_told_what_works():
 
     Scores.Config, Scores.batch_type = Vague.Config, Vague.batch_type = Config, Images
     with pytest.raises(OptionError, match="--augment diffaug works"):
-        Engine(toy(Scores), run(augment="ada"), deck())
-    Engine(toy(Scores), run(augment="diffaug"), deck()).train()
-    with pytest.raises(OptionError, match="mean of one answer of a judge, and Vague's is not"):
+        Engine(toy(Scores), run(augment="ada"), make_loader())
+    Engine(toy(Scores), run(augment="diffaug"), make_loader()).train()
+    with pytest.raises(OptionError, match="mean of one output of a discriminator, and Vague's is not"):
         played(Vague, augment="ada")
-    with pytest.raises(OptionError, match="Toy has no network that judges pictures"):
-        Engine(toy(Toy), run(augment="ada"), deck())
+    with pytest.raises(OptionError, match="Toy has no discriminator of images"):
+        Engine(toy(Toy), run(augment="ada"), make_loader())

@@ -16,12 +16,12 @@ from ganforge.errors import ContractError, NotFiniteError, OptionError
 from ganforge.game import Clock, Game, Move
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.runs.checkpoint import Checkpoints
-from tests.support.toys import FACTS, Config, Holding, Toy, deck, run, weights
+from tests.support.toys import FACTS, Config, Holding, Toy, make_loader, run, weights
 
 
 def played(game: Game, r=None, **kw) -> Game:
     r = r or run()
-    engine = Engine(game, r, deck(r), **kw)
+    engine = Engine(game, r, make_loader(r), **kw)
     engine.train()
     return game
 
@@ -31,7 +31,7 @@ def toy(cls=Toy, **kw) -> Game:
     return cls(Config(), FACTS, **kw)
 
 
-def test_five_rounds_equal_a_loop_written_by_hand_bit_for_bit():
+def test_five_steps_equal_a_loop_written_by_hand_bit_for_bit():
     model = find("dcgan")
     preset = model.presets["tiny"]
     r = run(steps=5, batch=8, size=(16,), fast=False, ema=0.0)
@@ -40,7 +40,7 @@ def test_five_rounds_equal_a_loop_written_by_hand_bit_for_bit():
     ours = model.game(preset.config, facts)
     torch.manual_seed(1)
     plain = model.game(preset.config, facts)
-    cards = deck(r, facts)
+    cards = make_loader(r, facts)
     Engine(ours, r, cards).train()
 
     G, D = plain.generator.train(), plain.discriminator.train()
@@ -80,13 +80,13 @@ def test_clipping_limits_the_step():
 
 @pytest.mark.parametrize(("schedule", "last"), [("linear", 1 / 3), ("cosine", 0.0670), ("constant", 1.0)])
 def test_the_learning_rate_follows_its_schedule(schedule, last):
-    engine = Engine(toy(), run(schedule=schedule), deck())
+    engine = Engine(toy(), run(schedule=schedule), make_loader())
     engine.train()
     assert engine.players["critic"].param_groups[0]["lr"] == pytest.approx(0.1 * last, rel=1e-3)
 
 
 def test_a_warm_up_begins_small():
-    engine = Engine(toy(), run(steps=1, warmup=9), deck())
+    engine = Engine(toy(), run(steps=1, warmup=9), make_loader())
     engine.train()
     assert engine.players["critic"].param_groups[0]["lr"] == pytest.approx(0.01)
 
@@ -102,7 +102,7 @@ def test_averaged_weights_lie_between_start_and_end_and_keep_sharing():
     Twins.Config, Twins.batch_type = Config, Images
     game = toy(Twins)
     start = game.generator.weight.detach().clone()
-    engine = Engine(game, run(ema=1e4, steps=20), deck())
+    engine = Engine(game, run(ema=1e4, steps=20), make_loader())
     mean = engine.train()
     assert mean.again[0] is mean.generator
     assert mean.critic is game.critic
@@ -112,13 +112,13 @@ def test_averaged_weights_lie_between_start_and_end_and_keep_sharing():
 
 def test_the_average_has_the_half_life_it_names():
     game = toy()
-    engine = Engine(game, run(ema=80.0), deck())
+    engine = Engine(game, run(ema=80.0), make_loader())
     with torch.no_grad():
         engine.averaged.generator.weight.zero_()
         game.generator.weight.fill_(1.0)
-    engine.dealt = 10**6  # past the short averages of the beginning
-    for _ in range(10):  # 10 rounds of 8 images
-        engine.average()
+    engine.batches_drawn = 10**6  # past the short averages of the beginning
+    for _ in range(10):  # 10 steps of 8 images
+        engine.update_averages()
     torch.testing.assert_close(engine.averaged.generator.weight, torch.full_like(game.generator.weight, 0.5))
 
 
@@ -132,7 +132,7 @@ def one_move(terms, player: str = "critic"):
     return toy(Odd)
 
 
-def test_nan_is_named_with_its_round_and_term(tmp_path):
+def test_nan_is_reported_with_its_step_and_term(tmp_path):
     class Sick(Toy):
         def play(self, batches, now):
             real = next(batches).images
@@ -141,9 +141,9 @@ def test_nan_is_named_with_its_round_and_term(tmp_path):
 
     Sick.Config, Sick.batch_type = Config, Images
     checkpoints = Checkpoints(tmp_path)
-    engine = Engine(toy(Sick), run(save_every=2, log_every=50), deck(), checkpoints)
+    engine = Engine(toy(Sick), run(save_every=2, log_every=50), make_loader(), checkpoints)
     with pytest.raises(
-        NotFiniteError, match=r"critic/penalty became NaN or infinite in round 3.*good checkpoint is step 2"
+        NotFiniteError, match=r"critic/penalty became NaN or infinite in step 3.*good checkpoint is step 2"
     ):
         engine.train()
     assert checkpoints.steps() == [2]
@@ -185,9 +185,9 @@ def test_moves_that_depend_on_data_are_refused():
         played(toy(Moody), run(accumulate=2))
 
 
-def test_a_batch_that_cannot_be_cut_is_refused():
-    with pytest.raises(OptionError, match=r"8 cannot be cut into 3"):
-        Engine(toy(), run(accumulate=3), deck())
+def test_a_batch_that_cannot_be_split_is_refused():
+    with pytest.raises(OptionError, match=r"8 cannot be split into 3"):
+        Engine(toy(), run(accumulate=3), make_loader())
 
 
 def test_a_stale_graph_is_noticed_also_with_fused_optimisers():
@@ -212,9 +212,9 @@ def test_a_stale_graph_is_noticed_also_with_fused_optimisers():
 
 
 class Sampling(Callback):
-    """Draws pictures after every round."""
+    """Draws images after every step."""
 
-    def round(self, engine):
+    def after_step(self, engine):
         with inference_mode(engine.averaged) as game:
             game.draw = RoundDraw(7, 7, 0, 1, "cpu")
             game.sample(3)
@@ -223,11 +223,11 @@ class Sampling(Callback):
 def test_looking_on_changes_nothing():
     model = find("dcgan")
     results = []
-    for watchers in ([], [Sampling()]):
+    for callbacks in ([], [Sampling()]):
         r = run(size=(16,), ema=100.0)
         facts = FACTS.__class__(3, 16, 16)
         torch.manual_seed(0)
-        engine = Engine(model.game(model.presets["tiny"].config, facts), r, deck(r, facts), watchers=watchers)
+        engine = Engine(model.game(model.presets["tiny"].config, facts), r, make_loader(r, facts), callbacks=callbacks)
         engine.train()
         results.append(torch.cat([weights(engine.game), weights(engine.averaged)]))
     assert torch.equal(*results)
@@ -244,18 +244,18 @@ def test_performing_puts_everything_back():
     assert game.draw is draw
 
 
-def test_the_clock_tells_rounds_images_epochs_and_progress():
-    told: list[Clock] = []
+def test_the_clock_counts_steps_images_epochs_and_progress():
+    clocks: list[Clock] = []
 
     class Telling(Toy):
         def play(self, batches, now):
-            told.append(now)
+            clocks.append(now)
             yield Move("critic", gap=self.critic(next(batches).images + next(batches).images).mean())
 
     Telling.Config, Telling.batch_type = Config, Images
     played(toy(Telling))
-    assert [(t.step, t.seen, t.epoch) for t in told[:4]] == [(0, 0, 0), (1, 16, 0), (2, 32, 0), (3, 48, 1)]
-    assert told[3].progress == 0.5
+    assert [(t.step, t.seen, t.epoch) for t in clocks[:4]] == [(0, 0, 0), (1, 16, 0), (2, 32, 0), (3, 48, 1)]
+    assert clocks[3].progress == 0.5
 
 
 def test_the_log_holds_means_and_detached_terms():
@@ -265,18 +265,18 @@ def test_the_log_holds_means_and_detached_terms():
         def log(self, engine, row):
             rows.append(row)
 
-    played(toy(), watchers=[Reading()])
+    played(toy(), callbacks=[Reading()])
     assert [row["step"] for row in rows] == [2, 4, 6]
     assert {"critic/gap", "critic/size", "critic/brightness", "generator/fool", "seen", "seconds"} <= set(rows[0])
 
 
-def test_stopping_ends_after_the_round_with_a_checkpoint(tmp_path: Path):
+def test_stopping_ends_after_the_step_with_a_checkpoint(tmp_path: Path):
     class Stopping(Callback):
-        def round(self, engine):
+        def after_step(self, engine):
             engine.stopping = "It is enough." if engine.step == 3 else ""
 
     checkpoints = Checkpoints(tmp_path)
-    engine = Engine(toy(), run(), deck(), checkpoints, [Stopping()])
+    engine = Engine(toy(), run(), make_loader(), checkpoints, [Stopping()])
     engine.train()
     assert checkpoints.steps() == [3]
 

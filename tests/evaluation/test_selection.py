@@ -1,4 +1,4 @@
-"""--select: which measure compares which game, and that a run chosen by one equals a run without."""
+"""--select: which metric compares which game; selection does not change the training run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 
 import ganforge
 from ganforge.batches import Facts
-from ganforge.callbacks.log import rows
+from ganforge.callbacks.log import read_rows
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import to_images
 from ganforge.draw import RowDraw
@@ -24,7 +24,7 @@ from ganforge.metrics.psnr import psnr
 from ganforge.models import cyclegan, dcgan, pix2pix, srgan, stargan
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder
-from tests.support.toys import FACTS, Config, Toy, Translating, pictures, run, weights
+from tests.support.toys import FACTS, Config, Toy, Translating, make_data, run, weights
 
 TINY = {"preset": "tiny", "size": (8,), "quiet": True, "sample_every": 0}
 CPU = torch.device("cpu")
@@ -37,26 +37,26 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """Sixty small grey pictures."""
+    """Sixty small grey images."""
     np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8))
     return tmp_path / "data.npy"
 
 
 def pairs(n: int = 6) -> DataSet:
-    """Targets that are the negatives of their sources."""
+    """Pairs whose targets are the negatives of the sources."""
     source = np.random.default_rng(0).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
     return DataSet("pairs", Facts(3, 8, 8, source_channels=3), {"source": source, "target": 255 - source}, "pairs")
 
 
-# -- words ----------------------------------------------------------------------------------------
+# -- options ----------------------------------------------------------------------------------------
 
 
-def test_each_kind_of_game_has_its_measures():
-    assert selection.measures(dcgan.DCGAN) == ("fid", "kid", "cmmd", "is")
-    assert selection.measures(pix2pix.Pix2Pix) == ("psnr", "ssim", "l1")
-    assert selection.measures(cyclegan.CycleGAN) == ("fid", "kid", "cmmd", "is")
-    assert selection.measures(srgan.SRGAN) == ("psnr", "ssim", "l1")
-    assert selection.measures(stargan.StarGAN) == ()
+def test_each_kind_of_game_has_its_metrics():
+    assert selection.list_metrics(dcgan.DCGAN) == ("fid", "kid", "cmmd", "is")
+    assert selection.list_metrics(pix2pix.Pix2Pix) == ("psnr", "ssim", "l1")
+    assert selection.list_metrics(cyclegan.CycleGAN) == ("fid", "kid", "cmmd", "is")
+    assert selection.list_metrics(srgan.SRGAN) == ("psnr", "ssim", "l1")
+    assert selection.list_metrics(stargan.StarGAN) == ()
 
 
 @pytest.mark.parametrize(
@@ -65,92 +65,92 @@ def test_each_kind_of_game_has_its_measures():
         ({"select": "psnr"}, "cannot compare the checkpoints of this model: there are fid, kid, cmmd, is"),
         ({"select": "beauty"}, "cannot compare"),
         ({"select": "fid:smell"}, "classifier, inception"),
-        ({"every": 5}, "need a measure"),
-        ({"patience": 5}, "need a measure"),
+        ({"every": 5}, "need a metric"),
+        ({"patience": 5}, "need a metric"),
         ({"select": "fid", "patience": -1}, "cannot be negative"),
         ({"select": "fid", "judged": 1}, "2 or more"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_a_folder_is_made(changes, said, tmp_path):
+def test_invalid_selections_are_refused_before_a_folder_is_created(changes, said, tmp_path):
     with pytest.raises(OptionError, match=said):
         ganforge.train("dcgan", outdir=tmp_path / "runs", **TINY, **changes)
     assert not (tmp_path / "runs").exists()
 
 
-def test_ways_to_be_better():
-    assert selection.better("fid:pixels") == "lower"
-    assert selection.better("psnr") == "higher"
-    with pytest.raises(OptionError, match="no measure 'beauty'"):
-        selection.better("beauty")
+def test_metric_direction():
+    assert selection.metric_direction("fid:pixels") == "lower"
+    assert selection.metric_direction("psnr") == "higher"
+    with pytest.raises(OptionError, match="no metric 'beauty'"):
+        selection.metric_direction("beauty")
 
 
-# -- figures --------------------------------------------------------------------------------------
+# -- values --------------------------------------------------------------------------------------
 
 
 def by(select: str, data: DataSet, n: int, held_out: DataSet | None = None, say=lambda _: None):
-    return selection.criterion(run(select=select, judged=n), data, lambda: held_out or data, Path(), CPU, say)
+    return selection.build_metric(run(select=select, judged=n), data, lambda: held_out or data, Path(), CPU, say)
 
 
-def test_fid_of_pixels_is_that_of_the_games_pictures():
+def test_fid_of_pixels_is_that_of_the_games_samples():
     torch.manual_seed(0)
-    game, data, said = Toy(Config(), FACTS), pictures(90), []
+    game, data, said = Toy(Config(), FACTS), make_data(90), []
     compare = by("fid:pixels", data, 90, say=said.append)
     before = weights(game).clone()
     game.train()
-    value = compare.of(game)
+    value = compare.measure(game)
     assert "pixels" in said[0]
     drawn = to_images(to_uint8(ganforge.Trained(game, Path(), "toy", 0).sample(90, selection.SEED)))
     assert value == pytest.approx(fid(to_images(data.columns["images"]).flatten(1), drawn.flatten(1)).value, rel=1e-6)
-    assert compare.of(game) == value
+    assert compare.measure(game) == value
     assert game.training
     assert torch.equal(weights(game), before)
     game.generator.weight.data += 1
-    assert compare.of(game) != pytest.approx(value, rel=1e-3)
+    assert compare.measure(game) != pytest.approx(value, rel=1e-3)
 
 
-def test_a_labelled_set_is_seen_by_its_classifier(monkeypatch):
+def test_a_labelled_set_uses_its_classifier(monkeypatch):
     from ganforge.metrics.extractors import classifier
 
     monkeypatch.setattr(classifier, "PIXELS", 100 * 64)
     facts, said = Facts(3, 8, 8, labels=("a", "b")), []
-    data = replace(pictures(300, facts), facts=facts, name="labelled toys")
+    data = replace(make_data(300, facts), facts=facts, name="labelled toys")
     data = replace(data, columns={**data.columns, "condition": np.arange(300) % 2})
     torch.manual_seed(0)
     compare = by("kid", data, 40, say=said.append)
     assert "a classifier of the data's own 2 classes" in said[0]
-    assert np.isfinite(compare.of(Toy(Config(), facts)))
+    assert np.isfinite(compare.measure(Toy(Config(), facts)))
 
 
-def test_a_translator_is_held_against_the_truth():
+def test_a_translator_is_compared_with_its_targets():
     torch.manual_seed(0)
     data = pairs()
     game = Translating(Config(), data.facts)
-    compare = by("psnr", pictures(), 6, data)
+    compare = by("psnr", make_data(), 6, data)
     source = to_images(data.columns["source"])
     with inference_mode(game):
         game.draw = RowDraw(selection.SEED)
         made = to_images(to_uint8(game.translate(source)))
-    assert compare.of(game) == pytest.approx(float(psnr(made, to_images(data.columns["target"])).mean()))
+    assert compare.measure(game) == pytest.approx(float(psnr(made, to_images(data.columns["target"])).mean()))
     game.generator.weight.data.zero_()[range(3), range(3), 1, 1] = -1.0
-    assert compare.of(game) > 8  # it answers with negatives, up to tanh and its chance
+    assert compare.measure(game) > 8  # outputs are negatives, up to tanh and noise
 
 
-def test_a_translator_of_domains_is_held_against_the_other_domain():
+def test_a_translator_of_domains_is_compared_with_the_other_domain():
     torch.manual_seed(0)
-    a, b = (pictures(30, seed=k).columns["images"] for k in (1, 2))
+    a, b = (make_data(30, seed=k).columns["images"] for k in (1, 2))
     data = DataSet("domains", FACTS, {"a": a, "b": b}, "domains")
     game = cyclegan.CycleGAN(cyclegan.presets["tiny"].config, FACTS)
-    compare = selection.criterion(run(select="kid:pixels", judged=30), data, lambda: data, Path(), CPU)
+    compare = selection.build_metric(run(select="kid:pixels", judged=30), data, lambda: data, Path(), CPU)
     with inference_mode(game):
         made = to_images(to_uint8(game.translate(to_images(a))))
     expected = kid(to_images(b).flatten(1), made.flatten(1)).value
-    assert compare.of(game) == pytest.approx(expected, rel=1e-5)
+    assert compare.measure(game) == pytest.approx(expected, rel=1e-5)
 
 
 # -- whole runs -----------------------------------------------------------------------------------
 
 
-def test_a_run_that_selects_equals_one_that_does_not(tmp_path, data):
+def test_a_run_with_selection_equals_one_without(tmp_path, data):
     alone = ganforge.train("dcgan", data, outdir=tmp_path, **TINY)
     chosen = ganforge.train("dcgan", data, outdir=tmp_path, select="fid:pixels", every=2, judged=16, **TINY)
     states = [Checkpoints(made.path / "checkpoints").load()[1] for made in (alone, chosen)]
@@ -159,27 +159,27 @@ def test_a_run_that_selects_equals_one_that_does_not(tmp_path, data):
             assert torch.equal(states[1].tensors[group][key], tensor), key
 
 
-def test_best_is_a_name_everywhere(tmp_path, data):
+def test_best_is_accepted_everywhere(tmp_path, data):
     said = []
     made = ganforge.train(
         "dcgan", data, outdir=tmp_path, select="fid:pixels", every=2, judged=16, keep=1, say=said.append, **TINY
     )
-    scores = [(int(row["step"]), row["fid"]) for row in rows(made.path / "scores.jsonl")]
+    scores = [(int(row["step"]), row["fid"]) for row in read_rows(made.path / "scores.jsonl")]
     assert [step for step, _ in scores] == [2, 4, 6]
     step, _ = min(scores, key=lambda score: score[1])
     assert ganforge.load(f"{made.path}@best").step == step
     assert f"of step {step}: {made.path}@best." in said[-1]
-    assert RunFolder.open(made.path).card.run["every"] == 2
+    assert RunFolder.open(made.path).run_config.run["every"] == 2
     assert ganforge.sample(f"{made.path}@best", n=4, out=tmp_path / "grid.png").exists()
     report = evaluate(f"{made.path}@best", metrics=["fid"], features="pixels", n=16)
     assert report["fid"].value == pytest.approx(min(scores, key=lambda score: score[1])[1], rel=1e-9)
 
 
-def test_an_early_stop_says_why_and_how_to_go_on(tmp_path, data):
+def test_an_early_stop_reports_why_and_how_to_resume(tmp_path, data):
     said = []
     words = {"select": "fid:pixels", "every": 1, "judged": 16, "patience": 1, "say": said.append, **TINY}
     made = ganforge.train("gan", data, outdir=tmp_path, steps=60, config={"lr": 0.0}, **words)
-    assert made.step == 2  # nothing moves, so the second measurement is no better
+    assert made.step == 2  # the weights do not change, so the second score is no better
     assert "has not improved in 1 measurements" in said[-1]
     assert f"resume {made.path} --patience 2" in said[-1]
     again = ganforge.resume(made.path, patience=2, quiet=True, say=said.append)

@@ -1,4 +1,4 @@
-"""Lessons: every model and every term of its rounds has words; what is told of networks is what they are."""
+"""Lessons: every model and every term of its steps has notes; traced networks agree with torch."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -19,20 +19,30 @@ from ganforge.catalogue import FOLDER, Model, find, names
 from ganforge.cli import run as command
 from ganforge.errors import ContractError, GANForgeError, ModelError, OptionError, WeightsError
 from ganforge.explainer import Lesson, explain
-from ganforge.explainer.diagram import boxes_of, drawing, folded
-from ganforge.explainer.formulas import drawn, spelled
-from ganforge.explainer.layers import EVERYTHING, Network
-from ganforge.explainer.networks import networks
-from ganforge.explainer.notes import NOTHING, Words, words_of
-from ganforge.explainer.page import marked
+from ganforge.explainer.diagram import build_boxes, draw_network, fold_repeats
+from ganforge.explainer.formulas import draw_formula, formula_to_text
+from ganforge.explainer.layers import WHOLE_IMAGE, Network
+from ganforge.explainer.networks import trace_networks
+from ganforge.explainer.notes import NO_NOTES, Notes, read_notes
+from ganforge.explainer.page import mark_code
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.patchgan import PatchGAN
 from ganforge.nn.resnet import ResNetGenerator
 from ganforge.nn.strided import StridedGenerator
 from ganforge.nn.unet import UNet
 from ganforge.run import Run
-from ganforge.tracing import Turn, built, clock, moments, rounds
-from ganforge.tracing import played as turns
+from ganforge.tracing import (
+    Round,
+    Term,
+    Turn,
+    build_from_preset,
+    clock_at,
+    describe_round,
+    find_rounds,
+    probe_steps,
+    trace_round,
+)
+from ganforge.tracing import trace_turns as turns
 
 
 @pytest.fixture(params=names(), scope="module")
@@ -40,11 +50,11 @@ def model(request) -> Model:
     return find(request.param)
 
 
-# -- words: none missing, none stale ---------------------------------------------------------------
+# -- notes: none missing, none stale ---------------------------------------------------------------
 
 
 def settings(model: Model) -> Iterator[Any]:
-    """`tiny`, with each choice that its Config offers, with those of the other presets, with those that words name."""
+    """`tiny`, with each choice that its Config offers, with those of the other presets, with those that notes name."""
     tiny, hints = model.preset("tiny").config, get_type_hints(model.game.Config, include_extras=True)
     choices = [name for name, hint in hints.items() if get_origin(hint) is Literal or hint is bool]
     yield tiny
@@ -53,177 +63,193 @@ def settings(model: Model) -> Iterator[Any]:
     for name in choices:
         for option in get_args(hints[name]) or (True, False):
             yield replace(tiny, **{name: option})
-    for about in (about for each in words_of(model.name).terms.values() for about in each if about.when):
-        yield replace(tiny, **about.when)
+    for note in (note for each in read_notes(model.name).terms.values() for note in each if note.when):
+        yield replace(tiny, **note.when)
 
 
-def played(model: Model, config: Any) -> list[Turn]:
-    """The turns of its first and last round; none for settings that do not fit together, or need weights."""
+def trace_model(model: Model, config: Any) -> list[Turn]:
+    """The turns of its first and last step; none for settings that do not fit together, or need weights."""
     preset = model.preset("tiny")
     try:
-        game = built(model.game, preset, config)
-        return [turn for step in (0, preset.run.steps - 1) for turn in turns(game, clock(step, preset.run))]
+        game = build_from_preset(model.game, preset, config)
+        return [turn for step in (0, preset.run.steps - 1) for turn in turns(game, clock_at(step, preset.run))]
     except (ModelError, WeightsError):
         return []
 
 
-def complaints(words: Words, seen: dict[str, list[tuple[Any, bool]]], players: set[str], needs_weights: bool) -> list:
-    """What is said of nothing, and what nothing is said of; `seen` is {term: [(config, descended)]}."""
-    found = [] if words.solves else ["nothing is said"]
-    for term, times in seen.items():
-        for config, descended in times:
-            about = words.about(term, config)
-            if about is None:
-                found.append(f"{term} has no words under {config}")
-            elif descended and not about.formula:
-                found.append(f"{term} has no formula")
-    for term, abouts in words.terms.items():
-        for about in abouts:
-            reached = any(words.about(term, config) is about for config, _ in seen.get(term, []))
-            if not reached and not (needs_weights and about.when):
-                found.append(f"{term} {about.when} is in no round")
-    found += [f"{player} has no words" for player in players - {*words.players}]
-    return found + [f"{player} does not play" for player in {*words.players} - players]
+def find_problems(
+    notes: Notes, terms: dict[str, list[tuple[Any, bool]]], players: set[str], needs_weights: bool
+) -> list:
+    """Notes without a term, and terms without a note; `terms` is {term: [(config, descended)]}."""
+    problems = [] if notes.solves else ["there are no notes"]
+    for term, uses in terms.items():
+        for config, descended in uses:
+            note = notes.find_term(term, config)
+            if note is None:
+                problems.append(f"{term} has no note under {config}")
+            elif descended and not note.formula:
+                problems.append(f"{term} has no formula")
+    for term, term_notes in notes.terms.items():
+        for note in term_notes:
+            reached = any(notes.find_term(term, config) is note for config, _ in terms.get(term, []))
+            if not reached and not (needs_weights and note.when):
+                problems.append(f"{term} {note.when} is in no step")
+    problems += [f"{player} has no note" for player in players - {*notes.players}]
+    return problems + [f"{player} is no player" for player in {*notes.players} - players]
 
 
-def test_every_term_of_every_round_has_words_and_no_words_are_stale(model):
-    seen: dict[str, list[tuple[Any, bool]]] = {}
+def test_every_term_of_every_step_has_a_note_and_no_note_is_stale(model):
+    terms: dict[str, list[tuple[Any, bool]]] = {}
     players, broken = set(), False
     for config in settings(model):
-        found = played(model, config)
-        broken |= not found
-        for turn in found:
+        traced = trace_model(model, config)
+        broken |= not traced
+        for turn in traced:
             players.add(turn.player)
             for term in turn.terms:
-                seen.setdefault(term.name, []).append((config, term.descended))
-    assert complaints(words_of(model.name), seen, players, broken) == []
+                terms.setdefault(term.name, []).append((config, term.descended))
+    assert find_problems(read_notes(model.name), terms, players, broken) == []
 
 
-def test_missing_and_stale_words_are_complained_about():
-    words, model = words_of("gan"), find("gan")
+def test_missing_and_stale_notes_are_found():
+    notes, model = read_notes("gan"), find("gan")
     config = model.preset("tiny").config
-    seen = {term: [(config, True)] for term in ("discriminator/real", "discriminator/fake", "generator/fool")}
+    terms = {term: [(config, True)] for term in ("discriminator/real", "discriminator/fake", "generator/fool")}
     players = {"discriminator", "generator"}
-    assert complaints(words, seen, players, False) == ["generator/fool {'objective': 'minimax'} is in no round"]
+    assert find_problems(notes, terms, players, False) == ["generator/fool {'objective': 'minimax'} is in no step"]
     minimax = replace(config, objective="minimax")
-    seen["generator/fool"].append((minimax, True))
-    assert complaints(words, seen, players, False) == []
-    more = {**seen, "generator/cycle": [(config, True)]}
-    assert "generator/cycle has no words" in complaints(words, more, players, False)[0]
-    assert complaints(words, seen, {*players, "critic"}, False) == ["critic has no words"]
-    del seen["discriminator/real"]
-    assert complaints(words, seen, players, False) == ["discriminator/real {} is in no round"]
-    assert complaints(NOTHING, {}, set(), False) == ["nothing is said"]
+    terms["generator/fool"].append((minimax, True))
+    assert find_problems(notes, terms, players, False) == []
+    more = {**terms, "generator/cycle": [(config, True)]}
+    assert "generator/cycle has no note" in find_problems(notes, more, players, False)[0]
+    assert find_problems(notes, terms, {*players, "critic"}, False) == ["critic has no note"]
+    del terms["discriminator/real"]
+    assert find_problems(notes, terms, players, False) == ["discriminator/real {} is in no step"]
+    assert find_problems(NO_NOTES, {}, set(), False) == ["there are no notes"]
 
 
-def test_words_are_in_both_languages_and_formulas_can_be_read(model):
-    words = words_of(model.name)
-    texts = [words.solves, words.symbols, words.result, *words.trying, *words.players.values()]
-    texts += [about.says for abouts in words.terms.values() for about in abouts]
+def test_notes_are_in_both_languages_and_formulas_can_be_drawn(model):
+    notes = read_notes(model.name)
+    texts = [notes.solves, notes.symbols, notes.result, *notes.trying, *notes.players.values()]
+    texts += [note.meaning for term_notes in notes.terms.values() for note in term_notes]
     for text in texts:
         assert re.search("[가-힣]", text["ko"]), text
         assert not re.search("[가-힣]", text["en"]), text
-    assert re.search("[가-힣]", words.idea)
-    assert len(words.trying) >= 3
-    for about in (about for abouts in words.terms.values() for about in abouts):
-        assert "<path" in drawn(about.formula)
-        assert not set("\\{}") & set(spelled(about.formula)), spelled(about.formula)
+    assert re.search("[가-힣]", notes.idea)
+    assert len(notes.trying) >= 3
+    for note in (note for term_notes in notes.terms.values() for note in term_notes):
+        assert "<path" in draw_formula(note.formula)
+        assert not set("\\{}") & set(formula_to_text(note.formula)), formula_to_text(note.formula)
 
 
-def test_options_that_are_advised_exist(model):
+def test_advised_options_exist(model):
     known = {f"--config.{field.name.replace('_', '-')}" for field in fields(model.game.Config)}
     known |= {f"--{field.name.replace('_', '-')}" for field in fields(Run)} | {"--against"}
-    for advice in words_of(model.name).trying:
+    for advice in read_notes(model.name).trying:
         for language in ("en", "ko"):
             assert {*re.findall(r"--[a-z][a-z0-9.-]*[a-z0-9]", advice[language])} <= known
 
 
-def test_words_of_models_that_are_none():
+def test_every_notes_file_belongs_to_a_model():
     assert {path.stem for path in (FOLDER / "words").glob("*")} <= {*names()}
 
 
-def test_damaged_words_are_named(tmp_path):
+def test_damaged_notes_are_a_contract_error(tmp_path):
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "mine.yaml").write_text("solves: {en: a}")
     with pytest.raises(ContractError, match=r"mine.yaml lacks 'idea'"):
-        words_of(str(tmp_path / "mine.py"))
+        read_notes(str(tmp_path / "mine.py"))
     (tmp_path / "words" / "mine.yaml").write_text("solves: {en: a")
     with pytest.raises(ContractError, match=r"mine.yaml is not YAML"):
-        words_of(str(tmp_path / "mine.py"))
-    assert words_of(str(tmp_path / "other.py")) is NOTHING
+        read_notes(str(tmp_path / "mine.py"))
+    assert read_notes(str(tmp_path / "other.py")) is NO_NOTES
 
 
 # -- formulas --------------------------------------------------------------------------------------
 
 
-def test_formulas_in_letters():
-    assert spelled(r"-\frac{1}{2}\mathbb{E}_{x,y}[\log D(x, y)]") == "-1/2 E_(x,y)[log D(x, y)]"
-    assert spelled(r"\lambda\,\mathbb{E}_{\hat{x}}[(\Vert\nabla f(\hat{x})\Vert - 1)^2]") == "λ E_x̂[(‖∇f(x̂)‖ - 1)²]"
-    assert spelled(r"\frac{\lambda_{KL}}{2N}\sum\mu^2 - \log\sigma^{2}") == "λ_KL/(2N) Σμ² - log σ²"
+def test_formulas_as_text():
+    assert formula_to_text(r"-\frac{1}{2}\mathbb{E}_{x,y}[\log D(x, y)]") == "-1/2 E_(x,y)[log D(x, y)]"
+    assert (
+        formula_to_text(r"\lambda\,\mathbb{E}_{\hat{x}}[(\Vert\nabla f(\hat{x})\Vert - 1)^2]")
+        == "λ E_x̂[(‖∇f(x̂)‖ - 1)²]"
+    )
+    assert formula_to_text(r"\frac{\lambda_{KL}}{2N}\sum\mu^2 - \log\sigma^{2}") == "λ_KL/(2N) Σμ² - log σ²"
 
 
-def test_a_formula_that_cannot_be_drawn_is_named():
+def test_a_formula_that_cannot_be_drawn_is_a_contract_error():
     with pytest.raises(ContractError, match="cannot be drawn"):
-        drawn(r"\frac{1}{")
+        draw_formula(r"\frac{1}{")
 
 
-# -- rounds ----------------------------------------------------------------------------------------
+# -- kinds of steps ---------------------------------------------------------------------------------
 
 
-def test_kinds_of_rounds_are_found_where_they_are():
+def test_kinds_of_steps_are_found_with_their_first_step():
     wgan, srgan = (explain(name, "tiny") for name in ("wgan", "srgan"))
     assert [[turn.times for turn in kind.turns] for kind in wgan.rounds] == [[3, 1], [2, 1]]
     assert [kind.step for kind in wgan.rounds] == [0, 1]
-    who = [{turn.player for turn in kind.turns} for kind in srgan.rounds]
-    assert who == [{"generator"}, {"generator", "discriminator"}]
+    players = [{turn.player for turn in kind.turns} for kind in srgan.rounds]
+    assert players == [{"generator"}, {"generator", "discriminator"}]
     assert [network.name for network in srgan.networks] == ["generator", "discriminator"]
     assert [kind.step for kind in srgan.rounds] == [0, 2]
     run = replace(find("srgan").preset("tiny").run, steps=1000)
-    game = built(find("srgan").game, find("srgan").preset("tiny"), replace(srgan.config, pretraining=613))
-    assert [kind.step for kind in rounds(game, run)] == [0, 613]
-    assert moments(1) == [0]
-    assert moments(1000) == [0, 1, 251, 501, 751, 999]
+    game = build_from_preset(find("srgan").game, find("srgan").preset("tiny"), replace(srgan.config, pretraining=613))
+    assert [kind.step for kind in find_rounds(game, run)] == [0, 613]
+    assert probe_steps(1) == [0]
+    assert probe_steps(1000) == [0, 1, 251, 501, 751, 999]
 
 
-def test_a_traced_game_is_left_as_it_was():
+def test_a_step_is_described_in_lines():
+    game = build_from_preset(find("wgan").game, find("wgan").preset("tiny"))
+    assert describe_round(trace_round(game, Clock())) == [
+        "critic descends real + fake, 3 times   (logs distance, says_real, says_fake)",
+        "generator descends fool",
+    ]
+    terms = (Term("d/real", False, 0.0),)
+    kind = Round(0, (Turn("d", False, terms),), 2)
+    assert describe_round(kind) == ["d holds what it held   (logs real)", "all of this 2 times"]
+
+
+def test_tracing_leaves_a_game_unchanged():
     found = find("dcgan")
-    game = built(found.game, found.preset("tiny"))
+    game = build_from_preset(found.game, found.preset("tiny"))
     before = {name: value.clone() for name, value in game.state_dict().items()}
-    assert rounds(game, found.preset("tiny").run) == rounds(game, found.preset("tiny").run)
-    networks(game, Clock())
+    assert find_rounds(game, found.preset("tiny").run) == find_rounds(game, found.preset("tiny").run)
+    trace_networks(game, Clock())
     assert all(torch.equal(value, before[name]) for name, value in game.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in game.modules())
 
 
-# -- networks: what is told is what they are ---------------------------------------------------------
+# -- networks ----------------------------------------------------------------------------------------
 
 
-class Alone(Game[Any, Images]):
-    """One network that is called once a round."""
+class SingleNetwork(Game[Any, Images]):
+    """One network that is called once a step."""
 
-    def __init__(self, network: nn.Module, *given: Tensor) -> None:
+    def __init__(self, network: nn.Module, *inputs: Tensor) -> None:
         super().__init__(None, Facts(3, 64, 64))
-        self.network, self.given = network, given
+        self.network, self.inputs = network, inputs
 
     def players(self) -> dict[str, Any]:
         return {}
 
-    def play(self, deal: Any, now: Clock) -> Iterator[Move]:
-        out = self.network(*self.given)
+    def play(self, batches: Any, now: Clock) -> Iterator[Move]:
+        out = self.network(*self.inputs)
         yield Move("nobody", mean=out.mean())
 
 
-def traced(network: nn.Module, *given: Tensor) -> Network:
-    (found,) = networks(Alone(network, *given), Clock())
+def trace(network: nn.Module, *inputs: Tensor) -> Network:
+    (found,) = trace_networks(SingleNetwork(network, *inputs), Clock())
     return found
 
 
-def pictures(side: int = 64, channels: int = 3) -> Tensor:
+def random_images(side: int = 64, channels: int = 3) -> Tensor:
     return torch.rand(2, channels, side, side)
 
 
 def measured_field(network: nn.Module, side: int) -> int:
-    """Pixels of a side that the middle of the result depends on, by its gradient, all weights positive."""
+    """Pixels of a side that the central output depends on, by its gradient with all weights positive."""
     for parameter in network.parameters():
         parameter.data = parameter.data.abs() + 0.01 if parameter.ndim > 1 else parameter.data.zero_().add_(0.01)
     given = torch.rand(1, 3, side, side, requires_grad=True)
@@ -235,9 +261,9 @@ def measured_field(network: nn.Module, side: int) -> int:
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-def test_a_patch_is_as_large_as_its_name(layers):
-    found = traced(PatchGAN(3, 4, layers), pictures(128))
-    assert found.layers[-1].field == ({1: 16, 2: 34, 3: 70}[layers],) * 2
+def test_a_patchgan_has_the_receptive_field_of_its_name(layers):
+    found = trace(PatchGAN(3, 4, layers), random_images(128))
+    assert found.layers[-1].receptive_field == ({1: 16, 2: 34, 3: 70}[layers],) * 2
 
 
 @pytest.mark.parametrize(
@@ -248,32 +274,34 @@ def test_a_patch_is_as_large_as_its_name(layers):
         nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Upsample(scale_factor=2.0), nn.Conv2d(4, 3, 1)),
     ],
 )
-def test_receptive_fields_are_those_of_gradients(network):
-    assert traced(network, pictures()).layers[-1].field == (measured_field(network, 64),) * 2
+def test_receptive_fields_equal_those_of_gradients(network):
+    assert trace(network, random_images()).layers[-1].receptive_field == (measured_field(network, 64),) * 2
 
 
-def test_what_is_enlarged_by_a_transposed_convolution_sees_a_kernel_more():
+def test_the_receptive_field_of_a_transposed_convolution():
     network = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.ConvTranspose2d(4, 3, 4, 2, 1))
-    assert traced(network, pictures()).layers[-1].field == (measured_field(network, 64),) * 2 == (6, 6)
+    assert trace(network, random_images()).layers[-1].receptive_field == (measured_field(network, 64),) * 2 == (6, 6)
 
 
-def test_a_verdict_on_all_there_is_sees_everything():
+def test_a_linear_layer_sees_the_whole_image():
     network = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.Flatten(), nn.Linear(4 * 32 * 32, 1))
-    fields_of = [layer.field for layer in traced(network, pictures()).layers]
-    assert fields_of == [(4, 4), (EVERYTHING,) * 2, (EVERYTHING,) * 2]
-    assert {layer.field for layer in traced(StridedGenerator(8, 4, 3, (4, 4), 2), torch.rand(2, 8)).layers} == {None}
+    fields_of = [layer.receptive_field for layer in trace(network, random_images()).layers]
+    assert fields_of == [(4, 4), (WHOLE_IMAGE,) * 2, (WHOLE_IMAGE,) * 2]
+    assert {
+        layer.receptive_field for layer in trace(StridedGenerator(8, 4, 3, (4, 4), 2), torch.rand(2, 8)).layers
+    } == {None}
 
 
 @pytest.mark.parametrize(
     ("network", "given"),
     [
         (StridedGenerator(8, 4, 3, (4, 4), 2), torch.rand(2, 8)),
-        (UNet(3, 3, 4, 4), pictures(32)),
-        (ResNetGenerator(3, 3, 4, 2), pictures(16)),
+        (UNet(3, 3, 4, 4), random_images(32)),
+        (ResNetGenerator(3, 3, 4, 2), random_images(16)),
     ],
 )
 def test_parameters_and_flops_add_up(network, given):
-    found = traced(network, given)
+    found = trace(network, given)
     assert found.parameters == sum(p.numel() for p in network.parameters()) == sum(x.parameters for x in found.layers)
     with FlopCounterMode(display=False) as counter:
         network(given)
@@ -281,26 +309,28 @@ def test_parameters_and_flops_add_up(network, given):
     assert found.layers[-1].shape == tuple(network(given).shape[1:])
 
 
-def test_skips_of_a_unet_are_found():
-    found = traced(UNet(3, 3, 4, 4), pictures(32))
+def test_skip_connections_of_a_unet_are_found():
+    found = trace(UNet(3, 3, 4, 4), random_images(32))
     skips = [layer.inputs for layer in found.layers if layer.kind == "Concatenation"]
     assert len(skips) == 3
     for early, late in skips:
         assert found.layers[early].shape == found.layers[late].shape
-    assert not [layer for layer in traced(UNet(3, 3, 4, 4, skips=False), pictures(32)).layers if len(layer.inputs) > 1]
+    assert not [
+        layer for layer in trace(UNet(3, 3, 4, 4, skips=False), random_images(32)).layers if len(layer.inputs) > 1
+    ]
 
 
-def test_sums_of_residual_blocks_are_found_and_drawn_once():
-    found = traced(ResNetGenerator(3, 3, 4, 6), pictures(16))
+def test_residual_blocks_are_found_and_drawn_once():
+    found = trace(ResNetGenerator(3, 3, 4, 6), random_images(16))
     assert [layer.kind for layer in found.layers].count("Sum") == 6
-    boxes = folded(boxes_of(found))
-    (stretch,) = [box for box in boxes if box.times > 1]
-    assert (stretch.times, stretch.stretch) == (6, 3)
-    assert len(boxes) == len(boxes_of(found)) - 5 * 3
+    boxes = fold_repeats(build_boxes(found))
+    (repeat,) = [box for box in boxes if box.times > 1]
+    assert (repeat.times, repeat.length) == (6, 3)
+    assert len(boxes) == len(build_boxes(found)) - 5 * 3
 
 
-def test_a_network_of_two_inputs_knows_them_apart():
-    class Two(nn.Module):
+def test_two_inputs_of_a_network_are_told_apart():
+    class TwoInputs(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layer = nn.Linear(5, 2)
@@ -308,24 +338,24 @@ def test_a_network_of_two_inputs_knows_them_apart():
         def forward(self, z: Tensor, condition: Tensor) -> Tensor:
             return self.layer(torch.cat([z, condition], 1))
 
-    found = traced(Two(), torch.rand(2, 3), torch.rand(2, 2))
-    assert found.given == (("z", (3,)), ("condition", (2,)))
+    found = trace(TwoInputs(), torch.rand(2, 3), torch.rand(2, 2))
+    assert found.inputs == (("z", (3,)), ("condition", (2,)))
     assert found.layers[0].inputs == (-2, -1)
     assert found.layers[0].shape == (5,)
 
 
-def test_drawings_are_whole(model):
+def test_diagrams_have_every_box(model):
     lesson = explain(model.name, "tiny")
     for network in lesson.networks:
-        picture = ET.fromstring(drawing(network))
-        boxes = folded(boxes_of(network))
-        assert len([e for e in picture if e.tag in ("rect", "circle")]) == len(boxes)
+        svg = ET.fromstring(draw_network(network))
+        boxes = fold_repeats(build_boxes(network))
+        assert len([e for e in svg if e.tag in ("rect", "circle")]) == len(boxes)
 
 
 # -- pages and texts ---------------------------------------------------------------------------------
 
 
-def test_a_page_needs_nothing_else_and_says_everything_twice(model):
+def test_a_page_is_self_contained_and_has_both_languages(model):
     lesson = explain(model.name, "tiny")
     page = lesson.html()
     assert not re.search(r"""(src|href)=["'](?!https?://)""", page)
@@ -336,13 +366,22 @@ def test_a_page_needs_nothing_else_and_says_everything_twice(model):
         assert f"<code>{term.name.partition('/')[2]}</code>" in page
     for language in ("en", "ko"):
         text = " ".join(lesson.text(language).split())
-        for said in (lesson.words.solves, lesson.words.result):
-            assert marked(said[language]) in page
-            assert " ".join(said[language].split()) in text
+        for texts in (lesson.notes.solves, lesson.notes.result):
+            assert mark_code(texts[language]) in page
+            assert " ".join(texts[language].split()) in text
     assert all(cell_len(line) <= 110 for line in lesson.text().splitlines())
 
 
-def test_a_file_of_ones_own_is_explained_without_words(tmp_path):
+def test_a_page_escapes_what_a_file_says():
+    about = "Mine: a <b>bold</b> idea.  https://arxiv.org/abs/1406.2661."
+    page = replace(explain("gan", "tiny"), title="a <b>bold</b> idea", about=about).html()
+    assert "<b>" not in page
+    assert page.count("a &lt;b&gt;bold&lt;/b&gt; idea") == 3  # title, heading, docstring
+    assert '<a href="https://arxiv.org/abs/1406.2661">' in page
+    assert mark_code("`<x>` & y") == "<code>&lt;x&gt;</code> &amp; y"
+
+
+def test_a_users_own_file_is_explained_without_notes(tmp_path):
     source = (Path(__file__).parents[2] / "docs" / "adding-a-model.md").read_text().partition("```python\n")[2]
     (tmp_path / "mine.py").write_text(source.partition("```")[0])
     lesson = ganforge.explain(str(tmp_path / "mine.py"), html=tmp_path / "mine.html")
@@ -366,7 +405,7 @@ def test_the_command(tmp_path, capsys):
         explain("gan", lang="fr")  # pyright: ignore[reportArgumentType]
 
 
-def test_equal_turns_in_a_row_are_told_once():
+def test_equal_turns_in_a_row_are_shown_once():
     lesson = explain("wgan_gp", "tiny")
     assert "2 times in a row" in lesson.text()
     (kind,) = explain("instagan", "tiny").rounds

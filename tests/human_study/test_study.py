@@ -1,4 +1,4 @@
-"""The perceptual study: what is stored, what the answers say, which sides can be compared."""
+"""The perceptual study: storage, results, creation."""
 
 import sqlite3
 import threading
@@ -14,7 +14,7 @@ from ganforge.errors import DataError, GANForgeError, OptionError, RunError
 from ganforge.human_study.pictures import make
 from ganforge.human_study.results import bootstrap, write_csv
 from ganforge.human_study.results import study_results as results
-from ganforge.human_study.store import Lost, Settings, Study
+from ganforge.human_study.store import Settings, StaleStateError, Study
 from tests.support.studies import SHORT, answer_all, five, folder, level, png
 
 
@@ -28,7 +28,7 @@ def study(tmp_path) -> Study:
 
 def test_a_session_is_practice_with_feedback_and_then_scored_trials_without(study):
     one = study.join("ko")
-    told = []
+    feedback = []
     for trial in range(5):
         state = study.state(one)
         assert (state.trial, state.seen) == (trial, False)
@@ -37,23 +37,23 @@ def test_a_session_is_practice_with_feedback_and_then_scored_trials_without(stud
         )
         assert {level(study.picture(state.left)) < 100, level(study.picture(state.right)) < 100} == {True, False}
         study.show(one, trial)
-        told.append(study.answer(one, trial, "left"))
-    assert all(side in ("left", "right") for side in told[:2])
-    assert told[2:] == [None] * 3
+        feedback.append(study.answer(one, trial, "left"))
+    assert all(side in ("left", "right") for side in feedback[:2])
+    assert feedback[2:] == [None] * 3
     assert study.state(one).phase == "done"
 
 
-def test_no_picture_comes_twice_in_a_session_and_sides_are_drawn(study):
+def test_no_image_is_shown_twice_in_a_session_and_sides_are_random(study):
     for _ in range(8):
         answer_all(study, study.join(), [False] * 5)
     trials = study.trials()
     for one in {trial.participant for trial in trials}:
         own = [trial for trial in trials if trial.participant == one]
         assert len({trial.fake for trial in own}) == len({trial.real for trial in own}) == 5
-    assert {trial.fake_side for trial in trials} == {"left", "right"}  # 2 ** -39 would be bad luck
+    assert {trial.fake_side for trial in trials} == {"left", "right"}  # fails with probability 2 ** -39
 
 
-def test_the_same_input_keeps_fake_k_beside_real_k(study, tmp_path):
+def test_same_input_pairs_fake_k_with_real_k(study, tmp_path):
     fakes = [(f"{k}", png(k)) for k in range(6)]
     reals = [(f"{k}", png(200 + k)) for k in range(6)]
     paired = Study.create(tmp_path / "b.study", Settings(2, 3, same_input=True), fakes, reals)
@@ -63,43 +63,43 @@ def test_the_same_input_keeps_fake_k_beside_real_k(study, tmp_path):
         Study.create(tmp_path / "c.study", Settings(2, 3, same_input=True), fakes, reals[:5])
 
 
-def test_pictures_are_given_out_only_before_their_own_flash(study):
+def test_images_are_served_only_before_they_are_shown(study):
     one = study.join()
     with sqlite3.connect(study.path) as base:
         later = base.execute("SELECT left_token FROM trials WHERE number = 1").fetchone()[0]
     base.close()
     state = study.state(one)
     assert study.picture(state.left)
-    assert study.picture(later) is None, "a later trial's picture is not given out ahead of its time"
+    assert study.picture(later) is None, "a later trial's image is not served before its turn"
     study.show(one, 0)
     assert study.picture(state.left) is None
     again = study.state(one)
     assert (again.trial, again.seen, again.left, again.right) == (0, True, "", "")
-    with pytest.raises(Lost):
+    with pytest.raises(StaleStateError):
         study.show(one, 0)
 
 
-def test_tokens_of_a_picture_differ_from_participant_to_participant(study):
+def test_image_tokens_differ_between_participants(study):
     tokens = [token for _ in range(4) for s in [study.state(study.join())] for token in (s.left, s.right)]
     assert len(set(tokens)) == 8
 
 
-def test_answers_are_for_good_and_in_order(study):
+def test_answers_are_final_and_in_order(study):
     one = study.join()
-    with pytest.raises(Lost):
+    with pytest.raises(StaleStateError):
         study.answer(one, 0, "left")  # not shown yet
     study.show(one, 0)
     first = study.answer(one, 0, "left")
-    assert study.answer(one, 0, "right") == first  # sent again: acknowledged, and changes nothing
+    assert study.answer(one, 0, "right") == first  # sent again: acknowledged but ignored
     assert [trial.called_fake for trial in study.trials()] == ["left"]
     for trial in (2, -1, 99):
-        with pytest.raises(Lost):
+        with pytest.raises(StaleStateError):
             study.answer(one, trial, "left")
-    with pytest.raises(Lost):
+    with pytest.raises(StaleStateError):
         study.state("nobody")
 
 
-def test_a_study_is_opened_again_where_it_was(study):
+def test_a_study_can_be_reopened(study):
     one = study.join()
     answer_all(study, one, [True, False, True])
     again = Study(study.path)
@@ -108,7 +108,7 @@ def test_a_study_is_opened_again_where_it_was(study):
     assert (again.state(one).phase, again.state(one).number) == ("scored", 2)
 
 
-def test_many_answer_at_once(study):
+def test_concurrent_answers(study):
     ids = [study.join() for _ in range(6)]
     threads = [threading.Thread(target=answer_all, args=(Study(study.path), one, [True] * 5)) for one in ids]
     for thread in threads:
@@ -118,7 +118,7 @@ def test_many_answer_at_once(study):
     assert len(study.trials()) == 30
 
 
-def test_what_is_no_study_is_said_so(tmp_path, study):
+def test_other_files_are_refused(tmp_path, study):
     with pytest.raises(RunError, match="There is no study"):
         Study(tmp_path / "nothing")
     (tmp_path / "text").write_text("hello")
@@ -135,15 +135,15 @@ def test_what_is_no_study_is_said_so(tmp_path, study):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (Settings(trials=0), "at least one scored trial"),
         (Settings(seconds=0), "0 seconds"),
         (Settings(practice=3, trials=3), "there are 5 and 5"),
     ],
 )
-def test_settings_that_cannot_be_carried_out(tmp_path, settings, said):
-    with pytest.raises(OptionError, match=said):
+def test_invalid_settings_are_refused(tmp_path, settings, message):
+    with pytest.raises(OptionError, match=message):
         Study.create(tmp_path / "x", settings, [("", png(0))] * 5, [("", png(0))] * 5)
 
 
@@ -153,10 +153,10 @@ def test_settings_that_cannot_be_carried_out(tmp_path, settings, said):
 def test_the_fooling_rate_counts_scored_trials_of_those_who_finished(study):
     with pytest.raises(RunError, match="Nobody has finished"):
         results(study.path)
-    answer_all(study, study.join(), [True, True, True, False, False])  # practice both wrong, 1 of 3 fooled
+    answer_all(study, study.join(), [True, True, True, False, False])  # both practice answers wrong, 1 of 3 fooled
     answer_all(study, study.join(), [False, True, True, True, False], exposure=1100)  # 2 of 3 fooled
     answer_all(study, study.join(), [False, False, True])  # not finished: 1 of 1 fooled
-    study.join()  # has not begun
+    study.join()  # has not answered
     found = results(study.path)
     assert found.rate == pytest.approx(3 / 6)
     assert (found.participants, found.trials, found.left_out) == (2, 6, 2)
@@ -177,7 +177,7 @@ def test_one_participant_has_no_interval(study):
 
 
 def test_the_bootstrap_is_over_participants_not_trials():
-    # Twenty people who all answer alike, each wholly fooled or not at all: the error is that of 20 answers, not of 800.
+    # Twenty people, each fooled always or never: the error is that of 20 answers, not of 800.
     _, low, high, error = bootstrap([40] * 10 + [0] * 10, [40] * 20, resamples=40_000)
     assert error == pytest.approx((0.25 / 20) ** 0.5, rel=0.02)
     assert low == pytest.approx(0.30, abs=0.051)  # the binomial's steps are 0.05
@@ -186,10 +186,10 @@ def test_the_bootstrap_is_over_participants_not_trials():
     assert bootstrap([1, 5], [40, 40], seed=3) == bootstrap([1, 5], [40, 40], seed=3)
 
 
-def test_its_interval_holds_the_truth_as_often_as_it_says():
+def test_its_interval_has_the_nominal_coverage():
     chance, held = np.random.default_rng(0), 0
     for k in range(200):
-        fooled = chance.binomial(40, chance.beta(6, 14, 40))  # 40 people, each with their own rate about 0.3
+        fooled = chance.binomial(40, chance.beta(6, 14, 40))  # 40 people with individual rates around 0.3
         _, low, high, _ = bootstrap([*fooled], [40] * 40, seed=k, resamples=1000)
         held += low <= 0.3 <= high
     assert 180 <= held <= 200
@@ -206,7 +206,7 @@ def test_every_trial_is_written_as_csv(study, tmp_path):
 # -- the two sides --------------------------------------------------------------------------------
 
 
-def test_folders_and_arrays_are_brought_to_one_size_and_depth(tmp_path):
+def test_folders_and_arrays_are_converted_to_one_size_and_depth(tmp_path):
     np.savez(tmp_path / "fakes.npz", images=np.zeros((7, 8, 8), np.uint8))
     reals = folder(tmp_path / "reals", 6, 16, 100)
     made = make(
@@ -222,7 +222,7 @@ def test_folders_and_arrays_are_brought_to_one_size_and_depth(tmp_path):
     assert (made.settings.height, made.settings.width, made.settings.reals) == (8, 8, str(reals))
 
 
-def test_a_run_draws_its_own_fakes(tmp_path):
+def test_a_run_samples_its_own_fakes(tmp_path):
     trained = ganforge.train("dcgan", preset="tiny", steps=0, outdir=tmp_path, tensorboard=False, doctor=False)
     with pytest.raises(OptionError, match="exists already"):
         make(trained.path, "shapes", trained.path)
@@ -234,7 +234,7 @@ def test_a_run_draws_its_own_fakes(tmp_path):
         make(trained.path, "shapes", tmp_path / "t", practice=0, trials=3, pictures=3, same_input=True)
 
 
-def test_a_translator_is_given_the_sources_and_held_against_the_targets(tmp_path):
+def test_a_translator_gets_the_sources_and_is_compared_with_the_targets(tmp_path):
     trained = ganforge.train("regression", preset="tiny", steps=0, outdir=tmp_path, tensorboard=False, doctor=False)
     made = make(trained.path, None, tmp_path / "s", practice=1, trials=2, pictures=3, same_input=True)
     answer = made.join()
@@ -245,19 +245,19 @@ def test_a_translator_is_given_the_sources_and_held_against_the_targets(tmp_path
     assert (made.settings.same_input, made.settings.reals) == (True, "its own data")
 
 
-def test_sides_that_cannot_be_compared_are_refused(tmp_path):
+def test_incompatible_sides_are_refused(tmp_path):
     fakes = folder(tmp_path / "fakes", 6, 8, 0)
-    asked: dict[str, Any] = {"practice": 0, "trials": 4, "data_home": tmp_path}
+    options: dict[str, Any] = {"practice": 0, "trials": 4, "data_home": tmp_path}
     with pytest.raises(OptionError, match="--pictures 3 are fewer"):
-        make(fakes, fakes, tmp_path / "x", pictures=3, **asked)
+        make(fakes, fakes, tmp_path / "x", pictures=3, **options)
     with pytest.raises(OptionError, match="there are 6 and 3"):
-        make(fakes, folder(tmp_path / "few", 3, 8, 9), tmp_path / "x", **asked)
+        make(fakes, folder(tmp_path / "few", 3, 8, 9), tmp_path / "x", **options)
     with pytest.raises(OptionError, match="6 fakes do not match 3"):
-        make(fakes, tmp_path / "few", tmp_path / "x", same_input=True, **asked)
+        make(fakes, tmp_path / "few", tmp_path / "x", same_input=True, **options)
     with pytest.raises(DataError, match="There is no data"):
-        make(fakes, "nowhere", tmp_path / "x", **asked)
+        make(fakes, "nowhere", tmp_path / "x", **options)
     assert not (tmp_path / "x").exists()
 
 
-def test_errors_are_ours():
-    assert issubclass(Lost, GANForgeError)
+def test_errors_are_ganforge_errors():
+    assert issubclass(StaleStateError, GANForgeError)

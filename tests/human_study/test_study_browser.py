@@ -17,7 +17,7 @@ from ganforge.human_study.store import Settings, Study
 from tests.support.browser import chromium
 
 
-def made(path: Path, practice: int, trials: int, seconds: float) -> Study:
+def make_study(path: Path, practice: int, trials: int, seconds: float) -> Study:
     """A study of noise: red noise is fake, blue noise real."""
     chance = np.random.default_rng(0)
 
@@ -63,21 +63,21 @@ def page(browser) -> Iterator[Any]:
 
 
 def question(page: Any) -> None:
-    """Wait until the pair is gone and the question stands."""
+    """Wait until the pair is hidden and the question is shown."""
     page.wait_for_selector("#choice:not([hidden]) #left:enabled")
 
 
 def test_from_the_first_page_to_the_result(page, tmp_path):
-    study, asked = made(tmp_path / "a.study", 2, 3, 1.0), []
-    page.on("request", lambda request: asked.append(request.url))
+    study, urls = make_study(tmp_path / "a.study", 2, 3, 1.0), []
+    page.on("request", lambda request: urls.append(request.url))
     with serving(study) as server:
         page.goto(server.link)
-        assert "real picture" in page.inner_text("#words")
+        assert "real image" in page.inner_text("#words")
         page.click("#go")
         for k in range(2):
             page.wait_for_selector(".frame.seen img")
             size = page.evaluate("[...document.querySelectorAll('#flash img')].map((i) => [i.width, i.height])")
-            assert size[0] == size[1] == [384, 384], "both as large as each other, by whole pixels"
+            assert size[0] == size[1] == [384, 384], "equal size, enlarged by whole pixels"
             question(page)
             assert page.inner_text("#progress") == f"Practice {k + 1} of 2"
             page.keyboard.press("ArrowLeft")
@@ -95,17 +95,17 @@ def test_from_the_first_page_to_the_result(page, tmp_path):
         page.wait_for_selector("text=Thank you!")
         page.reload()
         page.wait_for_selector("text=Thank you!")
-    assert all(url.startswith((server.link, "blob:")) for url in asked)
+    assert all(url.startswith((server.link, "blob:")) for url in urls)
     found = results(study.path)
     assert (found.participants, found.trials) == (1, 3)
     assert [trial.called_fake for trial in study.trials()] == ["left"] * 2 + ["right"] * 3
     exposures = [trial.exposure_ms or 0 for trial in study.trials()]
-    assert min(exposures) >= 980, "a pair is never seen for less than it should be"
+    assert min(exposures) >= 980, "a pair is never shown for less time than set"
     assert found.rate == np.mean([trial.fake_side == "left" for trial in study.trials()[2:]])
 
 
-def test_a_reload_and_a_restart_lose_nothing_and_show_no_pair_twice(page, tmp_path):
-    study = made(tmp_path / "a.study", 1, 3, 0.2)
+def test_reload_and_restart_lose_nothing_and_show_no_pair_twice(page, tmp_path):
+    study = make_study(tmp_path / "a.study", 1, 3, 0.2)
     with serving(study) as server:
         page.goto(server.link)
         page.click("#go")
@@ -123,7 +123,7 @@ def test_a_reload_and_a_restart_lose_nothing_and_show_no_pair_twice(page, tmp_pa
         question(page)
         assert "not shown again" in page.inner_text("#told")
         assert page.locator("#flash img").count() == 0
-    page.click("#left")  # nobody serves now
+    page.click("#left")  # no server is running
     page.wait_for_selector("#trouble:not([hidden])")
     with serving(Study(study.path), server.server_port):
         question_of = "#progress:has-text('Pair 2 of 3')"
@@ -142,9 +142,9 @@ def test_a_reload_and_a_restart_lose_nothing_and_show_no_pair_twice(page, tmp_pa
     assert len(study.trials()) == 4
 
 
-def test_a_browser_that_keeps_nothing_still_takes_part(page, tmp_path):
+def test_a_browser_without_local_storage_can_take_part(page, tmp_path):
     page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('blocked'); } })")
-    study = made(tmp_path / "a.study", 0, 1, 0.1)
+    study = make_study(tmp_path / "a.study", 0, 1, 0.1)
     with serving(study) as server:
         page.goto(server.link)
         assert "practice" not in page.inner_text("#words")

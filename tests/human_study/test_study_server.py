@@ -1,4 +1,4 @@
-"""The perceptual study: what is served, what the browser may know, and the command."""
+"""The perceptual study: the server, what it reveals to the browser, and the command."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from ganforge.human_study.server import PAGE, StudyServer, is_loopback
 from ganforge.human_study.store import Study
 from tests.support.studies import answer_all, five, folder
 
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this machine has
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignore configured proxies
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def study(tmp_path) -> Study:
 
 
 class Browser:
-    """What a browser does, by hand."""
+    """A minimal HTTP client in place of a browser."""
 
     def __init__(self, base: str) -> None:
-        self.base, self.participant, self.heard = base, "", []
+        self.base, self.participant, self.replies = base, "", []
 
     def open(self, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         request = urllib.request.Request(self.base + path, data, headers or {})
@@ -41,10 +41,10 @@ class Browser:
             assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
         return content
 
-    def step(self, name: str, **said: Any) -> dict[str, Any]:
-        body = json.dumps({"participant": self.participant, **said}).encode()
+    def step(self, name: str, **message: Any) -> dict[str, Any]:
+        body = json.dumps({"participant": self.participant, **message}).encode()
         text = self.open(name, body, {"Content-Type": "application/json"})
-        self.heard.append(text)
+        self.replies.append(text)
         return json.loads(text)
 
 
@@ -79,14 +79,14 @@ def take_part(browser: Browser, trials: int) -> None:
 def test_a_participant_from_the_first_page_to_the_result_through_a_restart(study, serving):
     server = serving()
     browser = Browser(server.link)
-    assert b"Which picture is fake?" in browser.open("")
+    assert b"Which image is fake?" in browser.open("")
     assert browser.step("about") == {"seconds": 1.0, "height": 8, "width": 8, "practice": 2, "trials": 3}
     browser.participant = browser.step("join", language="en")["participant"]
     take_part(browser, 3)
     state = browser.step("state")
     browser.step("show", trial=state["trial"])
 
-    browser.base = serving(opened=Study(study.path)).link  # another server on the same file, in mid-trial
+    browser.base = serving(opened=Study(study.path)).link  # another server on the same file, during a trial
     state = browser.step("state")
     assert (state["phase"], state["number"], state["seen"], state["left"]) == ("scored", 2, True, "")
     browser.step("answer", trial=state["trial"], called_fake="right")
@@ -99,7 +99,7 @@ def test_a_participant_from_the_first_page_to_the_result_through_a_restart(study
     assert stored == [("left", 321)] * 3 + [("right", None), ("left", 321)]
 
 
-def test_the_browser_hears_the_key_only_after_a_practice_answer(study, serving):
+def test_the_solution_is_sent_only_after_a_practice_answer(study, serving):
     browser = Browser(serving().link)
     browser.participant = browser.step("join", language="en")["participant"]
     for trial in range(5):
@@ -111,10 +111,10 @@ def test_the_browser_hears_the_key_only_after_a_practice_answer(study, serving):
         browser.step("show", trial=trial)
         fake = browser.step("answer", trial=trial, called_fake="left")["fake"]
         assert fake == (study.trials()[trial].fake_side if trial < 2 else None)
-    assert not any(b"real " in heard or b"fake " in heard for heard in browser.heard), "names of pictures stay here"
+    assert not any(b"real " in reply or b"fake " in reply for reply in browser.replies), "image names are not sent"
 
 
-def test_a_shared_study_lets_in_who_has_the_link(study, serving):
+def test_a_shared_study_needs_the_link(study, serving):
     server = serving("0.0.0.0")
     assert study.token in server.link
     root = f"http://127.0.0.1:{server.server_port}/"
@@ -133,7 +133,7 @@ def test_a_shared_study_lets_in_who_has_the_link(study, serving):
         ("picture/../facts", None, {}, 404),
         ("picture/", None, {}, 404),
         ("nothing", b"{}", {"Content-Type": "application/json"}, 404),
-        ("state", b"{}", {"Content-Type": "text/plain"}, 400),  # what another site's form could send
+        ("state", b"{}", {"Content-Type": "text/plain"}, 400),  # possible from a form of another site
         ("state", b"[]", {"Content-Type": "application/json"}, 400),
         ("state", b"{", {"Content-Type": "application/json"}, 400),
         ("state", b" " * 5000, {"Content-Type": "application/json"}, 400),
@@ -141,10 +141,10 @@ def test_a_shared_study_lets_in_who_has_the_link(study, serving):
         ("state", b'{"participant": "nobody"}', {"Content-Type": "application/json"}, 409),
         ("show", b'{"participant": "a", "trial": true}', {"Content-Type": "application/json"}, 400),
         ("answer", b'{"participant": "a", "called_fake": "up"}', {"Content-Type": "application/json"}, 400),
-        ("", None, {"Host": "evil.example"}, 403),  # a site whose name was made to point at this machine
+        ("", None, {"Host": "evil.example"}, 403),  # DNS rebinding
     ],
 )
-def test_what_does_not_belong_is_refused(serving, path, body, headers, code):
+def test_invalid_requests_are_refused(serving, path, body, headers, code):
     with pytest.raises(urllib.error.HTTPError) as refused:
         Browser(serving().link).open(path, body, headers)
     assert refused.value.code == code
@@ -167,7 +167,7 @@ def test_addresses(study, serving):
 # -- the page and the command ---------------------------------------------------------------------
 
 
-def test_the_page_speaks_both_languages_and_needs_nothing_from_elsewhere():
+def test_the_page_has_both_languages_and_no_external_resources():
     page = PAGE.read_text(encoding="utf-8")
     words = json.loads(page.partition('id="both-languages">')[2].partition("</script>")[0])
     assert list(words) == ["en", "ko"]

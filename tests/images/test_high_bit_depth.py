@@ -1,4 +1,4 @@
-"""Colour of 16 bits and of floats, and any number of channels, from PNG and TIFF and back; and what is without it."""
+"""Colour of 16 bits and of floats, and any number of channels, in PNG and TIFF; without the libraries."""
 
 import io
 import subprocess
@@ -14,14 +14,14 @@ from PIL import Image, ImageOps
 from ganforge import images
 from ganforge.errors import DataError
 from ganforge.images import high_bit_depth
-from tests.data.layouts.test_folders import without_deep
+from tests.data.layouts.test_folders import uninstall_deep
 from tests.images.test_images import noise
 
 PLAIN = {"planarconfig": "contig", "metadata": None}
 
 
 def tiff(picture, **options):
-    """A TIFF of (H, W, C), as other people's programs write them."""
+    """A TIFF of (H, W, C), as other programs write them."""
     file = io.BytesIO()
     colour = {"photometric": "rgb" if picture.shape[2] in (3, 4) else "minisblack"}
     planes = np.moveaxis(picture, 2, 0) if options.get("planarconfig") == "separate" else picture
@@ -30,9 +30,9 @@ def tiff(picture, **options):
 
 
 def read(data):
-    """The picture in a file, which its header must announce."""
+    """Read an image, and check that its header says the same."""
     picture = images.read(io.BytesIO(data), "it")
-    assert images.look(io.BytesIO(data), "it") == images.look_at(picture)
+    assert images.read_header(io.BytesIO(data), "it") == images.header_of(picture)
     assert picture.flags.c_contiguous
     return picture
 
@@ -113,7 +113,7 @@ def test_exif_turns_them_as_pillow_turns_them(form, orientation):
     assert np.array_equal(read(data) >> 8, upright)
 
 
-def test_inks_and_colours_multiplied_by_alpha_become_what_people_expect():
+def test_cmyk_and_premultiplied_alpha_are_converted():
     inks = noise(20, 20, 4, dtype=np.uint16)
     picture = read(tiff(inks, photometric="separated"))
     with Image.open(io.BytesIO(tiff(inks, photometric="separated"))) as image:
@@ -143,23 +143,23 @@ def test_headers_are_read_without_the_pixels():
     ):
         middle = len(data) // 2
         damaged = data[:middle] + bytes(500) + data[middle + 500 :]
-        assert images.look(io.BytesIO(damaged)) == images.ImageHeader(40, 40, channels, np.dtype(np.uint16))
+        assert images.read_header(io.BytesIO(damaged)) == images.ImageHeader(40, 40, channels, np.dtype(np.uint16))
         with pytest.raises(DataError, match=r"it cannot be read: its numbers cannot be decoded \(\w+\)\.$"):
             images.read(io.BytesIO(damaged), "it")
 
 
-def test_what_is_no_picture_is_told_in_one_sentence():
+def test_files_that_are_no_image_raise_one_sentence():
     picture = noise(8, 8, 3, dtype=np.uint16)
     whole, volume = tiff(picture, compression="lzw"), io.BytesIO()
     tifffile.imwrite(volume, noise(4, 16, 16, 3, dtype=np.uint16), volumetric=True, photometric="rgb", metadata=None)
     for data, why in [
         (whole[:20], "its header is damaged"),
         (whole[:-30], "parts of it are missing"),
-        (tiff(picture.astype(np.complex64)), "its numbers are not those of a picture"),
-        (volume.getvalue(), "its numbers are not those of a picture"),
+        (tiff(picture.astype(np.complex64)), "its numbers are not those of an image"),
+        (volume.getvalue(), "its numbers are not those of an image"),
         (tiff(picture, photometric="cielab"), "its 3 channels are CIELAB"),
     ]:
-        for use in (images.read, images.look):
+        for use in (images.read, images.read_header):
             with pytest.raises(DataError, match=f"^it cannot be read: {why}"):
                 use(io.BytesIO(data), "it")
 
@@ -168,7 +168,7 @@ def test_a_decompression_bomb_is_refused(monkeypatch):
     many = tiff(noise(30, 30, 9, dtype=np.uint16), compression="zlib")
     for limit, refused in ((2_100, False), (2_000, True)):  # four channels' worth of pixels
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        for use in (images.read, images.look):
+        for use in (images.read, images.read_header):
             if refused:
                 with pytest.raises(DataError, match="it claims 30 x 30 pixels in 9 channels"):
                     use(io.BytesIO(many), "it")
@@ -176,11 +176,11 @@ def test_a_decompression_bomb_is_refused(monkeypatch):
                 use(io.BytesIO(many), "it")
 
 
-def test_pictures_of_8_bits_stay_with_pillow(monkeypatch):
+def test_images_of_8_bits_stay_with_pillow(monkeypatch):
     def never(*_):
         raise AssertionError
 
-    for name in ("of_tiff", "of_png", "libraries"):
+    for name in ("open_tiff", "open_png", "import_libraries"):
         monkeypatch.setattr(high_bit_depth, name, never)
     for channels in (3, 4):
         for form in ("PNG", "TIFF", "WEBP"):
@@ -189,19 +189,19 @@ def test_pictures_of_8_bits_stay_with_pillow(monkeypatch):
             assert np.array_equal(read(file.getvalue()), picture)
 
 
-def test_without_the_libraries_the_upper_8_bits_are_read_and_the_rest_is_told(tmp_path, monkeypatch):
+def test_without_the_libraries_the_upper_8_bits_are_read(tmp_path, monkeypatch):
     picture = noise(9, 7, 3, dtype=np.uint16)
     files, many = (imagecodecs.png_encode(picture), tiff(picture)), tiff(noise(9, 7, 5, dtype=np.float32))
-    without_deep(monkeypatch)
+    uninstall_deep(monkeypatch)
     for data in files:
         assert np.array_equal(images.read(io.BytesIO(data)), picture >> 8)
-        assert images.look(io.BytesIO(data)) == images.ImageHeader(9, 7, 3, np.dtype(np.uint8), deeper=True)
+        assert images.read_header(io.BytesIO(data)) == images.ImageHeader(9, 7, 3, np.dtype(np.uint8), deeper=True)
     with pytest.raises(DataError, match=r"a TIFF that needs more than Pillow: pip install 'ganforge\[deep\]'\.$"):
         images.read(io.BytesIO(many))
     for name in ("a.png", "a.tif"):
         with pytest.raises(DataError, match=r"cannot hold .* uint16; write \.npy instead, or pip install 'ganforge\[d"):
             images.write(tmp_path / name, picture)
-    assert images.lossless(picture) == ".npy"
+    assert images.lossless_suffix(picture) == ".npy"
     assert not list(tmp_path.iterdir())
 
 

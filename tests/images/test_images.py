@@ -1,4 +1,4 @@
-"""Pictures come in as people expect and go out without loss."""
+"""Images are read in the expected form and written without loss."""
 
 import gc
 import io
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from ganforge import images
 from ganforge.errors import DataError, RunError
-from ganforge.images.reading import silence
+from ganforge.images.reading import suppress_warnings
 
 CHANCE = np.random.default_rng(0)
 
@@ -56,13 +56,13 @@ def test_what_is_written_is_read_again(tmp_path, end, shape, dtype):
     again = images.read(path)
     assert again.dtype == dtype
     assert np.array_equal(again, picture)
-    assert images.look(path) == images.ImageHeader(*shape, np.dtype(dtype))
+    assert images.read_header(path) == images.ImageHeader(*shape, np.dtype(dtype))
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_turns_the_picture_upright(form, orientation):
+def test_exif_turns_the_image_upright(form, orientation):
     image = Image.fromarray(np.kron(noise(3, 5, 3), np.ones((8, 8, 1), np.uint8)))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -72,11 +72,11 @@ def test_exif_turns_the_picture_upright(form, orientation):
     picture = images.read(io.BytesIO(file.getvalue()))
     assert np.array_equal(picture, expected)
     assert picture.shape == ((24, 40, 3) if orientation < 5 else (40, 24, 3))
-    look = images.look(io.BytesIO(file.getvalue()))
+    look = images.read_header(io.BytesIO(file.getvalue()))
     assert (look.height, look.width) == picture.shape[:2]
 
 
-def test_kinds_of_pixels_become_what_people_expect():
+def test_pillow_modes_are_converted():
     rgb = Image.fromarray(noise(6, 4, 3))
     bits = Image.fromarray(noise(6, 4) > 127)
     cases = {  # what is stored -> channels
@@ -92,7 +92,7 @@ def test_kinds_of_pixels_become_what_people_expect():
         picture = images.read(io.BytesIO(file.getvalue()))
         assert picture.shape == (6, 4, channels), name
         assert picture.dtype == np.uint8, name
-        assert images.look(file).channels == channels, name
+        assert images.read_header(file).channels == channels, name
     one = images.read(stored(bits, "PNG"))
     assert np.array_equal(one[..., 0], np.asarray(bits) * np.uint8(255))
 
@@ -121,7 +121,7 @@ def test_damaged_files_are_named_with_what_is_wrong(tmp_path):
     whole = stored(Image.fromarray(noise(40, 40, 3)), "PNG").getvalue()
     cases = {
         "empty.png": (b"", "the file is empty"),
-        "text.png": (b"hello, I am no picture", "not a picture of a known format"),
+        "text.png": (b"hello, I am no picture", "not an image of a known format"),
         "half.png": (whole[: len(whole) // 2], "truncated"),
     }
     for name, (data, why) in cases.items():
@@ -140,9 +140,9 @@ def test_a_decompression_bomb_is_refused(monkeypatch):
             images.read(io.BytesIO(file.getvalue()), name="bomb.png")
 
 
-def test_decoders_are_silenced_only_while_they_work():
+def test_warnings_are_suppressed_only_while_decoding():
     before = list(warnings.filters)
-    with silence, silence:
+    with suppress_warnings, suppress_warnings:
         warnings.warn("nobody hears this", stacklevel=1)
     assert warnings.filters == before
 
@@ -165,21 +165,21 @@ def test_depth_survives_resizing(dtype):
     small = images.fit(picture, (256, 256), 1)
     assert small.dtype == dtype
     ideal = ramp[0].reshape(256, 2).mean(1)
-    away = np.abs(small[128, :, 0] / images.white(picture.dtype) - ideal)
+    away = np.abs(small[128, :, 0] / images.white_value(picture.dtype) - ideal)
     assert away[4:-4].max() < 1 / 50_000  # 8 bits would be 1 / 512 away
 
 
-def test_alpha_is_laid_on_white_unless_it_is_asked_for():
+def test_alpha_is_composited_on_white_unless_requested():
     clear = np.zeros((2, 2, 4), np.uint8)
     clear[0, 0] = (10, 20, 30, 255)
-    laid = images.fit(clear, (2, 2), 3)
-    assert laid[0, 0].tolist() == [10, 20, 30]
-    assert laid[1, 1].tolist() == [255, 255, 255]
+    composited = images.fit(clear, (2, 2), 3)
+    assert composited[0, 0].tolist() == [10, 20, 30]
+    assert composited[1, 1].tolist() == [255, 255, 255]
     assert np.array_equal(images.fit(clear, (2, 2), 4), clear)
     assert images.fit(clear, (2, 2), 1)[..., 0].tolist() == [[18, 255], [255, 255]]
     assert images.fit(clear[..., :3], (2, 2), 4)[..., 3].min() == 255
     assert images.fit(noise(2, 2, 1, dtype=np.uint16), (2, 2), 2)[..., 1].min() == 65535
-    with pytest.raises(DataError, match="5 channels cannot be given 3"):
+    with pytest.raises(DataError, match="5 channels cannot be converted to 3"):
         images.fit(noise(2, 2, 5), (2, 2), 3)
 
 
@@ -192,7 +192,7 @@ def test_bytes_make_the_round_trip():
     assert images.to_uint8(torch.tensor([-9.0, 9.0]).reshape(1, 2, 1, 1)).ravel().tolist() == [0, 255]
 
 
-def test_a_grid_lays_pictures_in_rows():
+def test_a_grid_arranges_images_in_rows():
     sheet = images.grid(np.zeros((5, 4, 6, 3), np.uint8), gap=2)
     assert sheet.shape == (4 * 2 + 2, 6 * 3 + 4, 3)
     assert sheet[0, 6].tolist() == [255] * 3  # the gap
@@ -202,7 +202,24 @@ def test_a_grid_lays_pictures_in_rows():
         images.grid([])
 
 
-def test_a_gif_plays_its_frames(tmp_path):
+def test_small_images_are_enlarged_by_whole_pixels():
+    image = noise(3, 5, 2)
+    larger = images.enlarge(image, 8)
+    assert larger.shape == (9, 15, 2)
+    assert (larger[::3, ::3] == image).all()
+    assert (larger[2::3, 1::3] == image).all()
+    assert images.enlarge(noise(4, 8, 8, 1), 8).shape == (4, 8, 8, 1)
+    assert images.enlarge(noise(4, 9, 7, 1), 8).shape == (4, 18, 14, 1)
+
+
+def test_a_png_in_memory_is_the_image():
+    for channels in (1, 3, 4):
+        image = noise(4, 6, channels)
+        decoded = np.asarray(Image.open(io.BytesIO(images.encode_png(image))))
+        assert (decoded.reshape(image.shape) == image).all()
+
+
+def test_a_gif_holds_its_frames(tmp_path):
     frames = [np.full((8, 8, 3), value, np.uint8) for value in (0, 120, 240)]
     images.write_gif(tmp_path / "walk.gif", frames, 0.25)
     with Image.open(tmp_path / "walk.gif") as image:
@@ -213,7 +230,7 @@ def test_a_gif_plays_its_frames(tmp_path):
         images.write_gif(tmp_path / "none.gif", [])
 
 
-def test_formats_that_cannot_hold_the_picture_are_refused(tmp_path):
+def test_formats_that_cannot_hold_the_image_are_refused(tmp_path):
     for name, picture in [
         ("a.png", noise(2, 2, 1, dtype=np.float32)),
         ("a.png", noise(2, 2, 5, dtype=np.uint16)),
@@ -222,7 +239,7 @@ def test_formats_that_cannot_hold_the_picture_are_refused(tmp_path):
     ]:
         with pytest.raises(DataError, match="cannot hold"):
             images.write(tmp_path / name, picture)
-    with pytest.raises(DataError, match="one of these ends"):
+    with pytest.raises(DataError, match="one of these suffixes"):
         images.write(tmp_path / "a.xyz", noise(2, 2))
     assert not list(tmp_path.iterdir())
 

@@ -64,7 +64,7 @@ def trained(encoder: str, part: str, out: Path):
     return ganforge.train(encoder, config={"generator": part}, **options)
 
 
-def test_a_part_is_handed_over_kept_and_not_looked_for_again(tmp_path, first, encoder):
+def test_a_part_is_passed_on_copied_and_not_loaded_from_the_original_again(tmp_path, first, encoder):
     second = trained(encoder, f"{first.path}@6", tmp_path / "second")
     kept = ganforge.load(second.path / "parts" / "generator", device="cpu")
     assert torch.equal(kept.sample(3), first.sample(3))
@@ -76,7 +76,7 @@ def test_a_part_is_handed_over_kept_and_not_looked_for_again(tmp_path, first, en
 
 
 def test_a_missing_part_names_the_command_that_makes_it(tmp_path, encoder):
-    with pytest.raises(ModelError, match=r"cannot be had from 'nowhere'.*`ganforge train dcgan` makes one"):
+    with pytest.raises(ModelError, match=r"cannot be loaded from 'nowhere'.*`ganforge train dcgan` trains one"):
         trained(encoder, "nowhere", tmp_path)
 
 

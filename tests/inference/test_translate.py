@@ -15,8 +15,8 @@ import ganforge
 from ganforge.cli import run as main
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, to_uint8, video
-from ganforge.inference.tiles import starts, translated
-from tests.data.layouts.test_folders import noise, picture, without_deep, zipped
+from ganforge.inference.tiles import tile_starts, translate_tiled
+from tests.data.layouts.test_folders import noise, uninstall_deep, write_image, zip_folder
 
 TOY = '''
 """toy: the negative, with a brightness that is drawn."""
@@ -111,7 +111,7 @@ def test_tiles_meet_without_seams(size, tile, scale):
         return part.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
     given = images(2, 3, *size)
-    made = translated(once, [given], 4, tile)
+    made = translate_tiled(once, [given], 4, tile)
     torch.testing.assert_close(made, given.repeat_interleave(scale, 2).repeat_interleave(scale, 3))
     assert len(set(seen)) == 1
     assert all(side <= tile for side in seen[0])
@@ -120,19 +120,19 @@ def test_tiles_meet_without_seams(size, tile, scale):
 
 def test_tiles_blend_linearly_and_cover_all():
     shades = iter((0.0, 1.0, 1.0, 1.0, 1.0, 1.0))
-    made = translated(lambda part: torch.full_like(part, next(shades)), [torch.zeros(1, 1, 8, 28)], 4, 16)
+    made = translate_tiled(lambda part: torch.full_like(part, next(shades)), [torch.zeros(1, 1, 8, 28)], 4, 16)
     row = made[0, 0, 0]
     assert (row[:12] == 0).all()
     assert (row[16:] == 1).all()
     assert (row[12:16].diff() > 0).all()
     for length in range(16, 90):
-        places = [*starts(length, 16)]
+        places = [*tile_starts(length, 16)]
         assert places[0] == 0
         assert places[-1] == length - 16
         assert all(0 < after - before <= 12 for before, after in pairwise(places))
 
 
-def test_large_pictures_are_cut_unasked(toy, monkeypatch):
+def test_large_images_are_tiled_by_default(toy, monkeypatch):
     sizes = []
     monkeypatch.setattr("ganforge.inference.tiles.LARGE", 400)
     monkeypatch.setattr("ganforge.inference.tiles.TILE", 16)
@@ -152,10 +152,10 @@ def test_large_pictures_are_cut_unasked(toy, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (lambda t: t.translate(images(1, 1, 8, 8)), r"takes pictures \(N, 3, H, W\), not \(1, 1, 8, 8\)"),
-        (lambda t: t.translate(images(3, 8, 8)), r"takes pictures \(N, 3, H, W\), not \(3, 8, 8\)"),
+        (lambda t: t.translate(images(1, 1, 8, 8)), r"takes images \(N, 3, H, W\), not \(1, 1, 8, 8\)"),
+        (lambda t: t.translate(images(3, 8, 8)), r"takes images \(N, 3, H, W\), not \(3, 8, 8\)"),
         (lambda t: t.translate(images(1, 3, 8, 8), masks=images(1, 1, 8, 8)), "takes no masks"),
-        (lambda t: t.translate(images(1, 3, 8, 8), to="blond"), "does not know --to; it asks for light, reverse"),
+        (lambda t: t.translate(images(1, 3, 8, 8), to="blond"), "does not know --to; its options are light, reverse"),
         (lambda t: t.translate(images(1, 3, 8, 8), light=2.0), "--light must lie between 0 and 1"),
         (lambda t: t.sample(1), "cannot sample"),
     ],
@@ -175,11 +175,11 @@ def negative(array):
 @pytest.mark.parametrize("archive", [False, True])
 def test_folders_keep_names_structure_and_sizes(run, tmp_path, archive, capsys):
     root = tmp_path / "in"
-    one, two = picture(root / "a.v1.png", (7, 9, 3)), picture(root / "deep" / "b.bmp", (16, 5, 3))
+    one, two = write_image(root / "a.v1.png", (7, 9, 3)), write_image(root / "deep" / "b.bmp", (16, 5, 3))
     Image.fromarray(one).save(root / "a.v1.tif")  # the same name but for its ending
     (root / "bad.jpg").write_bytes(b"?")
     (root / "notes.txt").write_text("?")
-    source = zipped(root, tmp_path / "in.zip") if archive else root
+    source = zip_folder(root, tmp_path / "in.zip") if archive else root
     words = ["translate", str(run), str(source), str(tmp_path / "out")]
     assert main(words) == 0
     found = {p.relative_to(tmp_path / "out").as_posix(): read(p) for p in (tmp_path / "out").rglob("*.png")}
@@ -193,7 +193,7 @@ def test_folders_keep_names_structure_and_sizes(run, tmp_path, archive, capsys):
 
 
 def test_one_file_many_answers_and_the_way_back(run, tmp_path):
-    array = picture(tmp_path / "one.png", (6, 6, 3))
+    array = write_image(tmp_path / "one.png", (6, 6, 3))
     ganforge.translate(run, tmp_path / "one.png", tmp_path / "x" / "result.bmp")
     assert np.array_equal(read(tmp_path / "x" / "result.bmp"), negative(array))
     ganforge.translate(run, tmp_path / "one.png", tmp_path / "back", reverse=True)
@@ -208,11 +208,11 @@ def test_one_file_many_answers_and_the_way_back(run, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "npy"])
-def test_grey_alpha_and_depth_are_handled_and_told(run, tmp_path, monkeypatch, suffix):
+def test_grey_alpha_and_depth_are_converted_and_reported(run, tmp_path, monkeypatch, suffix):
     if suffix == "npy":
-        without_deep(monkeypatch)
+        uninstall_deep(monkeypatch)
     root = tmp_path / "in"
-    grey, clear = picture(root / "grey.png", (6, 6)), picture(root / "clear.png", (6, 6, 4))
+    grey, clear = write_image(root / "grey.png", (6, 6)), write_image(root / "clear.png", (6, 6, 4))
     deep = np.random.default_rng(0).integers(0, 2**16, (6, 6, 3)).astype(np.uint16)
     np.save(root / "deep.npy", deep)
     np.save(root / "float.npy", (deep / 65535).astype(np.float32))
@@ -220,8 +220,8 @@ def test_grey_alpha_and_depth_are_handled_and_told(run, tmp_path, monkeypatch, s
     np.save(root / "many.npy", noise(6, 6, 7))
     done = ganforge.translate(run, root, tmp_path / "out")
     assert done.notes == [
-        "1 pictures have transparent parts, which were laid on white.",
-        "1 pictures are grey, and were given three equal colours.",
+        "1 images have transparent parts, which were laid on white.",
+        "1 images are grey, and were given three equal channels.",
     ]
     assert np.array_equal(read(tmp_path / "out" / "grey.png"), negative(grey)[..., None].repeat(3, 2))
     cover = clear[..., 3:] / 255
@@ -230,14 +230,14 @@ def test_grey_alpha_and_depth_are_handled_and_told(run, tmp_path, monkeypatch, s
     assert np.array_equal(read(tmp_path / "out" / f"deep.{suffix}"), 65535 - deep)
     assert np.allclose(read(tmp_path / "out" / "float.npy"), 1 - 2 * (deep / 65535), atol=1e-6)
     assert len(done.skipped) == 2
-    assert "many.npy cannot be translated: A picture of 7 channels cannot be given 3." in done.skipped
+    assert "many.npy cannot be translated: An image of 7 channels cannot be converted to 3." in done.skipped
     assert any("wild.npy cannot be translated: its values run from" in said for said in done.skipped)
 
 
 def test_super_resolution_and_comparison_sheets(tmp_path):
     made = trained(tmp_path, scale=2)
-    arrays = [picture(tmp_path / "in" / f"{k}.png", (48, 96, 3)) for k in range(2)]
-    truth = [picture(tmp_path / "truth" / f"{k}.jpg", (96, 192, 3)) for k in range(2)]
+    arrays = [write_image(tmp_path / "in" / f"{k}.png", (48, 96, 3)) for k in range(2)]
+    truth = [write_image(tmp_path / "truth" / f"{k}.jpg", (96, 192, 3)) for k in range(2)]
     done = ganforge.translate(made.path, tmp_path / "in", tmp_path / "out", truth=tmp_path / "truth")
     assert read(tmp_path / "out" / "1.png").shape == (96, 192, 3)
     assert done.sheet == str(tmp_path / "out-sheet.png")
@@ -253,8 +253,8 @@ def test_super_resolution_and_comparison_sheets(tmp_path):
 
 def test_masks_go_in_beside(tmp_path):
     made = trained(tmp_path, MASKED)
-    array = picture(tmp_path / "in" / "x.png", (8, 10, 3))
-    picture(tmp_path / "in" / "bare.png", (8, 10, 3))
+    array = write_image(tmp_path / "in" / "x.png", (8, 10, 3))
+    write_image(tmp_path / "in" / "bare.png", (8, 10, 3))
     for k in range(2):
         plane = np.zeros((8, 10), np.uint8)
         plane[k * 4 : k * 4 + 2] = 255
@@ -264,38 +264,38 @@ def test_masks_go_in_beside(tmp_path):
     result = read(tmp_path / "out" / "x.png")
     assert (result[[0, 1, 4, 5]] == 128).all()
     assert np.array_equal(result[[2, 3, 6, 7]], negative(array)[[2, 3, 6, 7]])
-    assert done.notes == ["1 pictures have no instance in a mask."]
+    assert done.notes == ["1 images have no instance in a mask."]
     with pytest.raises(OptionError, match="needs --masks FOLDER"):
         ganforge.translate(made.path, tmp_path / "in", tmp_path / "out")
     given = images(2, 3, 8, 8)
     assert made.translate(given, masks=torch.ones(2, 3, 8, 8)).abs().max() == 0
-    with pytest.raises(OptionError, match="do not fit pictures"):
+    with pytest.raises(OptionError, match="do not fit images"):
         made.translate(given, masks=torch.ones(2, 3, 4, 8))
 
 
 def test_wrong_places_are_one_sentence(run, tmp_path, capsys):
-    picture(tmp_path / "in" / "a.png", (6, 6, 3))
+    write_image(tmp_path / "in" / "a.png", (6, 6, 3))
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.png").write_bytes(b"?")
     for source, out, why in (
-        ("in", "in/out", "The results would fall among the sources"),
-        ("in", "in", "The results would fall among the sources"),
+        ("in", "in/out", "The results would be written among the sources"),
+        ("in", "in", "The results would be written among the sources"),
         ("nowhere", "out", "nowhere does not exist"),
-        ("empty", "out", "holds no pictures and no videos"),
+        ("empty", "out", "holds no images and no videos"),
         ("bad", "out", r"None of the 1 files .* could be translated. The first: x.png cannot be read"),
     ):
         with pytest.raises((OptionError, DataError), match=why):
             ganforge.translate(run, tmp_path / source, tmp_path / out)
     for options, why in (
         ({"masks": tmp_path / "in"}, "takes no --masks"),
-        ({"truth": tmp_path / "empty"}, "holds no pictures: it should hold the truth"),
-        ({"n": 0}, "0 answers"),
+        ({"truth": tmp_path / "empty"}, "holds no images: it should hold the truth"),
+        ({"n": 0}, "0 results"),
     ):
         with pytest.raises((OptionError, DataError), match=why):
             ganforge.translate(run, tmp_path / "in", tmp_path / "out", **options)
     assert main(["translate", str(run), str(tmp_path / "in")]) == 1
-    assert "Say what to translate, and where the results go" in capsys.readouterr().err
+    assert "Give what to translate, and where the results go" in capsys.readouterr().err
     dcgan = ganforge.train("dcgan", preset="tiny", steps=0, outdir=tmp_path, quiet=True, sample_every=0)
     with pytest.raises(OptionError, match="dcgan cannot translate"):
         ganforge.translate(dcgan.path, tmp_path / "in", tmp_path / "out")
@@ -324,7 +324,7 @@ def test_videos_frame_by_frame(run, tmp_path, size):
 
 
 def test_without_a_library_a_video_says_what_to_install(run, tmp_path, monkeypatch):
-    array = picture(tmp_path / "in" / "a.png", (6, 6, 3))
+    array = write_image(tmp_path / "in" / "a.png", (6, 6, 3))
     (tmp_path / "in" / "b.mp4").write_bytes(b"?")
     real = builtins.__import__
 
@@ -345,7 +345,7 @@ def test_without_a_library_a_video_says_what_to_install(run, tmp_path, monkeypat
 
 def test_a_run_remembers_how_its_data_is_read(tmp_path):
     for k in range(6):
-        picture(tmp_path / "photos" / f"{k}.png", (16, 16, 3))
+        write_image(tmp_path / "photos" / f"{k}.png", (16, 16, 3))
     (tmp_path / "toy.py").write_text(TOY)
     options = {"batch": 2, "size": (16,), "sample_every": 0, "quiet": True, "outdir": tmp_path / "runs"}
     reading = {"make": "blur", "direction": "BtoA"}
@@ -381,7 +381,7 @@ NAMED = (
 
 def test_attributes_are_named_on_the_command_line(tmp_path, capsys):
     for k in range(4):
-        picture(tmp_path / "faces" / f"{k}.png", (16, 16, 3))
+        write_image(tmp_path / "faces" / f"{k}.png", (16, 16, 3))
     lines = ["file_name,blond,old,smiling", *(f"{k}.png,{k % 2},{k // 2},1" for k in range(4))]
     (tmp_path / "faces" / "attributes.csv").write_text("\n".join(lines))
     (tmp_path / "toy.py").write_text(NAMED)
@@ -394,4 +394,4 @@ def test_attributes_are_named_on_the_command_line(tmp_path, capsys):
     expected = np.clip(255 - before + np.array([127.5, 0, 127.5]), 0, 255)
     assert np.abs(after - expected).max() <= 1
     assert main([*words, "--to", "bald"]) == 1
-    assert "'bald' is no attribute of this run's, which are blond, old, smiling" in capsys.readouterr().err
+    assert "'bald' is no attribute of this run, whose attributes are blond, old, smiling" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Official files become runs that sample and translate at once; networks of runs become files that say the same."""
+"""Official files become runs that sample and translate; exported networks give the same outputs."""
 
 import sys
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from ganforge.cli import run as command
 from ganforge.errors import GANForgeError, ModelError, OptionError, RunError, WeightsError
 from ganforge.images import write
 from ganforge.inference.trained import Trained
-from ganforge.interop.exporting import Call, checked, export, write_pt2
+from ganforge.interop.exporting import Call, check_difference, export, write_pt2
 from ganforge.interop.importing import import_weights
 from ganforge.runs.folder import RunFolder
 
 DENOISING = "inference/denoising/test.prototxt"
-# (model, system, official class, its arguments, inputs of the official network, what ours makes of the same)
+# (model, system, official class, its arguments, inputs of the official network, our output for the same inputs)
 Ours = Callable[[Trained, Tensor], Tensor]
 
 
@@ -39,7 +39,7 @@ def cleaned(trained: Trained, noisy: Tensor) -> Tensor:
     return (trained.game.translate(noisy / 127.5 - 1) + 1) * 127.5  # pyright: ignore
 
 
-SMALL_JUDGE = {"judge_width": 1}  # random weights, written with every run
+SMALL_DISCRIMINATOR = {"judge_width": 1}  # random weights, written with every run
 LOW, GREY = (2, 3, 6, 5), (1, 1, 16, 32)
 BASICSR = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 1, "num_grow_ch": 2}
 EXTRA = {"isize": 32, "nz": 5, "nc": 3, "ngf": 4, "ngpu": 0, "n_extra_layers": 1}
@@ -95,7 +95,7 @@ def test_an_official_file_becomes_a_run(
     network, given = theirs(system, class_name, arguments), torch.rand(shape)
     if system == "rbdn":
         given = given * 255
-    config = SMALL_JUDGE if model == "srgan" else None
+    config = SMALL_DISCRIMINATOR if model == "srgan" else None
     run = import_weights(saved(network, tmp_path / "net.pth"), model, tmp_path / "run", config=config)
     trained = ganforge.load(run, device="cpu")
     with torch.no_grad():
@@ -121,7 +121,7 @@ TRANSLATORS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
 def test_translators_of_other_files(
     model: str, class_name: str, arguments: dict[str, Any], given: dict[str, Any], tmp_path: Path
 ):
-    """Their networks normalise by running statistics in evaluation, ours by the picture's own: instance norm agrees."""
+    """Their networks normalise by running statistics in evaluation, ours by the image's own: instance norm agrees."""
     network, source = theirs(model, class_name, arguments), torch.rand(1, arguments.get("input_nc", 3), 64, 64)
     small = {} if model == "stargan" else {"judge_width": 2}
     run = import_weights(saved(network, tmp_path / "G.pth"), model, tmp_path / "run", arguments=given, config=small)
@@ -133,7 +133,7 @@ def test_translators_of_other_files(
         torch.testing.assert_close(ours(source, *more), network(source, *more), rtol=1e-4, atol=1e-5)
 
 
-def test_two_ways_are_two_files(tmp_path: Path):
+def test_two_directions_are_two_files(tmp_path: Path):
     ways = [theirs("cyclegan", "ResnetGenerator", {"input_nc": 3, "output_nc": 3, **RESNET}, seed) for seed in (0, 1)]
     there, back = (saved(network, tmp_path / f"{k}.pth") for k, network in enumerate(ways))
     files = [there, f"to_a={back}"]
@@ -142,9 +142,9 @@ def test_two_ways_are_two_files(tmp_path: Path):
     torch.testing.assert_close(game.to_a.state_dict(), ways[1].network.state_dict(), rtol=0, atol=0)  # pyright: ignore
 
 
-def test_a_judge_that_reads_faces_goes_with_its_generator(tmp_path: Path):
-    judge = {"image_size": 32, "conv_dim": 4, "c_dim": 5, "repeat_num": 4}
-    one, other = (theirs("stargan", *said) for said in (("Generator", FACES), ("Discriminator", judge)))
+def test_a_discriminator_is_imported_with_its_generator(tmp_path: Path):
+    discriminator = {"image_size": 32, "conv_dim": 4, "c_dim": 5, "repeat_num": 4}
+    one, other = (theirs("stargan", *said) for said in (("Generator", FACES), ("Discriminator", discriminator)))
     files = [saved(one, tmp_path / "G.pth"), saved(other, tmp_path / "D.pth")]
     trained = ganforge.load(import_weights(files, "stargan", tmp_path / "run"))
     assert trained.facts.height == 32
@@ -164,14 +164,14 @@ def test_the_command_imports_and_the_run_samples(tmp_path: Path, capsys: pytest.
     assert "it becomes dcgan.generator" in said
     assert "untrained: discriminator" in said
     assert command(["sample", f"{tmp_path / 'run'}", "-n", "4", "-o", f"{tmp_path / 'grid.png'}"]) == 0
-    card = RunFolder.open(tmp_path / "run").card
-    assert card.data["imported"]["generator"]["class"] == "Generator"
-    assert (card.config["latent"], card.config["width"], card.facts["channels"]) == (6, 4, 1)
+    config = RunFolder.open(tmp_path / "run").run_config
+    assert config.data["imported"]["generator"]["class"] == "Generator"
+    assert (config.config["latent"], config.config["width"], config.facts["channels"]) == (6, 4, 1)
     assert command(words) == 1
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_a_wrong_file_says_what_does_not_fit(tmp_path: Path):
+def test_the_error_of_a_wrong_file_names_what_does_not_fit(tmp_path: Path):
     whole = dict(theirs("srgan", "SRResNet", {"channels": 4, "num_rcb": 1, "upscale": 2}).state_dict())
     torch.save({**whole, "extra": torch.zeros(2)}, tmp_path / "more.pth")
     with pytest.raises(WeightsError, match=r"begins with conv1.0.weight .4, 3, 9, 9.*nearest is SRResNet .*: extra"):
@@ -182,17 +182,22 @@ def test_a_wrong_file_says_what_does_not_fit(tmp_path: Path):
     torch.save({**whole, "conv2.1.bias": torch.zeros(9)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"conv2.1.bias is 9 where the network has 4"):
         import_weights(tmp_path / "other.pth", "srgan", tmp_path / "run", class_name="SRResNet")
-    with pytest.raises(WeightsError, match=r"fits not Generator .dcgan.: it has no main.0.weight"):
+    with pytest.raises(WeightsError, match=r"does not fit Generator .dcgan.: it has no main.0.weight"):
         import_weights(tmp_path / "more.pth", "dcgan", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "kind", "said"),
+    ("model", "options", "kind", "message"),
     [
         ("srgam", {}, ModelError, "Did you mean srgan"),
-        ("gan", {}, ModelError, "Of gan no official layout is known; weights can be imported as .*dcgan, "),
-        ("srgan", {"class_name": "UNet"}, ModelError, "no class 'UNet' is known; there are .*SRResNet"),
+        ("gan", {}, ModelError, "No official layout is known for gan; weights can be imported as .*dcgan, "),
+        (
+            "srgan",
+            {"class_name": "UNet"},
+            ModelError,
+            "class 'UNet' is known for srgan; there are .*SRResNet",
+        ),
         ("srgan", {"arguments": {"widht": 3}, "class_name": "SRResNet"}, WeightsError, "unexpected keyword .*widht"),
         (
             "srgan",
@@ -203,27 +208,27 @@ def test_a_wrong_file_says_what_does_not_fit(tmp_path: Path):
     ],
 )
 def test_wrong_words_are_named(
-    model: str, options: dict[str, Any], kind: type[GANForgeError], said: str, tmp_path: Path
+    model: str, options: dict[str, Any], kind: type[GANForgeError], message: str, tmp_path: Path
 ):
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         import_weights(srresnet(tmp_path / "net.safetensors"), model, tmp_path / "run", **options)
 
 
 def test_two_files_cannot_be_one_network(tmp_path: Path):
     one, other = (srresnet(tmp_path / f"{i}.pth") for i in range(2))
-    with pytest.raises(OptionError, match="would be generator, generator"):
+    with pytest.raises(OptionError, match="would fill generator, generator"):
         import_weights([one, other], "srgan", tmp_path / "run")
-    run = import_weights(f"generator={one}", "srgan", tmp_path / "run", config=SMALL_JUDGE)
+    run = import_weights(f"generator={one}", "srgan", tmp_path / "run", config=SMALL_DISCRIMINATOR)
     with pytest.raises(RunError, match="is not empty"):
         import_weights(one, "srgan", run)
 
 
-def test_an_imported_run_goes_on_learning(tmp_path: Path):
+def test_an_imported_run_can_be_trained(tmp_path: Path):
     for k in range(2):
         write(tmp_path / "photos" / f"{k}.png", torch.randint(0, 256, (96, 96, 3), dtype=torch.uint8).numpy())
-    run = import_weights(srresnet(tmp_path / "net.pth"), "srgan", tmp_path / "run", config=SMALL_JUDGE)
+    run = import_weights(srresnet(tmp_path / "net.pth"), "srgan", tmp_path / "run", config=SMALL_DISCRIMINATOR)
     folder = RunFolder.open(run)
-    folder.rewrite(replace(folder.card, run={**folder.card.run, "batch": 1, "sample_every": 0}))
+    folder.rewrite(replace(folder.run_config, run={**folder.run_config.run, "batch": 1, "sample_every": 0}))
     with pytest.raises(GANForgeError, match="There is no data called ''"):
         ganforge.resume(run, steps=1, quiet=True)
     assert ganforge.resume(run, steps=1, data=tmp_path / "photos", quiet=True).step == 1
@@ -235,7 +240,7 @@ def test_an_imported_run_goes_on_learning(tmp_path: Path):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exchange")
-    return import_weights(srresnet(folder / "net.pth"), "srgan", folder / "run", config=SMALL_JUDGE)
+    return import_weights(srresnet(folder / "net.pth"), "srgan", folder / "run", config=SMALL_DISCRIMINATOR)
 
 
 def low() -> Tensor:
@@ -291,11 +296,13 @@ def test_a_difference_is_an_error(tmp_path: Path):
     path = tmp_path / "net.onnx"
     path.touch()
     with pytest.raises(ModelError, match=r"would have differed from its source by 1.0e-02, more than 1.0e-04"):
-        checked(path, [torch.zeros(2)], [torch.tensor([0.0, 0.01])])
+        check_difference(path, [torch.zeros(2)], [torch.tensor([0.0, 0.01])])
     assert not path.exists()
     with pytest.raises(ModelError, match="differed"):
-        checked(path, [torch.tensor([float("nan")])], [torch.zeros(1)])
-    assert checked(path, [torch.full((2,), 1000.05)], [torch.full((2,), 1000.0)]) == pytest.approx(0.05, rel=0.01)
+        check_difference(path, [torch.tensor([float("nan")])], [torch.zeros(1)])
+    assert check_difference(path, [torch.full((2,), 1000.05)], [torch.full((2,), 1000.0)]) == pytest.approx(
+        0.05, rel=0.01
+    )
 
 
 def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -324,9 +331,9 @@ def test_without_the_libraries_of_onnx_the_other_formats_are_written(
     said: list[str] = []
     written = export(run, tmp_path, say=said.append)
     assert {path.name for path in written} == {"generator.safetensors", "generator.pt2"}
-    assert said[0].startswith("ONNX is written by libraries that are not here")
+    assert said[0].startswith("ONNX needs libraries that are not installed")
     assert "ganforge[export]" in said[0]
-    with pytest.raises(OptionError, match="or go without it"):
+    with pytest.raises(OptionError, match="or leave it out"):
         export(run, tmp_path / "net.onnx")
 
 

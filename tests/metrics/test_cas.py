@@ -1,4 +1,4 @@
-"""A classifier that learned from generated pictures alone."""
+"""cas: a classifier trained on generated images alone."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ LABELS = ("dark", "bright")
 
 
 def pictures(n: int, seed: int, flipped: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Dark and bright noise with its class; a share of the classes is wrong."""
+    """Dark and bright noise with its class; a share `flipped` of the labels is wrong."""
     chance = np.random.default_rng(seed)
     labels = np.arange(n) % 2
     images = chance.integers(0, 128, (n, 8, 8, 1)) + 127 * labels[:, None, None, None]
@@ -23,7 +23,7 @@ def short(monkeypatch):
     monkeypatch.setattr(classifier, "PIXELS", 64 * 400)
 
 
-def test_it_is_the_accuracy_on_real_pictures():
+def test_it_is_the_accuracy_on_real_images():
     good, wrong = cas(pictures(200, 0), pictures(80, 1), LABELS), cas(pictures(200, 0, 1.0), pictures(80, 1), LABELS)
     assert good.value > 0.95
     assert wrong.value < 0.05
@@ -33,9 +33,9 @@ def test_it_is_the_accuracy_on_real_pictures():
     assert half.high - half.low == pytest.approx(2 * 1.96 * np.sqrt(half.value * (1 - half.value) / 400), rel=1e-3)
 
 
-def test_what_cannot_be_scored():
+def test_invalid_inputs_are_refused():
     images, labels = pictures(20, 0)
-    with pytest.raises(DataError, match="asked to show bright"):
+    with pytest.raises(DataError, match="image of class bright"):
         cas((images, labels * 0), (images, labels), LABELS)
     with pytest.raises(DataError, match="another kind"):
         cas((images[:, :4], labels), (images, labels), LABELS)

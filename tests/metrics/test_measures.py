@@ -12,7 +12,7 @@ from torch import Tensor
 from ganforge.errors import DataError
 from ganforge.metrics import distances, mmd
 from ganforge.metrics.cmmd import cmmd, gaussian
-from ganforge.metrics.inception_score import inception_score
+from ganforge.metrics.is_ import inception_score
 from ganforge.metrics.kid import cubic, kid, kid_of_subsets
 from ganforge.metrics.modes import modes_of_classes, modes_of_points
 from ganforge.metrics.prdc import prdc, realism
@@ -52,11 +52,11 @@ def test_kid_has_no_bias_and_an_honest_interval() -> None:
     assert abs(sum(alike) / 200) < 3 * torch.tensor(alike).std() / 200**0.5
     apart = [kid(normal(200, 4, 2 * s), normal(150, 4, 2 * s + 1) + 0.7) for s in range(200)]
     spread = torch.tensor([f.value for f in apart]).std().item()
-    said = sum((f.high or 0) - (f.low or 0) for f in apart) / 200 / (2 * 1.959964)
-    assert said == pytest.approx(spread, rel=0.15)
+    width = sum((f.high or 0) - (f.low or 0) for f in apart) / 200 / (2 * 1.959964)
+    assert width == pytest.approx(spread, rel=0.15)
 
 
-def test_subsets_come_to_the_same_with_noise() -> None:
+def test_subsets_estimate_the_same_with_noise() -> None:
     x, y = normal(300, 4), normal(300, 4, 1) + 0.5
     mean, deviation = kid_of_subsets(x, y, subsets=200, size=60)
     assert mean == pytest.approx(kid(x, y).value, abs=4 * deviation / 200**0.5)
@@ -69,21 +69,21 @@ def test_cmmd_is_zero_on_itself_and_the_paper_s_formula_elsewhere() -> None:
     assert cmmd(x, x).value == pytest.approx(0, abs=1e-9)
     a, b = (s.double() / s.double().norm(dim=1, keepdim=True) for s in (x, y))
     k = [math.exp(-float((p - q).square().sum()) / 200) for p, q in itertools.product(a, b)]
-    wanted = gaussian(a, a).mean() + gaussian(b, b).mean() - 2 * sum(k) / len(k)
-    assert cmmd(x, y).value == pytest.approx(1000 * float(wanted), rel=1e-9)
+    expected = gaussian(a, a).mean() + gaussian(b, b).mean() - 2 * sum(k) / len(k)
+    assert cmmd(x, y).value == pytest.approx(1000 * float(expected), rel=1e-9)
 
 
 # Inception score ----------------------------------------------------------------------------------
 
 
-def test_certain_and_even_verdicts_score_the_number_of_classes() -> None:
+def test_saturated_and_uniform_logits_score_the_number_of_classes() -> None:
     certain = torch.eye(7).repeat(10, 1) * 1e4  # softmax of these is exactly 0 and 1
     assert inception_score(certain, 1).value == pytest.approx(7, rel=1e-12)
     assert inception_score(torch.zeros(50, 7)).value == pytest.approx(1)
     assert inception_score(torch.eye(7)[:1].repeat(20, 1) * 1e4).value == pytest.approx(1)
 
 
-def test_splits_are_scored_apart() -> None:
+def test_splits_are_scored_separately() -> None:
     one_class_a_split = torch.eye(2).repeat_interleave(10, 0) * 1e4
     assert inception_score(one_class_a_split, 2, seed=None).value == pytest.approx(1)
     assert inception_score(one_class_a_split, 1, seed=None).value == pytest.approx(2)
@@ -98,7 +98,7 @@ def test_splits_are_scored_apart() -> None:
 
 
 def by_hand(real: Tensor, fake: Tensor, k: int) -> list[float]:
-    """The four from a matrix of all distances, as the papers print them."""
+    """The four from the full distance matrix, as the papers define them."""
     rr, ff, rf = (torch.cdist(a.double(), b.double()) for a, b in ((real, real), (fake, fake), (real, fake)))
     of_real, of_fake = rr.sort(1).values[:, k], ff.sort(1).values[:, k]
     inside = rf < of_real[:, None]
@@ -108,12 +108,12 @@ def by_hand(real: Tensor, fake: Tensor, k: int) -> list[float]:
 
 @given(seed=st.integers(0, 999), k=st.integers(1, 4), shift=st.floats(0, 3))
 @settings(max_examples=25, deadline=None)
-def test_it_is_what_the_papers_print(seed: int, k: int, shift: float) -> None:
+def test_it_is_what_the_papers_define(seed: int, k: int, shift: float) -> None:
     real, fake = normal(40, 3, seed), normal(30, 3, seed + 1000) + shift
     assert [f.value for f in prdc(real, fake, k)] == pytest.approx(by_hand(real, fake, k))
 
 
-def test_far_apart_nothing_is_shared_and_a_copy_is_everything() -> None:
+def test_distant_sets_score_zero_and_a_copy_one() -> None:
     x = normal(50, 3)
     assert [f.value for f in prdc(x, x + 1_000)] == [0, 0, 0, 0]
     precision, recall, density, coverage = prdc(x, x)
@@ -123,28 +123,28 @@ def test_far_apart_nothing_is_shared_and_a_copy_is_everything() -> None:
     assert 0.9 < (precision.low or 0) < 1
 
 
-def test_a_large_common_part_takes_no_digits() -> None:
+def test_a_large_common_offset_costs_no_precision() -> None:
     x, y = normal(60, 3).double(), normal(50, 3, 1).double()
     assert [f.value for f in prdc(x + 1e6, y + 1e6)] == [f.value for f in prdc(x, y)]
 
 
-def test_a_picture_beside_a_real_one_is_more_real_than_one_afar() -> None:
+def test_an_image_near_a_real_one_is_more_realistic_than_a_distant_one() -> None:
     real = normal(200, 2)
-    central = int(real.norm(dim=1).argmin())  # where real pictures are dense: the other half does not count
+    central = int(real.norm(dim=1).argmin())  # where real images are dense: the other half is left out
     near, far = real[central : central + 1] + 1e-3, torch.tensor([[8.0, 8.0]])
     score = realism(real, torch.cat([near, far, real[5:15]]))
     assert score[0] > 1 > score[1] > 0
-    index, away = distances.nearest(near, real)
+    index, distance = distances.nearest(near, real)
     assert index.tolist() == [central]
-    assert float(away) == pytest.approx(1e-3 * 2**0.5, rel=1e-3)
+    assert float(distance) == pytest.approx(1e-3 * 2**0.5, rel=1e-3)
 
 
-def test_neighbours_that_are_not_there_are_said() -> None:
+def test_too_few_neighbours_are_refused() -> None:
     with pytest.raises(DataError, match="at least 6"):
         prdc(normal(5, 2), normal(50, 2))
     broken = normal(50, 2)
     broken[7] = math.inf
-    with pytest.raises(DataError, match="first of picture 7"):
+    with pytest.raises(DataError, match="first of image 7"):
         prdc(normal(50, 2), broken)
     with pytest.raises(DataError, match="0 neighbours"):
         prdc(normal(50, 2), normal(50, 2), 0)

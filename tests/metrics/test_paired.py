@@ -1,4 +1,4 @@
-"""Pictures against their truth: by formula, by scikit-image, by other people's recorded LPIPS."""
+"""Images against their targets: by formula, by scikit-image, by recorded values of the official LPIPS."""
 
 import itertools
 
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ganforge.errors import DataError, OptionError, WeightsError
 from ganforge.metrics import lpips as measure
-from ganforge.metrics.lpips import diversity, lpips, through
-from ganforge.metrics.paired import l1
+from ganforge.metrics.diversity import diversity
+from ganforge.metrics.l1 import l1
+from ganforge.metrics.lpips import feature_distance, lpips
 from ganforge.metrics.psnr import psnr
 from ganforge.metrics.ssim import ssim
 from ganforge.nn.lpips import LPIPS
@@ -42,11 +43,11 @@ def test_psnr_is_the_formula():
 
 
 @pytest.mark.parametrize("figure", [psnr, ssim, l1])
-def test_what_has_no_truth_is_refused(figure):
+def test_images_without_targets_are_refused(figure):
     true = pictures()
-    with pytest.raises(DataError, match="truth of its own"):
+    with pytest.raises(DataError, match="its own target"):
         figure(true[:2], true)
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="no image"):
         figure(true[:0], true[:0])
     with pytest.raises(DataError, match="NaN"):
         figure(torch.full_like(true, torch.nan), true)
@@ -88,7 +89,7 @@ def test_ssim_window_by_window():
     assert float(ssim(made, true)) == pytest.approx(np.mean(values), abs=1e-9)
 
 
-def test_ssim_knows_its_limits():
+def test_ssim_of_extreme_inputs():
     true = pictures()
     torch.testing.assert_close(ssim(true, true), torch.ones(3).double())
     assert (ssim(-true, true) < 0).all()  # a negative has the opposite structure
@@ -100,7 +101,7 @@ def test_ssim_knows_its_limits():
 
 
 def small_maps(images: Tensor) -> list[Tensor]:
-    """The picture itself, and its slopes."""
+    """The image itself, and its gradients."""
     return [images, torch.cat([images.diff(dim=2)[..., 1:], images.diff(dim=3)[:, :, 1:]], 1)]
 
 
@@ -115,12 +116,12 @@ def test_lpips_is_the_official_one():
     x, y = (torch.nn.functional.interpolate(p, (128, 128), mode="bilinear") for p in golden.inputs())
     (expected,) = golden.outputs("eval")
     torch.testing.assert_close(net(x, y).mean(), expected, **golden.tolerance)
-    net.weights[3].data *= 1.01  # what the test can see
+    net.weights[3].data *= 1.01  # the test detects this change
     assert abs(float(net(x, y).mean() - expected)) > 1e-4
 
 
 class Named(torch.nn.Module):
-    """Says the constants that the recipe leaves as the constructor made them."""
+    """Registers the constants that the recipe leaves as the constructor set them."""
 
     def __init__(self, net: LPIPS) -> None:
         super().__init__()
@@ -147,24 +148,24 @@ def test_official_weights_are_read_from_files(tmp_path):
     linear = {f"lin{k}.model.1.weight": w.data for k, w in enumerate(net.weights)}
     torch.save(backbone | classifier, tmp_path / "alexnet.pth")
     torch.save(linear, tmp_path / "alex.pth")
-    known = measure.official(tmp_path / "alexnet.pth", tmp_path / "alex.pth")
+    known = measure.load_official(tmp_path / "alexnet.pth", tmp_path / "alex.pth")
     assert known.name == "LPIPS 0.1 (alex)"
     a, b = pictures(2, 3, 32), noisy(pictures(2, 3, 32))
     torch.testing.assert_close(lpips(a, b, known), net(a, b).double())
     with pytest.raises(WeightsError, match=r"AlexNet: features\.0\.weight is missing"):
-        measure.official(tmp_path / "alex.pth", tmp_path / "alexnet.pth")
+        measure.load_official(tmp_path / "alex.pth", tmp_path / "alexnet.pth")
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "vgg.pth")
     with pytest.raises(WeightsError, match=r"VGG-16: features\.0\.bias is missing"):
-        measure.official(tmp_path / "vgg.pth", tmp_path / "alex.pth")
+        measure.load_official(tmp_path / "vgg.pth", tmp_path / "alex.pth")
     torch.save({**linear, "lin2.model.1.weight": torch.zeros(1, 256, 1, 1)}, tmp_path / "vgg-lin.pth")
     with pytest.raises(WeightsError, match=r"LPIPS 0\.1 for alex: lin2\.model\.1\.weight is \(1, 256, 1, 1\)"):
-        measure.official(tmp_path / "alexnet.pth", tmp_path / "vgg-lin.pth")
+        measure.load_official(tmp_path / "alexnet.pth", tmp_path / "vgg-lin.pth")
     with pytest.raises(DataError, match="32 pixels"):
         lpips(pictures(1, 3, 16), pictures(1, 3, 16), known)
 
 
-def test_a_distance_through_other_features_says_so():
-    other = through(small_maps, "slopes")
+def test_a_distance_in_other_features_says_so():
+    other = feature_distance(small_maps, "slopes")
     assert "not LPIPS" in other.name
     assert "slopes" in other.name
     true = pictures(4)
@@ -175,12 +176,12 @@ def test_a_distance_through_other_features_says_so():
 
 
 def test_diversity_is_the_mean_over_pairs():
-    other = through(small_maps, "slopes")
-    answers = torch.stack([pictures(2, seed=k) for k in range(3)], 1)
-    expected = sum(lpips(answers[:, i], answers[:, j], other) for i, j in [(0, 1), (0, 2), (1, 2)]) / 3
-    torch.testing.assert_close(diversity(answers, other), expected)
-    assert not diversity(answers[:, :1].expand(-1, 3, -1, -1, -1), other).any()  # always the same answer
+    other = feature_distance(small_maps, "slopes")
+    outputs = torch.stack([pictures(2, seed=k) for k in range(3)], 1)
+    expected = sum(lpips(outputs[:, i], outputs[:, j], other) for i, j in [(0, 1), (0, 2), (1, 2)]) / 3
+    torch.testing.assert_close(diversity(outputs, other), expected)
+    assert not diversity(outputs[:, :1].expand(-1, 3, -1, -1, -1), other).any()  # always the same output
     with pytest.raises(OptionError, match="two or more"):
-        diversity(answers[:, :1], other)
-    with pytest.raises(DataError, match="inputs, answers"):
-        diversity(answers[0], other)
+        diversity(outputs[:, :1], other)
+    with pytest.raises(DataError, match="inputs, outputs per input"):
+        diversity(outputs[0], other)

@@ -1,4 +1,4 @@
-"""What makes it BicycleGAN: two ways round with one generator, and codes whose error moves the generator alone."""
+"""What makes it BicycleGAN: two cycles with one generator, and codes whose error moves the generator alone."""
 
 from dataclasses import replace
 from typing import Any
@@ -63,7 +63,7 @@ def test_the_two_games_see_the_two_halves_of_a_batch():
     assert torch.equal(fake[:, :1], batch.source[:2])
     _, fake, real = seen["discriminator_random"]
     assert torch.equal(real, both[2:])
-    assert torch.equal(fake[:, :1], batch.source[:2])  # random codes about the pictures that were encoded
+    assert torch.equal(fake[:, :1], batch.source[:2])  # random codes about the images that were encoded
 
 
 def test_a_code_of_nothing_is_free():
@@ -97,7 +97,7 @@ def test_options_play(changes: dict[str, Any]):
         assert all(term.isfinite() for term in move.terms.values())
 
 
-def test_one_picture_becomes_many():
+def test_one_image_becomes_many():
     own, source = game(), pairs(1).source
     with inference_mode(own):
         own.draw = RowDraw(0)
@@ -108,7 +108,7 @@ def test_one_picture_becomes_many():
 
 
 def test_a_batch_without_halves_is_refused():
-    with pytest.raises(ModelError, match="3 pictures have no halves"):
+    with pytest.raises(ModelError, match="needs an even batch"):
         list(game().play(iter([pairs(3)]), Clock()))
 
 
@@ -149,10 +149,10 @@ def test_train(setting: str):
     own.generator.load_state_dict(ours("bicyclegan", "G_Unet_add_all", table.weights["G"], **unet))
     encoder = {"output_nc": 8, "ndf": 4, "n_blocks": 4, "norm": "instance", "nl": "lrelu", "vaeLike": True}
     own.encoder.load_state_dict(ours("bicyclegan", "E_ResNet", table.weights["E"], **encoder))
-    for name, judge in {"D": own.discriminator, "D2": own.discriminator_random}.items():
+    for name, discriminator in {"D": own.discriminator, "D2": own.discriminator_random}.items():
         if not (name == "D2" and config.shared):
             sizes = {"input_nc": 3, "ndf": 4, "n_layers": 2, "norm": "instance", "num_D": 2}
-            judge.load_state_dict(ours("bicyclegan", "D_NLayersMulti", table.weights[name], **sizes))
+            discriminator.load_state_dict(ours("bicyclegan", "D_NLayersMulti", table.weights[name], **sizes))
     codes: list[tuple[Tensor, Tensor]] = []
     own.encoder.register_forward_hook(lambda _net, _in, out: codes.append(out))
     batches = [Paired(a, b) for a, b in zip(table.inputs["A"], table.inputs["B"], strict=True)]
@@ -164,11 +164,11 @@ def test_train(setting: str):
     names = {"generator": "G", "encoder": "E", "discriminator": "D"}
     names |= {} if config.shared else {"discriminator_random": "D2"}
     measured |= {f"step0.gradnorm.{theirs}": engine.norms[name] for name, theirs in names.items()}
-    judged, random = (
-        engine.seen.of("discriminator"),
-        engine.seen.of("discriminator_random") or engine.seen.of("discriminator"),
+    encoded, random = (
+        engine.recorded.of("discriminator"),
+        engine.recorded.of("discriminator_random") or engine.recorded.of("discriminator"),
     )
-    for step, (g, d, r) in enumerate(zip(engine.seen.of("generator"), judged, random, strict=True)):
+    for step, (g, d, r) in enumerate(zip(engine.recorded.of("generator"), encoded, random, strict=True)):
         terms = {"G_GAN": g["fool"], "G_GAN2": g["fool_random"], "G_L1": g["l1"], "kl": g["kl"], "z_L1": g["code"]}
         terms["G_total"] = g["fool"] + g["fool_random"] + g["l1"] + g["kl"]
         terms |= {"D": d["real"] + d["fake"], "D2": r["real_random"] + r["fake_random"]}

@@ -1,4 +1,4 @@
-"""What makes it a conditional GAN: both players see the condition, and the picture follows it."""
+"""What makes it a conditional GAN: both players see the condition, and the image follows it."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ganforge.game import Clock
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.trained import Trained
 from ganforge.models.cgan import CGAN, Config, Projection
-from tests.support.toys import deck, run
+from tests.support.toys import make_loader, run
 
 CLASSES = Facts(3, 8, 8, labels=("circle", "square", "star"))
 ATTRIBUTES = Facts(3, 8, 8, attributes=("red", "large", "round", "dark"))
@@ -37,11 +37,11 @@ def test_both_players_see_the_condition(networks, discriminator, facts):
 
 
 @pytest.mark.parametrize(("networks", "discriminator"), FORMS)
-def test_fakes_are_judged_by_the_condition_they_were_made_for(networks, discriminator):
+def test_fakes_are_scored_with_their_own_condition(networks, discriminator):
     own, given = game(networks=networks, discriminator=discriminator), []
     for net in (own.generator, own.discriminator):
         net.register_forward_pre_hook(lambda _net, arguments: given.append(arguments[1]))
-    batch = deck(facts=CLASSES, kind=Labelled).batch(0)
+    batch = make_loader(facts=CLASSES, kind=Labelled).batch(0)
     assert isinstance(batch, Labelled)
     assert [move.player for move in own.play(iter([batch]), Clock())] == ["discriminator", "generator"]
     assert len(given) == 4
@@ -58,7 +58,7 @@ def test_the_projection_is_its_formula():
 
 @pytest.mark.parametrize("discriminator", ["concatenate", "projection"])
 def test_it_learns_what_a_label_means(discriminator):
-    # Two classes, dark and bright: after a few rounds the label decides the brightness.
+    # Two classes, dark and bright: after a few steps the label decides the brightness.
     facts = Facts(1, 8, 8, labels=("dark", "bright"))
     own = CGAN(Config(latent=4, width=8, lr=2e-3, discriminator=discriminator), facts)
 

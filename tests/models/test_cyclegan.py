@@ -13,7 +13,7 @@ from ganforge.game import Clock
 from ganforge.models.cyclegan import Config, CycleGAN
 from ganforge.nn.pool import ImagePool
 from ganforge.run import Run
-from tests.support.toys import deck
+from tests.support.toys import make_loader
 
 FACTS = Facts(3, 16, 16)
 SMALL = Config(width=2, judge_width=2, patch=16, blocks=6, pool=3)
@@ -69,7 +69,7 @@ def test_a_pool_fills_and_then_gives_half_of_the_past_back():
     fresh = (got == given)[50:].float().mean().item()
     assert fresh == pytest.approx(0.5, abs=0.06)
     assert (got <= given).all()
-    # A picture comes back at most once, and what is neither back nor in the pool went straight through.
+    # An image comes back at most once, and what is neither back nor in the pool went straight through.
     late = got[50:][got[50:] != given[50:]]
     assert len(late.unique()) == len(late)
     assert not set(late.tolist()) & set(pool.images.flatten().tolist())
@@ -82,9 +82,9 @@ def test_a_pool_of_no_size_remembers_nothing():
     assert not pool(fakes, RoundDraw(0, 0, 0, 1, "cpu")).requires_grad
 
 
-def test_pools_of_several_shares_keep_whole_pictures():
-    """Averaging two shares' pools, as is right for running means, would blend pictures."""
-    engine = Engine(game(), replace(RUN, accumulate=2), deck(RUN, FACTS, Unpaired), device="cpu")
+def test_pools_of_several_micro_batches_keep_whole_images():
+    """Averaging two shares' pools, as is right for running means, would blend images."""
+    engine = Engine(game(), replace(RUN, accumulate=2), make_loader(RUN, FACTS, Unpaired), device="cpu")
     shown: list[torch.Tensor] = []
     engine.game.past_a.register_forward_pre_hook(lambda _, args: shown.extend(args[0].detach()))
     engine.train()
@@ -105,5 +105,5 @@ def test_the_rate_is_constant_for_half_of_the_run_and_falls_to_nothing():
 
 
 def test_odd_sides_are_refused():
-    with pytest.raises(ModelError, match="30 x 32 are no multiples of 4"):
+    with pytest.raises(ModelError, match="30 x 32 are not multiples of 4"):
         CycleGAN(SMALL, Facts(3, 30, 32))

@@ -32,7 +32,7 @@ def test_the_papers_networks_have_no_pooling_no_dense_layers_and_norm_nearly_eve
 
 
 @pytest.mark.parametrize("side", [8, 28, 32, 48, 64, 112, 128])
-def test_it_makes_and_judges_pictures_of_many_sides(side):
+def test_it_generates_and_scores_images_of_many_sides(side):
     game = DCGAN(Config(latent=4, width=2), Facts(1, side, side)).eval()
     pictures = game.sample(2)
     assert pictures.shape == (2, 1, side, side)
@@ -40,7 +40,7 @@ def test_it_makes_and_judges_pictures_of_many_sides(side):
 
 
 @pytest.mark.parametrize("sides", [(32, 64), (28, 84), (48, 16)])
-def test_pictures_need_not_be_square(sides):
+def test_images_need_not_be_square(sides):
     for networks in ("strided", "chapter"):
         game = DCGAN(Config(latent=4, width=2, networks=networks), Facts(3, *sides)).eval()
         pictures = game.sample(2)

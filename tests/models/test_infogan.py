@@ -1,4 +1,4 @@
-"""What makes it InfoGAN: a bound on what pictures tell about their codes, from 0 for a guess to H(c) for certainty."""
+"""What makes it InfoGAN: a bound on what images tell about their codes, from 0 for a guess to H(c) for certainty."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from ganforge.models.gan import Config as GANConfig
 from ganforge.models.infogan import Config, InfoGAN, category_bound, number_bound, presets
 from ganforge.official.infogan import authors_losses
 from tests.support import goldens
-from tests.support.toys import deck
+from tests.support.toys import make_loader
 
 FACTS = Facts(1, 16, 16)
 CONFIG = presets["tiny"].config  # codes: a category of 3, a category of 2, two numbers
@@ -54,7 +54,7 @@ def test_a_number_is_worth_more_the_narrower_it_is_read():
 
 def test_both_players_are_paid_for_information():
     own = game()
-    moves = list(own.play(iter([deck(kind=own.batch_type, facts=FACTS).batch(0)]), Clock()))
+    moves = list(own.play(iter([make_loader(kind=own.batch_type, facts=FACTS).batch(0)]), Clock()))
     assert [m.player for m in moves] == ["discriminator", "generator"]
     for move, network in zip(moves, (own.discriminator.reader, own.generator), strict=True):
         paid = move.terms["categorical"] + move.terms["continuous"]
@@ -111,7 +111,7 @@ def test_a_trained_run_is_traversed_by_its_owner(tmp_path: Path):
     assert torch.equal(rows["number 1"], run.traverse(rows=2, steps=4, seed=1)["number 1"])
     assert not torch.equal(rows["number 1"], run.traverse(rows=2, steps=4, seed=2)["number 1"])
     assert all(row.abs().max() <= 1 for row in rows.values())
-    with pytest.raises(OptionError, match="1 and 2 are the least"):
+    with pytest.raises(OptionError, match="at least 1 row and 2 steps"):
         run.traverse(steps=1)
     with pytest.raises(OptionError, match="gan cannot traverse"):
         Trained(GAN(GANConfig(), FACTS), tmp_path, "gan", 0).traverse()

@@ -51,14 +51,14 @@ def signed(masks: Tensor) -> Tensor:
 
 def test_the_order_of_the_masks_does_not_matter():
     torch.manual_seed(0)
-    generator, judge = SetGenerator(3, 4, 1), SetDiscriminator(3, 4, 1)
+    generator, discriminator = SetGenerator(3, 4, 1), SetDiscriminator(3, 4, 1)
     picture, masks, order = torch.rand(1, 3, 16, 16), signed(squares(0, 6, 12)), [2, 0, 1]
     with torch.no_grad():
         image, made = generator(picture, masks)
         again, moved = generator(picture, masks[:, order])
         for _ in range(100):  # until the power iteration stands still
-            verdict = judge(picture, masks)
-        torch.testing.assert_close(judge(picture, masks[:, order]), verdict, rtol=1e-4, atol=1e-5)
+            scores = discriminator(picture, masks)
+        torch.testing.assert_close(discriminator(picture, masks[:, order]), scores, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(again, image)
     torch.testing.assert_close(moved, made[:, order])
 
@@ -69,7 +69,7 @@ def test_empty_masks_are_left_out_and_come_back_empty():
     masks = signed(torch.cat([squares(0, -1, 8), squares(-1, 4, -1)]))
     with torch.no_grad():
         image, made = generator(picture, masks)
-        first, its = generator(picture[:1], masks[:1, [0, 2]])  # a picture of the batch, alone
+        first, its = generator(picture[:1], masks[:1, [0, 2]])  # an image of the batch, alone
         drawn, all_made = generator.forward_all(picture, masks)
     torch.testing.assert_close(drawn, image)
     torch.testing.assert_close(all_made, made)
@@ -89,7 +89,7 @@ def test_the_context_is_where_no_mask_is():
     for name, where in {"inside": change, "outside": change.roll(8, -1)}.items():
         side = own.side(picture, squares(0, -1), 2)
         there = lambda images, given, where=where: (images + where, given)  # noqa: E731
-        terms[name] = own.there_and_back("a", side, 0, there, own.to_a, own.is_b, 10.0)["context_a"]
+        terms[name] = own.generator_terms("a", side, 0, there, own.to_a, own.is_b, 10.0)["context_a"]
     assert float(terms["inside"]) == 0
     assert float(terms["outside"]) == pytest.approx(10 * 0.5 * 16 / 256)
 
@@ -118,9 +118,9 @@ def test_any_number_of_instances_is_translated():
     pictures = torch.rand(2, 3, 16, 16)
     many = torch.cat([squares(0, 2, 4, 6, 8, 10, 12), squares(-1, -1, -1, -1, -1, -1, -1)])
     with inference_mode(own):
-        images, masks = own.translated(pictures, many)
+        images, masks = own.translate_with_masks(pictures, many)
         assert masks.shape == (2, 7, 16, 16)
-        assert torch.equal(images[1], pictures[1])  # a picture without instances stays
+        assert torch.equal(images[1], pictures[1])  # an image without instances stays
         torch.testing.assert_close(own.translate(pictures[:1], many[:1]), images[:1])
         assert not torch.allclose(own.translate(pictures, many, reverse=True)[0], images[0])
 
@@ -153,7 +153,7 @@ def test_a_pass_that_nobody_takes_part_in_is_played_and_changes_nothing_but_a_bi
 
 
 @pytest.mark.parametrize("places", [(-1, -1, -1), (4, -1, -1)])
-def test_pictures_without_masks_left_sit_a_pass_out(places: tuple[int, ...]):
+def test_images_without_masks_left_skip_the_pass(places: tuple[int, ...]):
     own = game(instances=3, together=1)
     (a, b), other = torch.rand(2, 2, 3, 16, 16), squares(0, 4, 8).expand(2, -1, -1, -1)
     batch = Instances(a, squares(*places).expand(2, -1, -1, -1), b, other)
@@ -179,7 +179,7 @@ def test_a_spectral_layer_has_norm_one_and_never_stands_still():
 
 
 def test_sides_that_cannot_be_halved_are_refused():
-    with pytest.raises(ModelError, match="18 x 16 are no multiples of 4"):
+    with pytest.raises(ModelError, match="18 x 16 are not multiples of 4"):
         game(replace(FACTS, height=18))
 
 
@@ -237,7 +237,7 @@ def test_train(setting: str):
     engine.train()
 
     measured, last = {}, dict[str, Tensor]()
-    generators, discriminators = engine.seen.of("generators"), engine.seen.of("discriminators")
+    generators, discriminators = engine.recorded.of("generators"), engine.recorded.of("discriminators")
     for i, (g, d) in enumerate(zip(generators, discriminators, strict=True)):
         start = f"step{i // 2}.pass{i % 2}."
         terms = {"G_total": torch.stack(list(g.values())).sum()}
@@ -261,7 +261,7 @@ def test_translation():
     with inference_mode(own):
         for given, held, reverse, names in ((a, masks, False, "BA"), (b, others, True, "AB")):
             largest = (own.side(given, held, 4).masks + 1) / 2
-            image, made = own.translated(given, largest, reverse)
+            image, made = own.translate_with_masks(given, largest, reverse)
             torch.testing.assert_close(image, table.values[f"test.fake_{names[0]}_img"], **table.tolerance)
             torch.testing.assert_close(
                 union(made) * 2 - 1, table.values[f"test.fake_{names[0]}_seg"], **table.tolerance
@@ -300,9 +300,9 @@ def test_official_files_become_a_run_that_translates(tmp_path: Path):
     torch.manual_seed(0)
     sizes = {"input_nc": 3, "norm": "instance"}
     theirs = official.network("instagan", "ResnetSetGenerator", **sizes, output_nc=3, ngf=2, n_blocks=2).eval()
-    judge = official.network("instagan", "NLayerSetDiscriminator", **sizes, ndf=2)
+    discriminator = official.network("instagan", "NLayerSetDiscriminator", **sizes, ndf=2)
     files = []
-    for name, network in {"G_A": theirs, "D_A": judge}.items():
+    for name, network in {"G_A": theirs, "D_A": discriminator}.items():
         path = tmp_path / f"latest_net_{name}.pth"
         torch.save({key: value.detach().clone() for key, value in network.state_dict().items()}, path)
         files.append(path)
@@ -312,4 +312,4 @@ def test_official_files_become_a_run_that_translates(tmp_path: Path):
         image = game.translate(pictures, masks)  # pyright: ignore[reportCallIssue]
         torch.testing.assert_close(image, theirs(torch.cat([pictures, signed(masks)], 1))[:, :3])
         held = game.is_b(pictures, signed(masks))  # pyright: ignore[reportCallIssue]
-        torch.testing.assert_close(held, judge(torch.cat([pictures, signed(masks)], 1)))
+        torch.testing.assert_close(held, discriminator(torch.cat([pictures, signed(masks)], 1)))

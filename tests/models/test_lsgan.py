@@ -6,13 +6,13 @@ import torch
 from ganforge.batches import Facts
 from ganforge.game import Clock
 from ganforge.models.lsgan import CODES, LSGAN, Config, half_square
-from tests.support.toys import deck
+from tests.support.toys import make_loader
 
 
 @pytest.mark.parametrize("code", ["binary", "pearson"])
 def test_the_best_discriminator_weighs_both_densities(code):
     a, b, _ = CODES[code]
-    p, q = torch.tensor([0.5, 0.3, 0.2, 0.0]), torch.tensor([0.1, 0.1, 0.4, 0.4])  # over four possible pictures
+    p, q = torch.tensor([0.5, 0.3, 0.2, 0.0]), torch.tensor([0.1, 0.1, 0.4, 0.4])  # over four possible images
     best = ((b * p + a * q) / (p + q)).requires_grad_()  # equation 5
     terms = [p[i] * half_square(best[i], b) + q[i] * half_square(best[i], a) for i in range(4)]
     (slope,) = torch.autograd.grad(torch.stack(terms).sum(), best)  # of a convex function
@@ -29,9 +29,9 @@ def test_the_terms_are_half_squares(code):
     own = LSGAN(Config(latent=4, width=4, code=code), Facts(3, 8, 8))
     said = []
     own.discriminator.register_forward_hook(lambda _net, _in, out: said.append(out.detach()))
-    judged, fooled = own.play(iter([deck().batch(0)]), Clock())
+    discriminator_move, generator_move = own.play(iter([make_loader().batch(0)]), Clock())
     for term, scores, wanted in zip(
-        (judged.terms["real"], judged.terms["fake"], fooled.terms["fool"]),
+        (discriminator_move.terms["real"], discriminator_move.terms["fake"], generator_move.terms["fool"]),
         said,
         (CODES[code][1], CODES[code][0], CODES[code][2]),
         strict=True,

@@ -24,11 +24,11 @@ def game(side: int = 32, channels: tuple[int, int] = (1, 3), **config) -> Pix2Pi
 
 @pytest.mark.parametrize(("patch", "layers"), PATCHES.items())
 def test_a_score_sees_its_patch_and_nothing_else(patch: int, layers: int):
-    judge = PatchGAN(1, 2, layers, "none").double()
-    assert receptive_field(judge) == patch
+    discriminator = PatchGAN(1, 2, layers, "none").double()
+    assert receptive_field(discriminator) == patch
     side = 320
     picture = torch.rand(1, 1, side, side, dtype=torch.float64, requires_grad=True)
-    scores = judge(picture)
+    scores = discriminator(picture)
     scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()
     assert picture.grad is not None
     seen = picture.grad[0, 0].nonzero()
@@ -62,7 +62,7 @@ def test_noise_is_dropout_and_outlives_training():
         torch.testing.assert_close(sure.translate(source), once)
 
 
-def test_each_picture_is_normalised_by_its_own_statistics_as_in_batches_of_one():
+def test_each_image_is_normalised_by_its_own_statistics_as_in_batches_of_one():
     trained, source = game(dropout=False), torch.rand(3, 1, 32, 32) * 2 - 1
     expected = torch.cat([trained.train().generator(one) for one in source.split(1)])
     with inference_mode(trained):
@@ -91,11 +91,11 @@ def test_objectives_are_the_terms_that_they_name(objective):
         assert set(moves[0].terms) >= {"real", "fake"}
 
 
-def test_the_judges_loss_is_halved_and_the_distance_weighs_a_hundred():
+def test_the_discriminators_loss_is_halved_and_l1_weighs_a_hundred():
     played = game()
     pair = Paired.example(2, played.facts)
     first, second = played.play(iter([pair]), Clock())
-    scores = played.judge(pair.source, pair.target)  # batch statistics: the same call again
+    scores = played.discriminate(pair.source, pair.target)  # batch statistics: the same call again
     torch.testing.assert_close(first.terms["real"], nn.functional.softplus(-scores).mean() / 2)
     distance = (played.generator(pair.source) - pair.target).abs().mean()
     assert second.terms["l1"].item() == pytest.approx(100 * distance.item(), rel=0.05)  # dropout drew anew
@@ -111,7 +111,7 @@ def test_sides_need_not_be_equal_nor_powers_of_two(height, width):
 def test_what_does_not_fit_is_answered_with_what_does():
     with pytest.raises(ModelError, match=r"halve 100 x 100.*multiples of 8.*--size 96"):
         game(100)
-    with pytest.raises(ModelError, match=r"patches of 286 pixels in pictures of 64 x 64: there are those of 1, 16, 34"):
+    with pytest.raises(ModelError, match=r"patches of 286 pixels for images of 64 x 64: possible are 1, 16, 34"):
         game(64, patch=286)
 
 

@@ -80,17 +80,17 @@ def test_the_error_is_the_paper_s_and_rates_are_each_layer_s_own():
 
 
 def test_it_learns_to_colour():
-    """Pictures whose channels follow from the grey source: after some rounds the error is a fraction."""
+    """Images whose channels follow from the grey source: after some steps the error is a fraction."""
     grey = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 1), dtype=np.uint8).repeat(4, 1)[:, :16]
     colours = np.concatenate([grey, 255 - grey, grey // 2], 3)
     data = DataSet("toy", FACTS, {"source": grey, "target": colours})
     run = replace(TINY.run, steps=60, batch=8, save_every=0)
     learner = game(lr=1e-2, last_lr=1.0, weight_decay=0.0)
-    deck = BatchLoader(data, Paired, run)
+    loader = BatchLoader(data, Paired, run)
     with inference_mode(learner):
-        pair = deck.batch(0)
+        pair = loader.batch(0)
         before = F.mse_loss(learner.translate(pair.source), pair.target)
-    Engine(learner, run, deck).train()
+    Engine(learner, run, loader).train()
     with inference_mode(learner):
         after = F.mse_loss(learner.translate(pair.source), pair.target)
     assert after < before / 3

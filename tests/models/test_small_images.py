@@ -13,7 +13,7 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game
 from ganforge.inference.trained import Trained
 from ganforge.models import bicyclegan
-from ganforge.nn.patchgan import layers_left
+from ganforge.nn.patchgan import fit_layers
 
 LEAST = {"cyclegan": 8, "instagan": 8, "stargan": 8, "bicyclegan": 16, "pix2pix": 8, "regression": 8}
 
@@ -26,7 +26,7 @@ def game(name: str, height: int, width: int, **config: object) -> Game:
 
 
 def play(game: Game) -> None:
-    """A round; a map that is too small makes torch raise ValueError or RuntimeError."""
+    """A step; a map that is too small makes torch raise ValueError or RuntimeError."""
     game.draw = RoundDraw(0, 0, 0, 1, "cpu")
     game.train()
     batches = iter(lambda: type(game).batch_type.example(2, game.facts), None)
@@ -46,11 +46,11 @@ def test_the_least_side_plays_and_one_below_it_is_a_sentence(name: str, wide: bo
 
 @pytest.mark.parametrize("side", range(8, 65, 8))
 @pytest.mark.parametrize("preset", ["small", "paper"])
-def test_bicyclegan_judges_every_picture_that_its_unet_can_halve(side: int, preset: str):
+def test_bicyclegan_scores_every_image_that_its_unet_can_halve(side: int, preset: str):
     config = replace(bicyclegan.presets[preset].config, width=4, judge_width=4)
     facts = Facts(3, side, side, source_channels=3)
     if side == 8:
-        with pytest.raises(ModelError, match=r"A side of 8 leaves nothing to judge at 2 scales: .* --size 16"):
+        with pytest.raises(ModelError, match=r"A side of 8 is too small for a discriminator at 2 scales: .* --size 16"):
             bicyclegan.BicycleGAN(config, facts)
         return
     play(bicyclegan.BicycleGAN(config, facts))
@@ -58,9 +58,9 @@ def test_bicyclegan_judges_every_picture_that_its_unet_can_halve(side: int, pres
 
 @pytest.mark.parametrize(("scales", "least"), [(1, 8), (2, 16), (3, 24), (4, 48)])
 def test_the_least_side_that_is_named_is_the_least_multiple_of_8(scales: int, least: int):
-    assert layers_left(3, least, scales) >= 1
+    assert fit_layers(3, least, scales) >= 1
     with pytest.raises(ModelError, match=f"the least is --size {least}."):
-        layers_left(3, least - 8, scales)
+        fit_layers(3, least - 8, scales)
 
 
 @pytest.mark.parametrize("networks", ["resnet6", "unet"])
@@ -71,7 +71,7 @@ def test_pix2pix_says_what_its_generator_cannot_halve(networks: str):
 
 @pytest.mark.parametrize("name", ["cyclegan", "instagan", "stargan", "pix2pix"])
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (3, 40), (8, 8)])
-def test_small_pictures_are_filled_up_and_translated(name: str, size: tuple[int, int]):
+def test_small_images_are_padded_and_translated(name: str, size: tuple[int, int]):
     more = {"networks": "resnet6"} if name == "pix2pix" else {}
     run = Trained(game(name, 16, 16, **more), Path("none"), name, 0, torch.device("cpu"))
     masks = torch.ones(2, 1, *size) if name == "instagan" else None

@@ -1,4 +1,4 @@
-"""SRGAN: reduction by MATLAB's rule, two stages told by the round, other people's networks, VGG from a file."""
+"""SRGAN: reduction by MATLAB's rule, two stages by the step, official networks, VGG from a file."""
 
 import json
 import math
@@ -24,12 +24,12 @@ from ganforge.models import srgan
 from ganforge.nn.bicubic import bicubic, weights
 from ganforge.nn.losses import gan_loss
 from ganforge.nn.superresolution import MSRResNet
-from ganforge.nn.vgg import VGG, pretrained
+from ganforge.nn.vgg import VGG, load_vgg
 from ganforge.official.esrgan import interpolated
 from ganforge.official.srgan import variation
 from tests.support import goldens
 from tests.support.goldens import SHARED, Golden
-from tests.support.toys import deck
+from tests.support.toys import make_loader
 
 TINY, FACTS = srgan.presets["tiny"], Facts(3, 16, 16)
 SETS = SHARED / "data" / "sr"
@@ -39,11 +39,11 @@ def played(steps: int = 6, facts: Facts = FACTS, **config: Any) -> Engine:
     torch.manual_seed(0)
     game = srgan.SRGAN(replace(TINY.config, **config), facts)
     run = replace(TINY.run, steps=steps, sample_every=0, save_every=0)
-    return Engine(game, run, deck(run, facts, Enlarged))
+    return Engine(game, run, make_loader(run, facts, Enlarged))
 
 
 def terms(game: srgan.SRGAN, step: int) -> list[tuple[str, set[str]]]:
-    """Who moves in a round, and along what."""
+    """The moves of a step, with their terms."""
     batches = iter([Enlarged.example(2, game.facts)])
     return [(m.player, {k for k in m.terms if k[:5] != "says_"}) for m in game.play(batches, Clock(step=step))]
 
@@ -57,7 +57,7 @@ def test_stages_differ_in_the_loss_alone():
     assert terms(game, 2) == [("discriminator", {"real", "fake"}), ("generator", {"pixel", "fool"})]
 
 
-def test_the_rate_drops_at_its_rounds():
+def test_the_rate_drops_at_its_steps():
     game = srgan.SRGAN(replace(TINY.config, lr=1.0, drops=(3, 5), drop=0.1), FACTS)
     rates = []
     for step in (2, 3, 5):
@@ -91,8 +91,8 @@ def test_a_modified_srresnet_begins_near_the_enlargement():
     torch.testing.assert_close(made, F.interpolate(low, scale_factor=4.0, mode="bilinear"), rtol=0, atol=0.3)
 
 
-def test_a_relativistic_judge_compares():
-    """Shifting every verdict by the same number changes nothing."""
+def test_a_relativistic_discriminator_compares():
+    """Shifting every logit by the same number changes nothing."""
     losses = []
     for shift in (0.0, 5.0):
         game = srgan.SRGAN(replace(TINY.config, relativistic=True, pretraining=0), FACTS)
@@ -106,7 +106,7 @@ def test_a_relativistic_judge_compares():
     torch.testing.assert_close(losses[0], losses[1])
 
 
-def test_vgg_is_asked_for_by_training_only(tmp_path: Path):
+def test_vgg_is_needed_for_training_only(tmp_path: Path):
     engine = played()
     assert not any("features" in key for key in engine.game.state_dict())
     game = srgan.SRGAN(replace(TINY.config, content="vgg", vgg=str(tmp_path / "none.pth")), FACTS)
@@ -118,21 +118,21 @@ def test_vgg_is_asked_for_by_training_only(tmp_path: Path):
 
 def test_content_as_vgg_sees_it(tmp_path: Path):
     torch.manual_seed(0)
-    eye, path = VGG(19, ["relu2_2"]), tmp_path / "vgg19.pth"
-    torch.save({**eye.state_dict(), "classifier.0.weight": torch.zeros(1)}, path)
+    extractor, path = VGG(19, ["relu2_2"]), tmp_path / "vgg19.pth"
+    torch.save({**extractor.state_dict(), "classifier.0.weight": torch.zeros(1)}, path)
     engine = played(4, content="vgg", vgg=str(path), vgg_layer="relu2_2", pixel_weight=0.01)
-    before = {key: value.clone() for key, value in engine.game.look().state_dict().items()}
+    before = {key: value.clone() for key, value in engine.game.load_extractor().state_dict().items()}
     engine.train()
     row = engine.means.take() or {}
     assert terms(engine.game, 3)[1] == ("generator", {"vgg", "pixel", "fool"})
-    torch.testing.assert_close(engine.game.look().state_dict(), before, rtol=0, atol=0)
+    torch.testing.assert_close(engine.game.load_extractor().state_dict(), before, rtol=0, atol=0)
     assert row == {} or math.isfinite(row["generator/vgg"])
     torch.save({"features.0.weight": torch.zeros(2)}, path)
     with pytest.raises(WeightsError, match=r"does not hold torchvision's weights of VGG-19: features.0.weight"):
-        pretrained(path, 19, ["relu2_2"])
+        load_vgg(path, 19, ["relu2_2"])
     path.write_bytes(b"torn")
-    with pytest.raises(WeightsError, match="not a whole torch file"):
-        pretrained(path, 19, ["relu2_2"])
+    with pytest.raises(WeightsError, match="is damaged, or not a torch file"):
+        load_vgg(path, 19, ["relu2_2"])
 
 
 # -- reduction by MATLAB's rule ------------------------------------------------------------------
@@ -158,8 +158,8 @@ def test_reduction_equals_the_recorded_one():
 
 
 @pytest.mark.skipif(not SETS.is_dir(), reason="no super-resolution sets: set GANFORGE_SHARED")
-def test_reduction_equals_matlab_on_the_given_pictures():
-    """Theirs are MATLAB's, rounded after each axis; the large pictures were cut at their borders afterwards."""
+def test_reduction_equals_matlab_on_the_given_images():
+    """Theirs are MATLAB's, rounded after each axis; the large images were cut at their borders afterwards."""
     for name in ("Set5/{}/bird", "Set5/{}/butterfly", "Set14/{}/zebra", "Set14/{}/ppt3"):
         high, low = (read(SETS / f"{name.format(kind)}.png").astype(np.float32) for kind in ("HR", "LRx4"))
         down, across = (weights(side, 0.25) for side in high.shape[:2])
@@ -211,12 +211,12 @@ def test_lornatang_generators(name: str):
     ("name", "side"),
     [
         ("Lornatang_DiscriminatorForVGG", 96),
-        ("leftthomas_Discriminator_recipe", 88),  # nobody says how it was enlarged: this meets the values to 5e-8
+        ("leftthomas_Discriminator_recipe", 88),  # how it was enlarged is not documented: this gives the values to 5e-8
         ("tensorlayer_SRGAN_d", 128),
         ("BasicSR_VGGStyleDiscriminator128", 128),
     ],
 )
-def test_judges_of_enlarged_pictures(name: str, side: int):
+def test_discriminators_of_enlarged_images(name: str, side: int):
     found = golden(name)
     network, small = loaded(found), found.inputs()[0]
     torch.testing.assert_close(network(grown(small, side)), found.outputs("eval")[0], **found.tolerance)
@@ -259,7 +259,7 @@ def test_leftthomas_losses():
 
 @goldens.needed
 def test_esrgan_losses_and_interpolation():
-    """The game's own lines about a relativistic judge, on recorded verdicts."""
+    """The relativistic losses, on recorded logits."""
     folder = SHARED / "golden" / "generation" / "esrgan"
     io = load_file(folder / "losses.io.safetensors")
 
@@ -269,11 +269,11 @@ def test_esrgan_losses_and_interpolation():
 
     game = srgan.SRGAN(replace(TINY.config, relativistic=True, pretraining=0, fool_weight=5e-3), FACTS)
     game.discriminator = Says()
-    real, fake = (verdicts.view(4, 1, 1, 1).expand(4, 3, 16, 16) for verdicts in (io["in.real"], io["in.fake"]))
+    real, fake = (logits.view(4, 1, 1, 1).expand(4, 3, 16, 16) for logits in (io["in.real"], io["in.fake"]))
     game.generator = torch.nn.Module()
     game.generator.forward = lambda low: (fake + 1) / 2  # pyright: ignore
-    judged, fooled = game.play(iter([Enlarged(real)]), Clock())
-    answers = fooled.terms["fool"], judged.terms["real"], judged.terms["fake"]
+    on_d, on_g = game.play(iter([Enlarged(real)]), Clock())
+    answers = on_g.terms["fool"], on_d.terms["real"], on_d.terms["fake"]
     for answer, name in zip(answers, ("g_relativistic", "d_real", "d_fake"), strict=True):
         torch.testing.assert_close(answer, io[f"out.{name}"], rtol=0, atol=1e-6)
     weight = {"l1": 1e-2, "mse": 1.0}  # what the record was made with
@@ -314,7 +314,7 @@ def test_the_first_release_numbers_the_same_layers():
 FIRST_RELEASE: list[tuple[str, dict[str, Any]]] = [("RRDB_Net", {}), ("RRDBNet", {"file": "RRDBNet_arch.py"})]
 
 
-def test_equal_names_are_told_apart_by_their_arguments():
+def test_equal_names_are_distinguished_by_their_arguments():
     new = official.network("esrgan", "RRDBNet", num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, num_grow_ch=2)
     assert "body.0.rdb1.conv1.weight" in new.state_dict()
     old = official.network("esrgan", "RRDBNet", in_nc=3, out_nc=3, nf=4, nb=1, gc=2)

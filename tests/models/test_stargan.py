@@ -35,7 +35,7 @@ def game(facts: Facts = FACTS, **changes: object) -> StarGAN:
 
 
 def reading(own: StarGAN, *seen: float) -> StarGAN:
-    """The game with a discriminator that reads these labels in every picture."""
+    """The game with a discriminator that reads these labels in every image."""
     logits = torch.tensor(seen) * 2 - 1
     own.discriminator.forward = lambda images: (images.mean((1, 2, 3)), logits.expand(len(images), -1))
     return own
@@ -53,11 +53,11 @@ def test_target_labels_are_the_batchs_own_in_another_order():
     for target in (told[0], told[1]):
         assert sorted(target.argmax(1).tolist()) == [0, 0, 1, 2, 3, 4]
         assert not torch.equal(target, batch.condition)
-    assert torch.equal(told[2], told[1])  # the generator answers for the labels that were judged
+    assert torch.equal(told[2], told[1])  # the generator uses the same labels
     assert torch.equal(told[3], batch.condition)  # and goes back to the own ones
 
 
-def test_the_way_back_is_all_that_keeps_the_picture():
+def test_only_the_reconstruction_keeps_the_image():
     own = game()
     own.generator.forward = lambda images, labels: images  # leaves everything as it is
     batch = Labelled(torch.rand(4, 3, 16, 16), torch.eye(5)[:4])
@@ -65,7 +65,7 @@ def test_the_way_back_is_all_that_keeps_the_picture():
     assert float(last.terms["reconstruct"]) == 0
 
 
-def test_pictures_keep_their_own_statistics_in_evaluation():
+def test_images_keep_their_own_statistics_in_evaluation():
     own, labels = game(), torch.eye(5)[:3]
     images = torch.rand(3, 3, 16, 16)
     live = own.generator(images, labels)
@@ -80,7 +80,7 @@ def test_pictures_keep_their_own_statistics_in_evaluation():
 def test_a_mask_says_which_data_set_knows_its_labels():
     own = game(second=2)
     labels = torch.tensor([[1, 0, 1, NAN, NAN], [NAN, NAN, NAN, 0, 1]])
-    assert own.told(labels).tolist() == [[1, 0, 1, 0, 0, 1, 0], [0, 0, 0, 0, 1, 0, 1]]
+    assert own.label_input(labels).tolist() == [[1, 0, 1, 0, 0, 1, 0], [0, 0, 0, 0, 1, 0, 1]]
 
 
 def test_unknown_labels_are_not_learnt():
@@ -111,7 +111,7 @@ def test_what_is_not_named_stays(said: str | list[int], target: list[int], tmp_p
     own.generator.register_forward_pre_hook(lambda _net, given: told.append(given[1]))
     run = Trained(own, tmp_path, "stargan", 0)
     with inference_mode(own):
-        own.translate(torch.rand(2, 3, 16, 16), **run.answered(own.translate, 2, {"to": said}))
+        own.translate(torch.rand(2, 3, 16, 16), **run.convert_answers(own.translate, 2, {"to": said}))
     assert told[0].tolist() == [target] * 2
 
 
@@ -124,7 +124,7 @@ def test_a_class_of_the_second_data_set_leaves_the_first_unknown():
     assert told[0].tolist() == [[0, 0, 0, 0, 1, 0, 1], [0, 1, 0, 0, 0, 1, 0]]
 
 
-def test_pictures_of_any_size_are_translated():
+def test_images_of_any_size_are_translated():
     own = game()
     with inference_mode(own):
         assert own.translate(torch.rand(1, 3, 24, 40), torch.tensor([[NAN, 1, NAN, NAN, NAN]])).shape[2:] == (24, 40)
@@ -136,18 +136,18 @@ def test_a_run_edits_the_attributes_that_were_chosen(tmp_path: Path):
     assert own.labels(torch.tensor([[0.0, 0, 0, 0, 1]])).tolist() == [[1, 0]]
     run, images = Trained(own, tmp_path, "stargan", 0), torch.rand(1, 3, 16, 16)
     with inference_mode(own):
-        own.translate(images, **run.answered(own.translate, 1, {"to": "Young"}))
+        own.translate(images, **run.convert_answers(own.translate, 1, {"to": "Young"}))
         with pytest.raises(ModelError, match="edits Young, Male, not Black_Hair"):
-            own.translate(images, **run.answered(own.translate, 1, {"to": "Black_Hair"}))
+            own.translate(images, **run.convert_answers(own.translate, 1, {"to": "Black_Hair"}))
     with pytest.raises(OptionError, match="stargan needs --to, of Young, Male"):
-        run.answered(own.translate, 1, {"to": None})
+        run.convert_answers(own.translate, 1, {"to": None})
     with pytest.raises(
-        OptionError, match=r"'blond' is no attribute of this run's, which are Young, Male: .* as in Young or"
+        OptionError, match=r"'blond' is no attribute of this run, whose attributes are Young, Male: .* as in Young or"
     ):
-        run.answered(own.translate, 1, {"to": "blond"})
+        run.convert_answers(own.translate, 1, {"to": "blond"})
 
 
-def test_a_run_is_asked_only_for_what_was_chosen(tmp_path: Path):
+def test_only_chosen_attributes_can_be_edited(tmp_path: Path):
     asked = {"attributes": ["striped", "red"], "exclusive": []}
     run = ganforge.train("stargan", "shapes-attributes", "tiny", config=asked, outdir=tmp_path, quiet=True)
     assert [*run.path.glob("samples/*.png")]  # a label that was not chosen would have been refused
@@ -161,7 +161,7 @@ def test_a_run_is_asked_only_for_what_was_chosen(tmp_path: Path):
         (Facts(), {}, "needs data with classes"),
         (FACTS, {"attributes": ("Bald",)}, "no attribute 'Bald'; it has Black_Hair"),
         (FACTS, {"second": 6}, "Of 5 attributes 6"),
-        (replace(FACTS, height=18), {}, "18 x 16 are no multiples of 4"),
+        (replace(FACTS, height=18), {}, "18 x 16 are not multiples of 4"),
     ],
 )
 def test_data_that_does_not_fit_is_named(facts: Facts, changes: dict[str, object], said: str):
@@ -215,7 +215,7 @@ def test_targets_of_the_authors_test():
             said = torch.full((1, 5), NAN)
             said[0, k] = flipped
             with inference_mode(reading(game(), *own.tolist())) as reader:
-                target = reader.completed(torch.rand(1, 3, 16, 16), said)
+                target = reader.complete_labels(torch.rand(1, 3, 16, 16), said)
             assert torch.equal(target[0], table.values[f"labels.celeba.{k}"][row])
 
 
@@ -254,23 +254,23 @@ def test_train(kind: str):
         labels = attributes if kind == "celeba" else classes
         batches, passes, iterations = [Labelled(x[i], labels[i]) for i in range(1, 7)], [""], 6
     draws = [t for p, a in zip(table.inputs["perm"], table.inputs["alpha"], strict=True) for t in (p, a)]
-    per_round = 2 * config.critic_moves * len(passes)
-    rounds = iterations // config.critic_moves
-    engine = Witness(own, batches, [draws[per_round * i : per_round * (i + 1)] for i in range(rounds)])
+    per_step = 2 * config.critic_moves * len(passes)
+    steps = iterations // config.critic_moves
+    engine = Witness(own, batches, [draws[per_step * i : per_step * (i + 1)] for i in range(steps)])
     engine.train()
 
-    judged, fooled, measured = engine.seen.of("discriminator"), engine.seen.of("generator"), {}
+    on_d, on_g, measured = engine.recorded.of("discriminator"), engine.recorded.of("generator"), {}
     for i in range(iterations):
         for name in passes:
-            d = judged.pop(0)
+            d = on_d.pop(0)
             terms = {"D_loss_real": d["real"], "D_loss_fake": d["fake"], "D_loss_cls": d["classify"]}
             terms["D_loss_gp"] = d["penalty"] / 10
             if i % 2:
-                g = fooled.pop(0)
+                g = on_g.pop(0)
                 terms |= {"G_loss_fake": g["fool"], "G_loss_rec": g["reconstruct"] / 10, "G_loss_cls": g["classify"]}
             measured |= {f"iter{i + 1}.{name}{term}": value for term, value in terms.items()}
     if kind != "both":
-        engine.set_rates(Clock(step=rounds, progress=1.0))
+        engine.set_learning_rates(Clock(step=steps, progress=1.0))
         rates = [engine.players[player].param_groups[0]["lr"] for player in ("generator", "discriminator")]
         measured["lr_end"] = torch.tensor(rates, dtype=torch.float64)
     compare(measured, table, f"{kind}.")

@@ -16,8 +16,8 @@ from ganforge.models.wgan import WGAN, Config, presets
 from ganforge.run import Run
 
 
-class Cards:
-    """Deals white pictures."""
+class FixedLoader:
+    """Deals white images."""
 
     count = 8
 
@@ -33,7 +33,7 @@ def game(**changes: Any) -> WGAN:
 @pytest.mark.parametrize("clip", ["after", "before"])
 def test_the_box(clip: str):
     own = game(clip=clip, thorough_moves=3, lr=1e-3)
-    Engine(own, Run(steps=2, batch=8, fast=False), Cards()).train()
+    Engine(own, Run(steps=2, batch=8, fast=False), FixedLoader()).train()
     largest = max(float(p.detach().abs().max()) for p in own.critic.parameters())
     if clip == "after":
         assert largest == pytest.approx(0.01)
@@ -44,7 +44,7 @@ def test_the_box(clip: str):
 def test_the_critic_climbs_the_distance_and_the_generator_shortens_it():
     own = game(networks="perceptrons", width=32, limit=0.1, lr=1e-2, thorough_moves=40)
     players, distances = own.players(), []
-    moves = own.play(iter(lambda: Cards().batch(0, 0, 1), None), Clock())
+    moves = own.play(iter(lambda: FixedLoader().batch(0, 0, 1), None), Clock())
     for move in islice(moves, 40):
         descend(players["critic"], move.terms["real"] + move.terms["fake"])
         own.after("critic")
@@ -75,7 +75,7 @@ def test_the_critic_is_thorough_at_the_start_and_now_and_then():
 def test_micro_batches_play_the_same_game_without_norms():
     def weights(accumulate: int) -> torch.Tensor:
         own = game(generator_norm=False, critic_norm=False, clip="before", thorough_moves=2)
-        Engine(own, Run(steps=2, batch=8, accumulate=accumulate, fast=False), Cards()).train()
+        Engine(own, Run(steps=2, batch=8, accumulate=accumulate, fast=False), FixedLoader()).train()
         return torch.cat([p.detach().flatten() for p in own.parameters()])
 
     torch.testing.assert_close(weights(1), weights(2), rtol=1e-3, atol=1e-5)
@@ -88,7 +88,7 @@ def test_sizes_that_cannot_be_made_are_answered_with_sizes_that_can():
     assert WGAN(Config(latent=4, width=4, extra_layers=1), Facts(2, 20, 40)).sample(3).shape == (3, 2, 20, 40)
 
 
-def test_a_perceptron_shows_pictures_in_range_and_is_judged_as_it_is():
+def test_a_perceptrons_samples_are_clamped_and_its_fakes_are_not():
     own = game(networks="perceptrons")
     with torch.no_grad():
         own.generator.get_parameter("0.6.bias").fill_(3.0)

@@ -1,4 +1,4 @@
-"""What makes it WGAN-GP: the slope of the critic is drawn to one, picture by picture, between real and fake."""
+"""What makes it WGAN-GP: the slope of the critic is drawn to one, image by image, between real and fake."""
 
 from itertools import islice
 
@@ -11,7 +11,7 @@ from ganforge.catalogue import find
 from ganforge.draw import RowDraw
 from ganforge.game import Clock
 from ganforge.models.wgan_gp import WGANGP, Config, slope_penalty
-from tests.support.toys import deck
+from tests.support.toys import make_loader
 
 FACTS = Facts(3, 8, 8)
 
@@ -49,8 +49,8 @@ def test_slopes_are_measured_on_the_lines_between_real_and_fake(monkeypatch):
     own = WGANGP(Config(latent=4, width=8, critic_moves=1, networks="perceptrons"), FACTS)
     own.draw, seen = RowDraw(0), []
     monkeypatch.setattr("ganforge.models.wgan_gp.slope_penalty", lambda _c, x: seen.append(x) or x.sum() * 0)
-    real = deck(facts=FACTS).batch(0).images
-    next(own.play(iter([deck(facts=FACTS).batch(0)]), Clock()))
+    real = make_loader(facts=FACTS).batch(0).images
+    next(own.play(iter([make_loader(facts=FACTS).batch(0)]), Clock()))
     own.draw = RowDraw(0)
     fake = own.generator(own.noise(len(real)))
     along, whole = (seen[0] - real).flatten(1), (fake - real).flatten(1)
@@ -62,15 +62,15 @@ def test_slopes_are_measured_on_the_lines_between_real_and_fake(monkeypatch):
 
 
 @pytest.mark.parametrize("networks", ["strided", "perceptrons"])
-def test_the_critic_judges_each_picture_by_itself(networks):
+def test_the_critic_scores_each_image_by_itself(networks):
     own = WGANGP(Config(latent=4, width=8, networks=networks), FACTS).train()
     pictures = torch.randn(6, 3, 8, 8)
     torch.testing.assert_close(own.critic(pictures)[:2], own.critic(pictures[:2]))
 
 
-def test_five_critic_moves_to_one_of_the_generator_and_the_distance_is_only_told():
+def test_five_critic_moves_to_one_of_the_generator_and_the_distance_is_only_logged():
     own = WGANGP(Config(latent=4, width=8), FACTS)
-    moves = list(own.play(iter(deck(facts=FACTS).batch(k) for k in range(5)), Clock()))
+    moves = list(own.play(iter(make_loader(facts=FACTS).batch(k) for k in range(5)), Clock()))
     assert [move.player for move in moves] == ["critic"] * 5 + ["generator"]
     for move in islice(moves, 5):
         assert not move.terms["distance"].requires_grad
@@ -79,6 +79,6 @@ def test_five_critic_moves_to_one_of_the_generator_and_the_distance_is_only_told
     assert (paper.penalty, paper.lr, paper.beta1, paper.beta2) == (10, 1e-4, 0, 0.9)
 
 
-def test_points_in_the_plane_are_pictures_of_one_pixel():
+def test_points_in_the_plane_are_images_of_one_pixel():
     own = WGANGP(Config(latent=2, width=8, networks="perceptrons"), Facts(2, 1, 1))
     assert own.sample(5).shape == (5, 2, 1, 1)

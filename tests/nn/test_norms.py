@@ -1,4 +1,4 @@
-"""Norms of one picture at a time, and noise that outlives training."""
+"""Norms of one image at a time, and noise that outlives training."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_instance_norm_equals_its_formula_through_two_derivatives(layout):
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_live_batch_norm_is_torchs_in_training_and_by_the_picture_afterwards(layout):
+def test_live_batch_norm_is_torchs_in_training_and_per_image_afterwards(layout):
     torch.manual_seed(0)
     live, plain = LiveBatchNorm2d(4), nn.BatchNorm2d(4)
     nn.init.normal_(live.weight)

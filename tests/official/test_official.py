@@ -19,7 +19,7 @@ from ganforge.models import dcgan, wgan
 from ganforge.official import Adapter
 from tests.support import goldens
 from tests.support.goldens import Golden
-from tests.support.witness import Witness, compare, dealt, ours
+from tests.support.witness import Witness, as_images, compare, ours
 
 BY_HAND: dict[str, str] = {  # goldens that one forward does not meet, each with its reason
     **dict.fromkeys(("srgan/Lornatang_SRResNet_x2", "srgan/Lornatang_SRResNet_x4"), "also without the clamp"),
@@ -127,13 +127,13 @@ def test_train_dcgan():
     game.discriminator.load_state_dict(ours("dcgan", "Discriminator", table.weights["D"], globals=sizes))
     said: list[Tensor] = []
     game.discriminator.register_forward_hook(lambda _net, _in, logits: said.append(logits.detach().sigmoid().mean()))
-    engine = Witness(game, dealt(table.inputs["x"]), [[z] for z in table.inputs["z"].flatten(2)])
+    engine = Witness(game, as_images(table.inputs["x"]), [[z] for z in table.inputs["z"].flatten(2)])
     engine.train()
 
     measured = {f"step0.gradnorm.{p[0].upper()}": length for p, length in engine.lengths.items()}
     for step in range(3):
-        judged, fooled = engine.seen.of("discriminator")[step], engine.seen.of("generator")[step]
-        measured |= {f"step{step}.D": judged["real"] + judged["fake"], f"step{step}.G": fooled["fool"]}
+        on_d, on_g = engine.recorded.of("discriminator")[step], engine.recorded.of("generator")[step]
+        measured |= {f"step{step}.D": on_d["real"] + on_d["fake"], f"step{step}.G": on_g["fool"]}
         measured |= {f"step{step}.{name}": said[3 * step + i] for i, name in enumerate(["Dx", "DGz1", "DGz2"])}
     compare(measured, table)
 
@@ -156,14 +156,14 @@ def test_train_wgan(optimiser: Any):
     game.generator.load_state_dict(ours("wgan", "DCGAN_G", table.weights["G"], **sizes, ngf=8))
     game.critic.load_state_dict(ours("wgan", "DCGAN_D", table.weights["D"], **sizes, ndf=8))
     z, last = table.inputs["zD"].flatten(2), table.inputs["zG"].flatten(2)
-    engine = Witness(game, dealt(table.inputs["x"]), [[*z[:3], last[0]], [*z[3:], last[1]]])
+    engine = Witness(game, as_images(table.inputs["x"]), [[*z[:3], last[0]], [*z[3:], last[1]]])
     engine.train()
 
     measured = {"gradnorm.D": engine.lengths["critic"], "gradnorm.G": engine.lengths["generator"]}
-    for i, terms in enumerate(engine.seen.of("critic")):  # their D is our -f, so E[D(x)] is our term `real`
+    for i, terms in enumerate(engine.recorded.of("critic")):  # their D is our -f, so E[D(x)] is our term `real`
         measured |= {f"critic{i}.real": terms["real"], f"critic{i}.fake": -terms["fake"]}
         measured[f"critic{i}.D"] = -terms["distance"]
-    measured |= {f"gen{i}.G": terms["fool"] for i, terms in enumerate(engine.seen.of("generator"))}
+    measured |= {f"gen{i}.G": terms["fool"] for i, terms in enumerate(engine.recorded.of("generator"))}
     measured["maxabsD"] = torch.stack([p.detach().abs().max() for p in game.critic.parameters()]).max()
     compare(measured, table, f"{optimiser}.")
 

@@ -36,7 +36,8 @@ def test_train_pix2pix(setting: str, gan: Any, weight: float):
     engine.train()
 
     measured = {f"step0.gradnorm.{p[0].upper()}": length for p, length in engine.lengths.items()}
-    for step, (d, g) in enumerate(zip(engine.seen.of("discriminator"), engine.seen.of("generator"), strict=True)):
+    moves = zip(engine.recorded.of("discriminator"), engine.recorded.of("generator"), strict=True)
+    for step, (d, g) in enumerate(moves):
         measured |= {f"step{step}.G_GAN": g["fool"], f"step{step}.G_L1": g["l1"], f"step{step}.G": g["fool"] + g["l1"]}
         measured |= {f"step{step}.D_fake": 2 * d["fake"], f"step{step}.D_real": 2 * d["real"]}
         measured[f"step{step}.D"] = d["fake"] + d["real"]
@@ -57,7 +58,7 @@ def test_train_cyclegan(setting: str):
     table = goldens.table("cyclegan", "TRAIN_cyclegan")
     config = cyclegan.Config(**CYCLES[setting], blocks=6, width=4, judge_width=4, patch=16)
     game = cyclegan.CycleGAN(config, Facts(3, 32, 32))
-    game.is_a, game.is_b = (PatchGAN(3, 4, 3, "instance") for _ in range(2))  # patches larger than their pictures
+    game.is_a, game.is_b = (PatchGAN(3, 4, 3, "instance") for _ in range(2))  # patches larger than their images
     sizes = {"input_nc": 3, "norm": "instance"}
     for name, network in {"G_A": game.to_b, "G_B": game.to_a, "D_A": game.is_b, "D_B": game.is_a}.items():
         size = {"output_nc": 3, "ngf": 4, "n_blocks": 6} if name[0] == "G" else {"ndf": 4, "n_layers": 3}
@@ -77,7 +78,8 @@ def test_train_cyclegan(setting: str):
     first = {"fake_A": calls["to_a"][0][0][:1], "fake_B": calls["to_b"][0][0][:1]}
     first |= {"rec_A": calls["to_a"][0][1], "rec_B": calls["to_b"][0][1]}
     measured |= {f"step0.{name}.mean": picture.mean() for name, picture in first.items()}
-    for step, (g, d) in enumerate(zip(engine.seen.of("generators"), engine.seen.of("discriminators"), strict=True)):
+    moves = zip(engine.recorded.of("generators"), engine.recorded.of("discriminators"), strict=True)
+    for step, (g, d) in enumerate(moves):
         zero = torch.tensor(0.0)
         terms = {"D_A": d["real_b"] + d["fake_b"], "D_B": d["real_a"] + d["fake_a"]}
         terms |= {"G_A": g["fool_b"], "G_B": g["fool_a"], "cycle_A": g["cycle_a"], "cycle_B": g["cycle_b"]}

@@ -1,6 +1,6 @@
-"""Other people's libraries on the same numbers: where we agree, and where they are wrong, how one can tell.
+"""Other libraries on the same inputs: where they agree, and where they are wrong, the evidence.
 
-`make peers` installs them in an environment of their own and runs this file; elsewhere it is skipped.
+`make peers` installs them in a separate environment and runs this file; otherwise it is skipped.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge.metrics.extractors.inception import Inception
-from ganforge.metrics.extractors.resize import resized
+from ganforge.metrics.extractors.resize import resize_images
 from ganforge.metrics.fid import Gaussian, frechet_distance
-from ganforge.metrics.inception_score import inception_score, scores_of_splits
+from ganforge.metrics.is_ import inception_score, scores_of_splits
 from ganforge.metrics.kid import kid, kid_of_subsets
 from ganforge.metrics.prdc import prdc
 from tests.metrics.extractors.test_inception import random_weights
@@ -41,7 +41,7 @@ def peer(name: str) -> Any:
 
 
 def features(n: int, d: int, seed: int, shift: float = 0.0) -> Tensor:
-    """Correlated, skewed and never below zero, as averages of rectified maps are."""
+    """Correlated, skewed and non-negative, as pooled ReLU activations are."""
     mix = torch.randn(d, d, generator=torch.Generator().manual_seed(99)) / d**0.5
     return (torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) @ mix + shift).relu()
 
@@ -114,7 +114,7 @@ def test_inception_score_agrees() -> None:
     assert deviation == pytest.approx(theirs["inception_score_std"], rel=1e-8)
 
 
-def test_inception_score_of_certain_verdicts_needs_the_log_domain() -> None:
+def test_inception_score_of_saturated_logits_needs_the_log_domain() -> None:
     """A class that is never possible has the probability 0, whose logarithm turns torch-fidelity's score into NaN."""
     certain = torch.eye(5)[:3].repeat(20, 1) * 1e5
     theirs = peer("torch_fidelity.metric_isc").isc_features_to_metric(certain, splits=1)
@@ -142,46 +142,46 @@ def test_resize_rules_are_those_of_their_libraries(side: int) -> None:
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
     build = peer("cleanfid.resize").build_resizer
     tensorflow = peer("torch_fidelity.interpolate_compat_tensorflow").interpolate_bilinear_2d_like_tensorflow1x
-    wanted = {
+    expected = {
         "clean": torch.from_numpy(build("clean")(pixels)).permute(2, 0, 1)[None],
         "pytorch": torch.from_numpy(build("legacy_pytorch")(pixels)).permute(2, 0, 1)[None],
         "tensorflow": tensorflow(image, size=(299, 299), align_corners=False),
     }
-    for rule, theirs in wanted.items():
-        made = resized(image, (299, 299), rule)  # pyright: ignore[reportArgumentType]
+    for rule, theirs in expected.items():
+        made = resize_images(image, (299, 299), rule)  # pyright: ignore[reportArgumentType]
         assert (made - theirs).abs().max() < 1e-4, rule  # float32 of 255
 
 
-def test_the_same_weights_see_the_same(tmp_path: Path) -> None:
+def test_the_same_weights_give_the_same_features(tmp_path: Path) -> None:
     module = peer("torch_fidelity.feature_extractor_inceptionv3")
     weights = random_weights()
     torch.save(weights, tmp_path / "w.pth")
     names = ["2048", "logits_unbiased"]
     theirs = module.FeatureExtractorInceptionV3("x", names, feature_extractor_weights_path=str(tmp_path / "w.pth"))
     pictures = torch.randint(0, 256, (4, 3, 50, 70), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    seen = Inception(weights, "w", resize="tensorflow")(pictures / 127.5 - 1)
-    assert seen.logits is not None
-    for ours, wanted in zip((seen.features, seen.logits), theirs(pictures), strict=True):
-        assert (ours - wanted).abs().max() < 1e-5 * wanted.abs().max()
+    result = Inception(weights, "w", resize="tensorflow")(pictures / 127.5 - 1)
+    assert result.logits is not None
+    for ours, expected in zip((result.features, result.logits), theirs(pictures), strict=True):
+        assert (ours - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-def test_pytorch_fid_sees_the_same_but_for_half_a_grey_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It brings 0 ... 255 to [-1, 1] by x / 127.5 - 1, where TensorFlow's graph has (x - 128) / 128."""
+def test_pytorch_fid_gives_the_same_but_for_half_a_grey_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It maps 0 ... 255 to [-1, 1] by x / 127.5 - 1, where TensorFlow's graph has (x - 128) / 128."""
     module = peer("pytorch_fid.inception")
     weights = random_weights()
     monkeypatch.setattr(module, "load_state_dict_from_url", lambda *_, **__: weights)
     theirs = module.InceptionV3([3]).eval()
     pictures = torch.randint(0, 256, (2, 3, 299, 299), generator=torch.Generator().manual_seed(0)).float()
-    eyes = Inception(weights, "w", resize="pytorch")
+    extractor = Inception(weights, "w", resize="pytorch")
     with torch.inference_mode():
-        wanted = theirs(pictures / 255)[0].flatten(1)
-        same_input = eyes.network((pictures / 255 * 2 - 1).contiguous(memory_format=torch.channels_last))
-    assert (same_input - wanted).abs().max() < 1e-5 * wanted.abs().max()
-    difference = (eyes(pictures / 127.5 - 1).features - wanted).abs().max() / wanted.abs().max()
+        expected = theirs(pictures / 255)[0].flatten(1)
+        same_input = extractor.network((pictures / 255 * 2 - 1).contiguous(memory_format=torch.channels_last))
+    assert (same_input - expected).abs().max() < 1e-5 * expected.abs().max()
+    difference = (extractor(pictures / 127.5 - 1).features - expected).abs().max() / expected.abs().max()
     assert 1e-4 < difference < 0.05
 
 
-def test_folders_get_the_figures_of_torch_fidelity(tmp_path: Path) -> None:
+def test_folders_get_the_values_of_torch_fidelity(tmp_path: Path) -> None:
     fidelity = peer("torch_fidelity")
     weights = random_weights()
     torch.save(weights, tmp_path / "w.pth")

@@ -1,4 +1,4 @@
-"""BicycleGAN's answers to one picture differ, each is plausible, and their codes can be found again."""
+"""BicycleGAN's answers to one image differ, each is plausible, and their codes can be found again."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_answers_differ_and_lead_back_to_their_codes(tmp_path: Path):
                 answers.append(game.translate(sources))  # pyright: ignore
         drawn = torch.stack(answers)
         spread[name] = float((drawn[1:] - drawn[:-1]).abs().mean())
-        errors[name] = (drawn - targets).abs().mean((2, 3, 4))  # (answers, pictures)
+        errors[name] = (drawn - targets).abs().mean((2, 3, 4))  # (answers, images)
     best, mean = float(errors["bicyclegan"].amin(0).mean()), float(errors["bicyclegan"].mean())
     with inference_mode(many.game) as game:
         game.draw = RowDraw(9)

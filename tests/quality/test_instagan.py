@@ -1,4 +1,4 @@
-"""InstaGAN's discs become stars, for a judge that it never met, and the ground around them stays."""
+"""InstaGAN's discs become stars, by a classifier that is not part of the game, and the background stays."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SIZE = (32, 32)
 
 
 def scenes(held_out: bool, count: int) -> dict[str, Tensor]:
-    """The first pictures of both kinds, and their masks (n, M, H, W) in {0, 1}."""
+    """The first images of both kinds, and their masks (n, M, H, W) in {0, 1}."""
     data = open_data("shapes-instances", size=SIZE, channels=3, held_out=held_out)
     pictures = {name: np.asarray(column[:count]) for name, column in data.columns.items()}
     held = {
@@ -29,7 +29,7 @@ def scenes(held_out: bool, count: int) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def is_star() -> nn.Module:
-    """A classifier of whole pictures: discs (0) or stars (1), trained on real ones alone."""
+    """A classifier of whole images: discs (0) or stars (1), trained on real ones alone."""
     torch.manual_seed(1)
     layers: list[nn.Module] = []
     for a, b in ((3, 24), (24, 48), (48, 96)):
@@ -46,16 +46,16 @@ def is_star() -> nn.Module:
     held_out = scenes(True, 300)
     with torch.no_grad():
         right = ((network(held_out["a"]) < 0).float().mean() + (network(held_out["b"]) > 0).float().mean()) / 2
-    print(f"the judge is right about {right:.1%} of held-out pictures")
+    print(f"the classifier is right about {right:.1%} of held-out pictures")
     assert right > 0.95
     return network
 
 
-def test_things_change_and_the_ground_stays(is_star: nn.Module, tmp_path: Path):
+def test_instances_change_and_the_background_stays(is_star: nn.Module, tmp_path: Path):
     run = ganforge.train("instagan", "shapes-instances", outdir=tmp_path, quiet=True)
     real = scenes(True, 200)
     with inference_mode(run.game) as game:
-        pictures, masks = game.translated(real["a"], real["a_masks"])  # pyright: ignore
+        pictures, masks = game.translate_with_masks(real["a"], real["a_masks"])  # pyright: ignore
         fooled = (is_star(pictures) > 0).float().mean()
     held = (masks.amax(1, keepdim=True) > 0).float()
     before = real["a_masks"].amax(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""What games learn about real clothes and drawn digits, read by eyes that they never met.
+"""What games learn about real clothes and drawn digits, read by independent classifiers.
 
 Each trains the `small` preset that a person gets, for some minutes; Fashion-MNIST is looked for where `--data
 fashion-mnist` looks, and beside the recorded numbers.
@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.callbacks.log import rows
+from ganforge.callbacks.log import read_rows
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
 from ganforge.inference.inference_mode import inference_mode
-from ganforge.metrics.extractors.classifier import Classifier, classifier_of
+from ganforge.metrics.extractors.classifier import Classifier, load_or_train_classifier
 from ganforge.metrics.fid import Gaussian, frechet_distance
 from tests.support.goldens import SHARED
 
@@ -33,34 +33,37 @@ def clothes(size: int = 32, held_out: bool = False):
 
 
 @pytest.fixture(scope="module")
-def judge() -> Classifier:
-    return classifier_of(clothes())
+def classifier() -> Classifier:
+    return load_or_train_classifier(clothes())
 
 
-def test_cgan_draws_the_class_that_is_asked_for(judge: Classifier, tmp_path: Path):
+def test_cgan_draws_the_requested_class(classifier: Classifier, tmp_path: Path):
     run = ganforge.train("cgan", "fashion-mnist", data_home=HOME, channels=1, outdir=tmp_path, quiet=True)
     asked = enumerate(run.facts.labels)
-    read = [(judge.read(run.sample(200, seed=k, label=name)) == k).float().mean().item() for k, name in asked]
+    read = [
+        (classifier.predict_classes(run.sample(200, seed=k, label=name)) == k).float().mean().item()
+        for k, name in asked
+    ]
     print({name: round(share, 2) for name, share in zip(run.facts.labels, read, strict=True)})
     assert np.mean(read) >= 0.8
 
 
 @pytest.mark.parametrize(("model", "most"), [("lsgan", 3.0), ("wgan_gp", 6.0)])
-def test_what_is_drawn_looks_like_clothes(model: str, most: float, judge: Classifier, tmp_path: Path):
-    """The Frechet distance in the features of a judge of clothes.  lsgan's discriminator ran away once: 20 and more."""
+def test_what_is_drawn_looks_like_clothes(model: str, most: float, classifier: Classifier, tmp_path: Path):
+    """The Frechet distance in a clothes classifier's features.  lsgan's discriminator diverged once: 20 and more."""
     run = ganforge.train(model, "fashion-mnist", data_home=HOME, channels=1, outdir=tmp_path, quiet=True)
     real = torch.cat(
-        [judge(part).features for part in to_images(clothes().columns["images"][:5_000].copy()).split(500)]
+        [classifier(part).features for part in to_images(clothes().columns["images"][:5_000].copy()).split(500)]
     )
-    drawn = torch.cat([judge(part).features for part in run.samples(2_000, seed=0, batch=500)])
+    drawn = torch.cat([classifier(part).features for part in run.samples(2_000, seed=0, batch=500)])
     distance = frechet_distance(Gaussian.of(drawn), Gaussian.of(real))
     print(f"{model}: {distance:.2f}")
     assert distance < most
 
 
 @pytest.mark.parametrize(("data", "least"), [("fashion-mnist", 0.5), ("shapes-digits", 0.5)])
-def test_infogan_finds_classes_that_nobody_told_it(data: str, least: float, tmp_path: Path):
-    """The share of held-out pictures whose category is their class, under the best naming of categories."""
+def test_infogan_finds_classes_without_labels(data: str, least: float, tmp_path: Path):
+    """The share of held-out images whose category is their class, under the best naming of categories."""
     if data == "fashion-mnist":
         clothes()
     run = ganforge.train("infogan", data, data_home=HOME, outdir=tmp_path, quiet=True)
@@ -90,18 +93,18 @@ def best_naming(counts: np.ndarray) -> float:
     return max(best.values())
 
 
-def test_wgans_estimate_follows_the_quality_of_its_pictures(judge: Classifier, tmp_path: Path):
+def test_wgans_estimate_follows_the_quality_of_its_samples(classifier: Classifier, tmp_path: Path):
     """Rank correlation, over checkpoints, of the logged distance with the Frechet distance of what is drawn."""
     run = ganforge.train(
         "wgan", "fashion-mnist", data_home=HOME, channels=1, outdir=tmp_path, quiet=True, save_every=100, keep=100
     )
     seen = to_images(clothes(held_out=True).columns["images"][:5_000].copy())
-    real = Gaussian.of(torch.cat([judge(part).features for part in seen.split(500)]))
-    logged = {int(row["step"]): row["critic/distance"] for row in rows(run.path / "log.jsonl")}
+    real = Gaussian.of(torch.cat([classifier(part).features for part in seen.split(500)]))
+    logged = {int(row["step"]): row["critic/distance"] for row in read_rows(run.path / "log.jsonl")}
     estimates, distances = [], []
     for step in sorted(set(logged) & {int(p.name.split("-")[1]) for p in (run.path / "checkpoints").glob("step-*")}):
         there = ganforge.load(f"{run.path}@{step}")
-        drawn = Gaussian.of(torch.cat([judge(part).features for part in there.samples(2_000, seed=0, batch=500)]))
+        drawn = Gaussian.of(torch.cat([classifier(part).features for part in there.samples(2_000, seed=0, batch=500)]))
         estimates.append(logged[step])
         distances.append(frechet_distance(drawn, real))
         print(f"step {step}: estimate {estimates[-1]:.3f}, Frechet distance {distances[-1]:.2f}")

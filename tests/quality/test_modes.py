@@ -1,6 +1,6 @@
 """Mixtures of Gaussians in the plane: which games find every mode, and which leave some out.
 
-A point is a picture of one pixel and two channels.  A mode counts as found when a fifth of its fair share of 2,500
+A point is an image of one pixel and two channels.  A mode counts as found when a fifth of its fair share of 2,500
 samples lies within three standard deviations of it.
 """
 
@@ -25,7 +25,7 @@ ANGLES, LINE = np.arange(8) * math.pi / 4, np.linspace(-0.8, 0.8, 5)
 RING = 0.8 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
 GRID = np.stack(np.meshgrid(LINE, LINE), -1).reshape(-1, 2)
 ORIGINAL = {"latent": 64, "width": 128, "units": 32, "dropout": 0.0, "optimiser": "adam", "lr": 2e-3}
-# The authors weigh the penalty by 0.1 in the plane, where slopes are steeper than between pictures.
+# The authors weigh the penalty by 0.1 in the plane, where slopes are steeper than between images.
 PENALTY = {"latent": 2, "width": 128, "networks": "perceptrons", "penalty": 0.1, "lr": 1e-3}
 
 
@@ -42,7 +42,7 @@ def test_modes_found(model: str, config: dict[str, object], modes: np.ndarray, s
     game_class = find(model).game
     run = Run(steps=steps, batch=256, seed=seed, schedule="linear", save_every=0, log_every=500)
     torch.manual_seed(seed)
-    engine = Engine(game_class(game_class.Config(**config), FACTS), run, deck(modes, run))
+    engine = Engine(game_class(game_class.Config(**config), FACTS), run, make_loader(modes, run))
     with inference_mode(engine.train()) as game:
         game.draw = RowDraw(0)
         points = game.sample(SAMPLES).flatten(1).numpy()
@@ -52,7 +52,7 @@ def test_modes_found(model: str, config: dict[str, object], modes: np.ndarray, s
     assert found >= least
 
 
-def deck(modes: np.ndarray, run: Run, points: int = 20_000) -> BatchLoader:
+def make_loader(modes: np.ndarray, run: Run, points: int = 20_000) -> BatchLoader:
     """Points about the modes, the same in every run of a seed."""
     source = np.random.default_rng(run.seed)
     cloud = modes[source.integers(len(modes), size=points)] + SPREAD * source.standard_normal((points, 2))

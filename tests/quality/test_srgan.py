@@ -1,6 +1,6 @@
 """Enlarging: after minutes of training SRResNet is above bicubic enlargement, and its GAN is sharper than it.
 
-On the customary pictures where they are, trained on T91 and measured on Set5 and Set14; else on the embedded shapes.
+On the customary images where they are, trained on T91 and measured on Set5 and Set14; else on the embedded shapes.
 """
 
 import copy
@@ -25,7 +25,7 @@ from tests.support.goldens import SHARED
 
 pytestmark = pytest.mark.quality
 SETS, SIDE, SCALE = SHARED / "data" / "sr", 64, 4
-Pairs = list[tuple[Tensor, Tensor]]  # small and large pictures (1, 3, H, W) in [-1, 1]
+Pairs = list[tuple[Tensor, Tensor]]  # small and large images (1, 3, H, W) in [-1, 1]
 
 
 def picture(array: np.ndarray) -> Tensor:
@@ -78,7 +78,7 @@ def sharpness(images: Tensor) -> float:
 class Halfway(Callback):
     """Keeps the game as it is when its first stage is over."""
 
-    def round(self, engine: Engine) -> None:
+    def after_step(self, engine: Engine) -> None:
         if engine.step == engine.game.config.pretraining:
             self.game = copy.deepcopy(engine.averaged)
 
@@ -91,8 +91,8 @@ def trained(windows: np.ndarray) -> tuple[Any, Any]:
     config = replace(preset.config, pretraining=800)
     facts, halfway = Facts(3, SIDE, SIDE), Halfway()
     torch.manual_seed(run.seed)
-    deck = BatchLoader(DataSet("windows", facts, {"images": windows}), Enlarged, run)
-    return Engine(model.game(config, facts), run, deck, None, [halfway]).train(), halfway.game
+    loader = BatchLoader(DataSet("windows", facts, {"images": windows}), Enlarged, run)
+    return Engine(model.game(config, facts), run, loader, None, [halfway]).train(), halfway.game
 
 
 def test_srresnet_is_above_bicubic_and_its_gan_is_sharper():

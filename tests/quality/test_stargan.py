@@ -10,14 +10,14 @@ from torch import Tensor, nn
 import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
-from ganforge.metrics.extractors.classifier import classifier_of
+from ganforge.metrics.extractors.classifier import load_or_train_classifier
 
 pytestmark = pytest.mark.quality
-COLOURS = 8  # the first attributes: a picture has one of them
+COLOURS = 8  # the first attributes: an image has one of them
 
 
 def attributes_of(held_out: bool) -> tuple[Tensor, Tensor]:
-    """Pictures of the embedded shapes and their attributes."""
+    """Images of the embedded shapes and their attributes."""
     data = open_data("shapes-attributes", size=(32, 32), channels=3, held_out=held_out)
     rows = slice(0, 600 if held_out else 8_000)
     return to_images(data.columns["images"][rows].copy()), torch.from_numpy(data.columns["condition"][rows].copy())
@@ -25,7 +25,7 @@ def attributes_of(held_out: bool) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def reader() -> nn.Module:
-    """A classifier of attributes, trained on real pictures alone."""
+    """A classifier of attributes, trained on real images alone."""
     torch.manual_seed(1)
     layers: list[nn.Module] = []
     for a, b in ((3, 24), (24, 48), (48, 96)):
@@ -52,13 +52,13 @@ def read(network: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([colour, (logits[:, COLOURS:] > 0).long()], 1).float()
 
 
-def test_what_is_asked_for_changes_and_the_rest_stays(reader: nn.Module, tmp_path: Path):
+def test_requested_attributes_change_and_the_others_stay(reader: nn.Module, tmp_path: Path):
     run = ganforge.train("stargan", "shapes-attributes", outdir=tmp_path, quiet=True)
     images, truth = attributes_of(held_out=True)
     obeyed, kept = {}, {}
     for k, name in enumerate(run.facts.attributes):
-        lacking = truth[:, k] == 0  # so that leaving the picture as it is never counts
-        said = run.answered(run.game.translate, int(lacking.sum()), {"to": name})  # pyright: ignore
+        lacking = truth[:, k] == 0  # so that leaving the image as it is never counts
+        said = run.convert_answers(run.game.translate, int(lacking.sum()), {"to": name})  # pyright: ignore
         with torch.inference_mode():
             seen = read(reader, run.game.translate(images[lacking], **said))  # pyright: ignore
         others = [i for i in range(11) if i != k and not (k < COLOURS and i < COLOURS)]
@@ -69,7 +69,11 @@ def test_what_is_asked_for_changes_and_the_rest_stays(reader: nn.Module, tmp_pat
     assert min(obeyed[name] for name in names[:COLOURS]) > 0.8
     assert sum(obeyed.values()) / len(obeyed) > 0.8
     assert min(kept.values()) > 0.85
-    shapes = classifier_of(open_data("shapes", size=(32, 32), channels=3))
-    same = (shapes.read(run.translate(images[:200], to="green")) == shapes.read(images[:200])).float().mean()
+    shapes = load_or_train_classifier(open_data("shapes", size=(32, 32), channels=3))
+    same = (
+        (shapes.predict_classes(run.translate(images[:200], to="green")) == shapes.predict_classes(images[:200]))
+        .float()
+        .mean()
+    )
     print(f"{same:.0%} keep their shape")  # of ten, and no attribute: only the way back asks for it
     assert same > 0.45

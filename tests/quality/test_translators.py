@@ -1,4 +1,4 @@
-"""What a learnt loss, skips and a cycle are good for, each on held-out pictures and against its plain alternative."""
+"""What a learnt loss, skips and a cycle are good for, each on held-out images and against its plain alternative."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.evaluation.report import Report
 from ganforge.inference.trained import Trained
-from ganforge.metrics.extractors.classifier import classifier_of
+from ganforge.metrics.extractors.classifier import load_or_train_classifier
 
 pytestmark = pytest.mark.quality
 
@@ -58,7 +58,7 @@ def sides(held_out: bool, rows: int = 2_000) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("side", ["a", "b"])
-def test_the_way_home_ends_nearer_to_where_it_began_than_to_anything_seen(cycle: Trained, side: str):
+def test_cycles_return_nearer_to_their_start_than_to_any_training_image(cycle: Trained, side: str):
     start, seen = to_images(sides(True, 60)[side]), to_images(sides(False)[side])
     there = cycle.translate(start, reverse=side == "b")
     home = cycle.translate(there, reverse=side == "a")
@@ -71,7 +71,7 @@ def test_the_way_home_ends_nearer_to_where_it_began_than_to_anything_seen(cycle:
     )
     assert (own < nearest).float().mean() >= 0.9
     assert (own < other).float().mean() >= 0.8
-    # A cycle of generators that do nothing leads home as well: the picture must have changed more on the way.
+    # A cycle of generators that do nothing leads home as well: the image must have changed more on the way.
     assert ((there - start).abs().flatten(1).mean(1) > own).float().mean() >= 0.9
 
 
@@ -80,16 +80,16 @@ def distances(picture: Tensor, others: Tensor) -> Tensor:
 
 
 def test_translations_pass_for_the_other_kind(cycle: Trained):
-    """A judge that learned the two kinds from real pictures, and never met the game."""
+    """A classifier of the two domains, trained on real images alone."""
     known, new = sides(False), sides(True, 100)
     labels = np.repeat([0, 1], [len(known["a"]), len(known["b"])])
     columns = {"images": np.concatenate([known["a"], known["b"]]), "condition": labels}
-    judge = classifier_of(
+    classifier = load_or_train_classifier(
         DataSet("day and neon", Facts(3, 64, 64, labels=("day", "neon")), columns, "day and neon scenes")
     )
     for k, side in enumerate("ab"):
         real = to_images(new[side])
-        assert (judge.read(real) == k).float().mean() >= 0.95
-        passed = (judge.read(cycle.translate(real, reverse=side == "b")) != k).float().mean()
+        assert (classifier.predict_classes(real) == k).float().mean() >= 0.95
+        passed = (classifier.predict_classes(cycle.translate(real, reverse=side == "b")) != k).float().mean()
         print(f"{side}: {passed:.0%} of the translations pass")
         assert passed >= 0.9

@@ -1,4 +1,4 @@
-"""ganforge reproduce: what its files say, a small table to its end, stopped and gone on with."""
+"""ganforge reproduce: experiment files, a small table, interruption and resumption."""
 
 import functools
 import json
@@ -13,28 +13,29 @@ import torch
 import yaml
 
 import ganforge
-from ganforge.callbacks.loss_curves import Curves
-from ganforge.catalogue import find as model_called
+from ganforge.callbacks.loss_curves import LossCurves
+from ganforge.catalogue import find as find_model
 from ganforge.cli import run as command
 from ganforge.data.open import open_data
 from ganforge.data.synthetic.domains import PALETTE
 from ganforge.engine import Engine
 from ganforge.errors import DataError, NotFiniteError, OptionError
-from ganforge.evaluation import model_metrics
-from ganforge.evaluation.inputs import EvalOptions, case
-from ganforge.files import write_whole
+from ganforge.evaluation.inputs import EvalOptions, open_inputs
+from ganforge.files import write_atomic
 from ganforge.images import read, write
 from ganforge.inference.load import load_part
+from ganforge.metrics import fcn
 from ganforge.metrics.estimate import Estimate
-from ganforge.metrics.label_colours import nearest
-from ganforge.metrics.segmenter import Lesson
+from ganforge.metrics.label_colours import nearest_classes
+from ganforge.metrics.labels import compute_labels
+from ganforge.metrics.segmenter import SegmenterConfig
 from ganforge.reproduction import experiment, pace
-from ganforge.reproduction import run as play
-from ganforge.reproduction.findings import word
-from ganforge.reproduction.page import text
+from ganforge.reproduction import run as reproduction
+from ganforge.reproduction.findings import Findings, Row, compare_estimates
+from ganforge.reproduction.page import build_page, format_text
 from ganforge.training.plan import plan
 
-NAMES = experiment.names()
+NAMES = experiment.list_experiments()
 SIZE = 16
 
 
@@ -50,13 +51,17 @@ def pairs(folder: Path, n: int, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Pairs in two splits, and a judge of them that learns quickly."""
+    """Pairs in two splits, and a segmenter that trains quickly."""
     where = tmp_path_factory.mktemp("reproduction")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANFORGE_CACHE", str(where / "cache"))
-        short = Lesson(rounds=25, batch=6, widths=(8, 8), lr=2e-2)
-        patch.setattr(model_metrics, "kept_reader", functools.partial(model_metrics.kept_reader, lesson=short))
-        patch.setattr(Curves, "end", lambda self, engine: None)  # the slowest part of so small a run
+        short = SegmenterConfig(rounds=25, batch=6, widths=(8, 8), lr=2e-2)
+        patch.setattr(
+            fcn,
+            "load_or_train_segmenter",
+            functools.partial(fcn.load_or_train_segmenter, config=short),
+        )
+        patch.setattr(LossCurves, "end", lambda self, engine: None)  # the slowest part of so small a run
         pairs(where / "pairs" / "train", 12, 0)
         pairs(where / "pairs" / "test", 8, 1)
         yield where / "pairs"
@@ -64,8 +69,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def six(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which a minute is six rounds of three rows."""
-    monkeypatch.setattr(play, "seconds_a_round", lambda thought: 60 / 18)
+    """Step times for which a minute is six steps of three rows."""
+    monkeypatch.setattr(reproduction, "measure_step_seconds", lambda plan: 60 / 18)
 
 
 def again(data: Path, out: Path, name: str = "pix2pix-table6", /, **more):
@@ -77,251 +82,276 @@ def again(data: Path, out: Path, name: str = "pix2pix-table6", /, **more):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_papers_own_figures_bear_its_orderings(name):
-    told = experiment.find(name)
-    assert set(told.figures) == set(told.rows)
-    for one in told.orderings:
-        place = [*told.measures].index(one.measure)
-        assert told.figures[one.better][place] > told.figures[one.worse][place], one
+def test_the_papers_figures_agree_with_its_orderings(name):
+    definition = experiment.find_experiment(name)
+    assert set(definition.figures) == set(definition.rows)
+    for one in definition.orderings:
+        column = [*definition.measures].index(one.measure)
+        assert definition.figures[one.better][column] > definition.figures[one.worse][column], one
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_row_can_be_built_and_no_two_are_alike(name, data):
-    told = experiment.find(name)
-    preset = model_called(told.model).preset("tiny")
-    size = play.sized(told, preset.run.size, 0)
-    built = [plan(told.model, data, "tiny", config=dict(own), size=size, load=load_part) for own in told.rows.values()]
-    assert len({thought.config for thought in built}) == len(told.rows)
-    for thought, own in zip(built, told.rows.values(), strict=True):
-        assert {key: getattr(thought.config, key) for key in own} == dict(own)
+def test_every_row_can_be_built_and_all_differ(name, data):
+    definition = experiment.find_experiment(name)
+    preset = find_model(definition.model).preset("tiny")
+    size = reproduction.choose_size(definition, preset.run.size, 0)
+    plans = [
+        plan(definition.model, data, "tiny", config=dict(own), size=size, load=load_part)
+        for own in definition.rows.values()
+    ]
+    assert len({row.config for row in plans}) == len(definition.rows)
+    for row, own in zip(plans, definition.rows.values(), strict=True):
+        assert {key: getattr(row.config, key) for key in own} == dict(own)
 
 
-def test_an_experiment_of_ones_own_is_a_file(tmp_path):
-    said = yaml.safe_load((experiment.SHELF / "pix2pix-table6.yaml").read_text())
-    said["rows"]["L2+cGAN"] = {"objective": "l2+cgan"}
-    write_whole(tmp_path / "mine.yaml", yaml.safe_dump(said, sort_keys=False))
-    mine = experiment.find(str(tmp_path / "mine.yaml"))
+def test_users_can_write_experiment_files(tmp_path):
+    content = yaml.safe_load((experiment.FOLDER / "pix2pix-table6.yaml").read_text())
+    content["rows"]["L2+cGAN"] = {"objective": "l2+cgan"}
+    write_atomic(tmp_path / "mine.yaml", yaml.safe_dump(content, sort_keys=False))
+    mine = experiment.find_experiment(str(tmp_path / "mine.yaml"))
     assert mine.name == "mine"
     assert [*mine.rows][-1] == "L2+cGAN"
 
 
-def test_the_example_of_the_guide_is_one(data, tmp_path, monkeypatch):
+def test_the_example_of_the_guide_is_valid(data, tmp_path, monkeypatch):
     guide = Path(__file__).parents[2] / "docs" / "reproduce.md"
     (example,) = re.findall(r"```yaml\n(.*?)```", guide.read_text(), re.DOTALL)
-    write_whole(tmp_path / "mine.yaml", example)
-    monkeypatch.setattr(play, "seconds_a_round", lambda thought: 30.0)
+    write_atomic(tmp_path / "mine.yaml", example)
+    monkeypatch.setattr(reproduction, "measure_step_seconds", lambda plan: 30.0)
     found = again(data, tmp_path, str(tmp_path / "mine.yaml"))
     assert found.folder.name == "reproduce-mine-pairs"
     assert [v.ordering.better for v in found.verdicts] == ["100"]
     assert found.verdicts[0].paper is None
-    write_whole(tmp_path / "mine.yaml", example.replace("fcn_class_iou", "iou"))
-    with pytest.raises(OptionError, match="mine wants iou, and the metric fcn gives fcn_pixel_accuracy"):
+    write_atomic(tmp_path / "mine.yaml", example.replace("fcn_class_iou", "iou"))
+    with pytest.raises(OptionError, match="mine needs iou, and the metric fcn gives fcn_pixel_accuracy"):
         again(data, tmp_path, str(tmp_path / "mine.yaml"), name="other")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"metric": "beauty"}, "its metric 'beauty' is none"),
         ({"figures": {"L3": [1.0, 1.0, 1.0]}}, "the row 'L3', which it does not have"),
         ({"figures": {"L1": [1.0]}}, "L1 has 1 figures for 3 measures"),
         ({"orderings": [{"better": "L1", "worse": "cGAN", "measure": "fid", "says": ""}]}, "orders by 'fid'"),
         ({"orderings": [{"better": "L1"}]}, "cannot be read"),
-        ({"rows": {1: {}, "1": {}}}, "its row 1 is no text"),
-        ({"rows": {"a b": {}, "A (b)": {}}}, "two of its rows would lie in one folder, 'a-b'"),
+        ({"rows": {1: {}, "1": {}}}, "its row 1 is not text"),
+        ({"rows": {"a b": {}, "A (b)": {}}}, "two of its rows would have one folder, 'a-b'"),
         ({"rows": 3}, "cannot be read: rows cannot be 3"),
         ({"paper": "x"}, "has no setting 'paper'"),
     ],
 )
-def test_a_file_that_contradicts_itself(change, said, tmp_path):
-    model_metrics = yaml.safe_load((experiment.SHELF / "pix2pix-table6.yaml").read_text())
-    write_whole(tmp_path / "mine.yaml", yaml.safe_dump({**model_metrics, **change}))
-    with pytest.raises(OptionError, match=said):
-        experiment.find(str(tmp_path / "mine.yaml"))
+def test_a_file_that_contradicts_itself(change, message, tmp_path):
+    content = yaml.safe_load((experiment.FOLDER / "pix2pix-table6.yaml").read_text())
+    write_atomic(tmp_path / "mine.yaml", yaml.safe_dump({**content, **change}))
+    with pytest.raises(OptionError, match=message):
+        experiment.find_experiment(str(tmp_path / "mine.yaml"))
 
 
 # -- which ordering holds -------------------------------------------------------------------------
 
 
-def figure(value: float, error: float | None = 0.01, better: str = "higher") -> Estimate:
+def estimate(value: float, error: float | None = 0.01, better: str = "higher") -> Estimate:
     ends = (None, None) if error is None else (value - error, value + error)
     return Estimate("iou", value, *ends, better=better)
 
 
-def test_an_ordering_holds_where_intervals_lie_apart():
-    assert word(figure(0.5), figure(0.4)) == "holds"
-    assert word(figure(0.4), figure(0.5)) == "does not hold"
-    assert word(figure(0.5), figure(0.49)) == word(figure(0.49), figure(0.5)) == "within error"
-    assert word(figure(0.4, better="lower"), figure(0.5, better="lower")) == "holds"
-    assert word(figure(0.5, None), figure(0.4, None)) == "holds"
-    assert word(figure(0.5, None), figure(0.5, None)) == "within error"
-    assert word(None, figure(0.5)) == word(figure(float("nan")), figure(0.5)) == "cannot be told"
+def test_an_ordering_holds_where_intervals_do_not_overlap():
+    assert compare_estimates(estimate(0.5), estimate(0.4)) == "holds"
+    assert compare_estimates(estimate(0.4), estimate(0.5)) == "does not hold"
+    assert (
+        compare_estimates(estimate(0.5), estimate(0.49))
+        == compare_estimates(estimate(0.49), estimate(0.5))
+        == "within error"
+    )
+    assert compare_estimates(estimate(0.4, better="lower"), estimate(0.5, better="lower")) == "holds"
+    assert compare_estimates(estimate(0.5, None), estimate(0.4, None)) == "holds"
+    assert compare_estimates(estimate(0.5, None), estimate(0.5, None)) == "within error"
+    assert (
+        compare_estimates(None, estimate(0.5))
+        == compare_estimates(estimate(float("nan")), estimate(0.5))
+        == "cannot be told"
+    )
 
 
 # -- a table --------------------------------------------------------------------------------------
 
 
-def test_a_table_to_its_end_and_once_more(data, tmp_path, six):
+def test_a_table_is_complete_and_repeatable(data, tmp_path, six):
     said = []
     found = again(data, tmp_path, say=said.append)
-    assert found.rounds == 6
+    assert found.steps == 6
     assert [row.name for row in found.rows] == ["L1", "cGAN", "L1+cGAN"]
     for row in found.rows:
         assert ganforge.load(row.run).step == 6
         assert [f.name for f in row.figures] == [*found.experiment.measures]
         assert all(0 <= f.low <= f.value <= f.high <= 1 for f in row.figures)
-    assert found.truth is None  # label maps are held against themselves: nobody reads the true ones
-    assert list(found.pictures) == ["input", "L1", "cGAN", "L1+cGAN", "truth"]
+    assert found.truth is None  # label maps are compared directly: there is no figure of real ones
+    assert list(found.images) == ["input", "L1", "cGAN", "L1+cGAN", "truth"]
     results = json.loads((found.folder / "results.json").read_text())
     assert [row["paper"] for row in results["rows"]] == [list(f) for f in found.experiment.figures.values()]
-    assert [one["word"] for one in results["orderings"]] == [v.word for v in found.verdicts]
+    assert [one["word"] for one in results["orderings"]] == [v.outcome for v in found.verdicts]
     page, table = ((found.folder / name).read_text() for name in ("index.html", "table.md"))
     assert page.count("<img") == 6 * 5
     assert page.count('src="data:') == 6 * 5
     for row in found.rows:
         assert f"| {row.name} |" in table
-    assert "6 rounds a row" in table
+    assert "6 steps per row" in table
     assert all(v.ordering.says in page or v.ordering.says in table for v in found.verdicts)
     assert (read(found.folder / "pictures.png") != 255).any()
     before = {path: path.stat().st_mtime_ns for path in found.folder.glob("*/checkpoints/**/*.safetensors")}
     said.clear()
     more = again(data, tmp_path, say=said.append)
-    assert sum("trained before" in sentence for sentence in said) == 3
+    assert sum("already trained" in sentence for sentence in said) == 3
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert [row.figures for row in more.rows] == [row.figures for row in found.rows]
     with pytest.raises(OptionError, match=r"another reproduction \(its budget differs\)"):
         again(data, tmp_path, budget=2)
 
 
-def test_the_truth_stands_below_photographs(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(play, "seconds_a_round", lambda thought: 6.0)
+def test_names_on_the_page_are_escaped(tmp_path):
+    name = "<script>alert('x')</script> & co"
+    one = experiment.Ordering(name, "L1", "fid", name)
+    definition = experiment.Experiment(
+        name, name, name, name, "pix2pix", "fid", {"fid": name}, {name: {}, "L1": {}}, {}, (one,)
+    )
+    rows = tuple(Row(row, None, (Estimate("fid", 1.0),), (), 1.0) for row in (name, "L1"))
+    shown = {row: np.zeros((1, 4, 4, 3), np.uint8) for row in ("input", name, "truth")}
+    options = {"data": name, "direction": "AtoB", "size": (4,), "preset": "tiny", "seed": 0}
+    page = build_page(Findings(tmp_path, definition, options, 1, 1, rows, None, shown, (name,), 0.0))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; co") == 12
+
+
+def test_real_images_are_a_row_for_photographs(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduction, "measure_step_seconds", lambda plan: 6.0)
     found = again(data, tmp_path, "pix2pix-table1")
-    assert found.rounds == 2
+    assert found.steps == 2
     assert found.truth is not None
     assert found.truth.paper == (0.80, 0.26, 0.21)
     assert found.truth["fcn_pixel_accuracy"].value > found.rows[0]["fcn_pixel_accuracy"].value
-    assert "the true pictures" in text(found)
-    assert text(found).count("\n  ") == 7
+    assert "the real images" in format_text(found)
+    assert format_text(found).count("\n  ") == 7
 
 
-def test_it_goes_on_where_it_was_stopped(data, tmp_path, six, monkeypatch):
-    rounds, round_ = [], Engine.play_round
+def test_it_resumes_where_it_was_stopped(data, tmp_path, six, monkeypatch):
+    rounds, round_ = [], Engine.train_step
 
     def cut(engine: Engine) -> None:
         round_(engine)
         rounds.append(engine.step)
-        if len(rounds) == 8:  # the second round of the second row
-            engine.stopping = "Somebody pressed Ctrl-C."
-        if len(rounds) == 14:  # the second round of the third
+        if len(rounds) == 8:  # the second step of the second row
+            engine.stopping = "Ctrl-C was pressed."
+        if len(rounds) == 14:  # the second step of the third
             raise OSError("The machine went down.")
 
-    monkeypatch.setattr(Engine, "play_round", cut)
+    monkeypatch.setattr(Engine, "train_step", cut)
     with pytest.raises(KeyboardInterrupt):
         again(data, tmp_path / "cut")
     with pytest.raises(OSError, match="went down"):
         again(data, tmp_path / "cut")
     cut_off = again(data, tmp_path / "cut")
-    # The first row once; the second in two parts; the third from its checkpoint after the first round.
+    # The first row once; the second in two parts; the third from its checkpoint after the first step.
     assert rounds == [*range(1, 7), 1, 2, 3, 4, 5, 6, 1, 2, 2, 3, 4, 5, 6]
-    monkeypatch.setattr(Engine, "play_round", round_)
+    monkeypatch.setattr(Engine, "train_step", round_)
     in_one = again(data, tmp_path / "whole")
     assert [row.figures for row in cut_off.rows] == [row.figures for row in in_one.rows]
-    assert all(np.array_equal(cut_off.pictures[name], in_one.pictures[name]) for name in in_one.pictures)
+    assert all(np.array_equal(cut_off.images[name], in_one.images[name]) for name in in_one.images)
 
 
-def test_a_row_that_broke_down_is_told_and_the_others_stand(data, tmp_path, six, monkeypatch):
-    round_ = Engine.play_round
+def test_a_diverged_row_is_reported_and_the_others_are_evaluated(data, tmp_path, six, monkeypatch):
+    round_ = Engine.train_step
 
     def broken(engine: Engine) -> None:
         if len(engine.players) == 2 and engine.game.config.objective == "cgan":
             raise NotFiniteError("discriminator/fake became NaN.")
         round_(engine)
 
-    monkeypatch.setattr(Engine, "play_round", broken)
+    monkeypatch.setattr(Engine, "train_step", broken)
     found = again(data, tmp_path)
     assert [bool(row.figures) for row in found.rows] == [True, False, True]
-    assert [v.word == "cannot be told" for v in found.verdicts] == [True, False, True]
-    assert "cGAN: discriminator/fake became NaN." in text(found)
-    assert "broke down" in (found.folder / "index.html").read_text()
-    assert "cGAN" not in found.pictures
+    assert [v.outcome == "cannot be told" for v in found.verdicts] == [True, False, True]
+    assert "cGAN: discriminator/fake became NaN." in format_text(found)
+    assert "diverged" in (found.folder / "index.html").read_text()
+    assert "cGAN" not in found.images
 
 
-def test_the_pace_is_measured_and_the_networks_of_the_run_are_fresh(data, monkeypatch):
+def test_the_step_time_is_measured(data, monkeypatch):
     monkeypatch.setattr(pace, "SECONDS", 0.01)
-    thought = plan("pix2pix", data, "tiny", size=(SIZE,), load=load_part)
-    played, round_ = [], Engine.play_round
-    monkeypatch.setattr(Engine, "play_round", lambda engine: (played.append(engine.step), round_(engine)))
-    seconds = pace.seconds_a_round(thought)
+    resolved = plan("pix2pix", data, "tiny", size=(SIZE,), load=load_part)
+    steps, round_ = [], Engine.train_step
+    monkeypatch.setattr(Engine, "train_step", lambda engine: (steps.append(engine.step), round_(engine)))
+    seconds = pace.measure_step_seconds(resolved)
     assert 0 < seconds < 1
-    assert len(played) >= pace.WARM + pace.LEAST
+    assert len(steps) >= pace.WARM + pace.LEAST
 
 
 # -- data -----------------------------------------------------------------------------------------
 
 
 def test_label_maps_are_found_on_the_side_where_they_are(data, tmp_path):
-    one, six = (experiment.find(f"pix2pix-table{n}") for n in (1, 6))
+    one, six = (experiment.find_experiment(f"pix2pix-table{n}") for n in (1, 6))
     columns = ("source", "target")
-    assert play.facing(one, str(data), "auto", columns, None) == "BtoA"
-    assert play.facing(six, str(data), "auto", columns, None) == "AtoB"
-    assert play.facing(six, str(data), "BtoA", columns, None) == "BtoA"
-    assert play.facing(one, "shapes-pairs", "auto", columns, None) == "AtoB"
+    assert reproduction.choose_direction(one, str(data), "auto", columns, None) == "BtoA"
+    assert reproduction.choose_direction(six, str(data), "auto", columns, None) == "AtoB"
+    assert reproduction.choose_direction(six, str(data), "BtoA", columns, None) == "BtoA"
+    assert reproduction.choose_direction(one, "shapes-pairs", "auto", columns, None) == "AtoB"
     chance = np.random.default_rng(0)
     for side in "AB":
         for k in range(2):
             noise = chance.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
             write(tmp_path / "photos" / side / f"{k}.png", noise)
     with pytest.raises(DataError, match=r"neither side of .*photos looks like some"):
-        play.facing(one, str(tmp_path / "photos"), "auto", columns, None)
+        reproduction.choose_direction(one, str(tmp_path / "photos"), "auto", columns, None)
 
 
-def test_the_classes_of_label_maps_that_were_made(data, tmp_path):
+def test_the_scores_of_generated_label_maps(data, tmp_path):
     run = ganforge.train(
         "pix2pix", data, "tiny", steps=1, size=(SIZE,), outdir=tmp_path, quiet=True, device="cpu", sample_every=0,
     )  # fmt: skip
-    found = case(run.path, None, terms := EvalOptions(metrics=("labels",), held_out=True), None)
-    perfect = model_metrics.labels(replace(found, fake=found.real), terms, print)
+    found = open_inputs(run.path, None, options := EvalOptions(metrics=("labels",), held_out=True), None)
+    perfect = compute_labels(replace(found, fake=found.real), options, print)
     assert [(f.name, f.value) for f in perfect] == [
         (f"labels_{name}", 1.0) for name in ("pixel_accuracy", "class_accuracy", "class_iou")
     ]
     constant = torch.from_numpy(PALETTE[1] / 127.5 - 1).float()[None, :, None, None]
     grey = replace(found.real, rows=lambda a, b: (constant + 0.05).clamp(-1, 1).expand(b - a, 3, SIZE, SIZE))
-    flat = model_metrics.labels(replace(found, fake=grey), terms, print)
+    flat = compute_labels(replace(found, fake=grey), options, print)
     true = open_data(str(data), size=None, needed=("source", "target"), held_out=True).columns["target"]
     share = (np.asarray(true) == PALETTE[1]).all(3).mean()
     assert [f.value for f in flat] == pytest.approx([share, 1 / 3, share / 3])
     with pytest.raises(OptionError, match="photographs to label maps"):
-        model_metrics.labels(replace(found, sources=None), terms, print)
+        compute_labels(replace(found, sources=None), options, print)
 
 
 def test_the_nearest_colour():
     shades = np.array([[0, 0, 0], [200, 0, 0], [0, 0, 250]], np.uint8)
     pictures = np.array([[[[10, 10, 10], [255, 90, 0], [99, 0, 0], [101, 0, 0], [60, 60, 255]]]], np.uint8)
-    assert nearest(pictures, shades).tolist() == [[[0, 1, 0, 1, 2]]]
+    assert nearest_classes(pictures, shades).tolist() == [[[0, 1, 0, 1, 2]]]
 
 
-# -- what cannot be done --------------------------------------------------------------------------
+# -- errors -------------------------------------------------------------------------------------
 
 
-def test_what_a_reproduction_cannot_do(data, tmp_path, monkeypatch):
+def test_invalid_reproductions_are_refused(data, tmp_path, monkeypatch):
     with pytest.raises(OptionError, match=r"no experiment 'pix2pix-table7'.* Did you mean pix2pix-table"):
         again(data, tmp_path, "pix2pix-table7")
     with pytest.raises(OptionError, match="is no time to train"):
         again(data, tmp_path, budget=0)
-    with pytest.raises(DataError, match="plain pictures"):
+    with pytest.raises(DataError, match="plain images"):
         again(data / "train" / "A", tmp_path)
     with pytest.raises(DataError, match="source"):
         again("shapes", tmp_path)
     pairs(tmp_path / "seen", 4, 0)
     with pytest.raises(DataError, match="seen"):
         again(tmp_path / "seen", tmp_path)
-    assert not [*tmp_path.glob("*/0*")]  # said before anything was trained
+    assert not [*tmp_path.glob("*/0*")]  # refused before anything was trained
     with pytest.raises(OptionError, match="--size 64 is too small for pix2pix-table3"):
         again(data, tmp_path, "pix2pix-table3", size=64)
-    monkeypatch.setattr(play, "seconds_a_round", lambda thought: 30.0)
+    monkeypatch.setattr(reproduction, "measure_step_seconds", lambda plan: 30.0)
     with pytest.raises(OptionError, match="takes 90 seconds here, so give --budget 3 at the least"):
         again(data, tmp_path)
-    assert not [*tmp_path.glob("*/asked.json")]  # a larger budget may follow
+    assert not [*tmp_path.glob("*/asked.json")]  # a larger budget may be tried
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="torchrun"):
         again(data, tmp_path)
@@ -334,8 +364,8 @@ def test_the_command(data, tmp_path, six, capsys):
     words = ["--data", str(data), "--budget", "1", "--preset", "tiny", "--outdir", str(tmp_path), "--name", "mine"]
     assert command(["reproduce", "pix2pix-table6", *words, "--threads", "1", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert "Row 3 of 3, L1+cGAN: 6 rounds." in said
-    assert "Of the paper's 3 orderings, at 6 rounds a row: " in said
+    assert "Row 3 of 3, L1+cGAN: 6 steps." in said
+    assert "Of the paper's 3 orderings, at 6 steps per row: " in said
     assert (tmp_path / "reproduce-mine" / "index.html").exists()
     assert command(["reproduce", "pix2pix-table9"]) == 1
     assert "there are pix2pix-table1" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from torch import nn
 from ganforge.engine import Engine
 from ganforge.errors import CheckpointError
 from ganforge.runs.checkpoint import Checkpoints, State, read_state
-from tests.support.toys import FACTS, Config, Toy, deck, run, weights
+from tests.support.toys import FACTS, Config, Toy, make_loader, run, weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,7 +91,7 @@ def test_a_damaged_checkpoint_is_named_and_the_earlier_one_offered(tmp_path, dam
         (folder / "state.json").unlink()
     else:
         (folder / "state.json").write_text((folder / "state.json").read_text()[:40])
-    with pytest.raises(CheckpointError, match=r"step-000000002 is damaged .*name it as RUN@1"):
+    with pytest.raises(CheckpointError, match=r"step-000000002 is damaged .*There is an earlier one: RUN@1"):
         kept.load()
     assert kept.load("1")[0] == 1
 
@@ -99,13 +99,13 @@ def test_a_damaged_checkpoint_is_named_and_the_earlier_one_offered(tmp_path, dam
 def test_another_games_checkpoint_is_refused(tmp_path):
     kept = Checkpoints(tmp_path)
     kept.save(1, state())
-    engine = Engine(Toy(Config(), FACTS), run(), deck())
+    engine = Engine(Toy(Config(), FACTS), run(), make_loader())
     with pytest.raises(CheckpointError, match=r"not those of this Toy"):
         engine.restore(kept.load()[1])
 
 
 def test_nothing_in_a_checkpoint_is_a_pickle(tmp_path):
-    engine = Engine(Toy(Config(), FACTS), run(), deck(), Checkpoints(tmp_path))
+    engine = Engine(Toy(Config(), FACTS), run(), make_loader(), Checkpoints(tmp_path))
     engine.train()
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert {p.suffix for p in files} == {".safetensors", ".json", ""}
@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path):
         [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert "checkpoint of step 2 could not be written" in said.stdout, said.stderr
-    assert "last whole checkpoint is step 1" in said.stdout
+    assert "last complete checkpoint is step 1" in said.stdout
     assert said.stdout.splitlines()[-1] == "1 [1]"
 
 
@@ -155,7 +155,7 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_end(tmp_path):
     """`kill -9` twenty times, most of them in the middle of a save: the weights at the end are those of a quiet run."""
     torch.manual_seed(0)
     quiet = Toy(Config(), FACTS)
-    Engine(quiet, run(steps=600, ema=50.0), deck()).train()
+    Engine(quiet, run(steps=600, ema=50.0), make_loader()).train()
     said = subprocess.run(
         [sys.executable, "-m", "tests.support.killed", str(tmp_path)],
         cwd=ROOT,

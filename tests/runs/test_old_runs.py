@@ -1,6 +1,6 @@
-"""A run folder that GANForge 0.1 wrote still opens, holds the same weights, draws the same pictures, and goes on.
+"""A run folder that GANForge 0.1 wrote still opens, holds the same weights, draws the same images, and goes on.
 
-`fixtures/run-0.1.json` has the commands that made the run and the pictures, and the digests of all tensors.
+`fixtures/run-0.1.json` has the commands that made the run and the images, and the digests of all tensors.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def test_an_old_checkpoint_opens_with_its_averaged_networks(old, step):
     assert digests(trained.game.state_dict()) == {**recorded["game"], **recorded["averaged"]}
 
 
-def test_an_old_run_draws_the_pictures_that_it_drew(old):
+def test_an_old_run_gives_the_same_samples(old):
     drawn = ganforge.load(old, device="cpu").sample(4, seed=0)
     ganforge.sample(old, 4, seed=0, out=old / "drawn.npz", depth="float")
     with np.load(FIXTURES / "run-0.1-samples.npz") as stored, np.load(old / "drawn.npz") as written:
@@ -60,7 +60,7 @@ def test_an_old_run_draws_the_pictures_that_it_drew(old):
 
 
 def test_an_old_run_goes_on_where_it_stood(old):
-    """Without the optimisers' moments the losses of the next rounds would differ by 0.03; rounding makes 1e-6."""
+    """Without the optimisers' moments the losses of the next steps would differ by 0.03; rounding makes 1e-6."""
     before = (old / "log.jsonl").read_text().splitlines()
     trained = ganforge.resume(old, steps=RECORD["resumed"]["step"], quiet=True)
     after = (old / "log.jsonl").read_text().splitlines()

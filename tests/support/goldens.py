@@ -1,4 +1,4 @@
-"""Reads the recorded numbers of other people's programs; they lie outside the repository, in `GANFORGE_SHARED`."""
+"""Read the recorded numbers of official implementations; they are outside the repository, in `GANFORGE_SHARED`."""
 
 import json
 import os
@@ -22,7 +22,7 @@ Keys = list[tuple[str, tuple[int, ...]]]  # a state dict's keys and shapes, in o
 
 @dataclass(frozen=True)
 class Golden:
-    """One network of other people's: how to build it, its weights, what goes in, what comes out."""
+    """One official network: how to build it, its weights, its inputs and outputs."""
 
     path: Path  # without a suffix
     facts: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Golden:
 
     @property
     def calls(self) -> int:
-        """How often the network was called: twice where a call changes the next one's answer."""
+        """How often the network was called: twice where a call changes the next one's output."""
         return 2 if any(name.endswith("second_call") for name in self.facts.get("outputs", ())) else 1
 
     @property
@@ -73,7 +73,7 @@ class Golden:
                 yield size["args"], count, [(key, tuple(shape)) for key, shape in keys]
 
     def weights(self, network: nn.Module) -> dict[str, Tensor]:
-        """The official state dict; large tensors are drawn again, constants are as `network` has them."""
+        """The official state dict; large tensors are drawn again, constants are those of `network`."""
         stored = self.path.with_name(f"{self.path.name}.weights.safetensors")
         weights = load_file(stored) if stored.exists() else {}
         for key, recipe in self.facts.get("recipe_keys", {}).items():
@@ -87,7 +87,7 @@ class Golden:
         return weights
 
     def io(self, start: str) -> dict[str, Tensor]:
-        """Recorded tensors whose names begin with `start`, which is cut off, in the order in which they are listed."""
+        """Recorded tensors whose names begin with `start`, which is removed, in the order in which they are listed."""
         stored = pick(load_file(self.path.with_name(f"{self.path.name}.io.safetensors")), start)
         listed = [*self.facts.get("inputs", ()), *(key.removeprefix(start) for key in self.facts.get("io", ()))]
         listed += [f"out.{key}".removeprefix(start) for key in self.facts.get("outputs", ())]
@@ -132,11 +132,11 @@ def table(system: str, name: str) -> Table:
 
 
 def pick(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    """Those whose keys begin with `start`, without it."""
+    """The tensors whose keys begin with `start`, which is removed."""
     return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
 
 
 def normal(tag: str, shape: list[int]) -> Tensor:
-    """The standard normal numbers that go by the name of `tag`, in double precision."""
+    """Standard normal numbers that follow from `tag`, in double precision."""
     source = np.random.RandomState(zlib.crc32(tag.encode()))
     return torch.from_numpy(np.asarray(source.standard_normal(tuple(shape))))

@@ -1,6 +1,6 @@
-"""Trains a toy in children that are killed at random moments; prints how many kills, and how many amid a save.
+"""Train a toy in children that are killed at random moments; prints the number of kills, and of kills during a save.
 
-A program of its own because it forks: torch is imported once, and each child starts from there.
+A separate program because it forks: torch is imported once, and each child starts from there.
 """
 
 import os
@@ -14,13 +14,13 @@ import torch
 
 from ganforge.engine import Engine
 from ganforge.runs.checkpoint import Checkpoints
-from tests.support.toys import FACTS, Config, Toy, deck, run
+from tests.support.toys import FACTS, Config, Toy, make_loader, run
 
 
 def train(folder: Path) -> None:
     torch.manual_seed(0)
     kept = Checkpoints(folder, keep=2)
-    engine = Engine(Toy(Config(), FACTS), run(steps=600, ema=50.0, save_every=1), deck(), kept)
+    engine = Engine(Toy(Config(), FACTS), run(steps=600, ema=50.0, save_every=1), make_loader(), kept)
     if kept.steps():
         engine.restore(kept.load()[1])
     engine.train()
@@ -41,7 +41,7 @@ def child(folder: Path) -> int:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    Engine(Toy(Config(), FACTS), run(), deck())  # everything that a first engine imports, before the first fork
+    Engine(Toy(Config(), FACTS), run(), make_loader())  # import everything that an engine needs before the first fork
     chance, kills, midway = random.Random(0), 0, 0
     while kills < 20:
         number = child(folder)

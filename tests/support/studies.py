@@ -1,4 +1,4 @@
-"""Small studies of the grey levels of pictures, and somebody who answers them."""
+"""Small studies of the grey levels of images, and a simulated participant."""
 
 from io import BytesIO
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Games small enough to check sums by hand, and a deck of fixed pictures."""
+"""Games small enough to check by hand, and a loader of fixed images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from ganforge.batches import MASKS, PIXELS, Batch, Facts, Images, Labelled, Paired
+from ganforge.batches import Batch, Facts, Images, Labelled, Paired, is_image, is_mask
 from ganforge.capabilities import Range
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader
@@ -20,27 +20,27 @@ FACTS = Facts(channels=3, height=8, width=8)
 RUN = Run(steps=6, batch=8, log_every=2, sample_every=0, save_every=0)
 
 
-def pictures(n: int = 40, facts: Facts = FACTS, seed: int = 0, kind: type[Batch] = Labelled) -> DataSet:
+def make_data(n: int = 40, facts: Facts = FACTS, seed: int = 0, kind: type[Batch] = Labelled) -> DataSet:
     """`n` random rows of every column that `kind` needs, in memory; of a second side three fewer."""
-    chance, columns = np.random.default_rng(seed), {}
+    rng, columns = np.random.default_rng(seed), {}
     for name in kind.columns():
         rows, depth = n - 3 * name.startswith("b"), facts.channels
         if name == "source":
             depth = facts.source_channels or depth
-        if name in MASKS:
-            columns[name] = chance.integers(0, 2, (rows, facts.height, facts.width, facts.instances), np.uint8) * 255
-        elif name in PIXELS:
-            columns[name] = chance.integers(0, 256, (rows, facts.height, facts.width, depth), np.uint8)
+        if is_mask(name):
+            columns[name] = rng.integers(0, 2, (rows, facts.height, facts.width, facts.instances), np.uint8) * 255
+        elif is_image(name):
+            columns[name] = rng.integers(0, 256, (rows, facts.height, facts.width, depth), np.uint8)
         elif facts.attributes:
-            columns[name] = chance.integers(0, 2, (rows, len(facts.attributes))).astype(np.float32)
+            columns[name] = rng.integers(0, 2, (rows, len(facts.attributes))).astype(np.float32)
         else:
             columns[name] = np.arange(rows) % max(1, len(facts.labels))
     return DataSet("toys", facts, columns, "toys")
 
 
-def deck(run: Run = RUN, facts: Facts = FACTS, kind: type[Batch] = Images) -> BatchLoader:
-    """A deck of those pictures."""
-    return BatchLoader(pictures(facts=facts, kind=kind), kind, run)
+def make_loader(run: Run = RUN, facts: Facts = FACTS, kind: type[Batch] = Images) -> BatchLoader:
+    """A loader of those images."""
+    return BatchLoader(make_data(facts=facts, kind=kind), kind, run)
 
 
 @dataclass(frozen=True)

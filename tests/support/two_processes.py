@@ -1,6 +1,6 @@
-"""Plays every model's tiny preset, in as many processes as torchrun starts; the first saves the weights.
+"""Train every model's tiny preset, in as many processes as torchrun starts; the first saves the weights.
 
-A program of its own for tests/test_distributed.py: `python -m tests.support.two_processes FOLDER`.
+A separate program for tests/test_distributed.py: `python -m tests.support.two_processes FOLDER`.
 """
 
 import sys
@@ -15,33 +15,33 @@ from ganforge import distributed
 from ganforge.catalogue import find, names
 from ganforge.engine import Engine
 from ganforge.errors import NotFiniteError
-from tests.support.toys import FACTS, Config, Toy, deck, run
+from tests.support.toys import FACTS, Config, Toy, make_loader, run
 from tests.test_catalogue import facts_of
 
 
-def played(name: str, shares: int) -> dict[str, Tensor]:
-    """The weights after a model's tiny run in so many shares, over all processes there are; its averages too."""
+def train_tiny(name: str, shares: int) -> dict[str, Tensor]:
+    """The weights after a model's tiny run in `shares` micro-batches over all processes, with its averages."""
     model = find(name)
     preset = model.preset("tiny")
-    settings = replace(preset.run, accumulate=shares // distributed.world(), ema=100.0, save_every=0)
+    settings = replace(preset.run, accumulate=shares // distributed.world_size(), ema=100.0, save_every=0)
     torch.manual_seed(distributed.rank())  # only the first process's weights must count
     facts = facts_of(settings, model.game.batch_type)
     game = model.game(preset.config, facts)
-    engine = Engine(game, settings, deck(settings, facts, model.game.batch_type))
+    engine = Engine(game, settings, make_loader(settings, facts, model.game.batch_type))
     averaged = engine.train()
     whole = {**game.state_dict(), **{f"averaged.{key}": value for key, value in averaged.state_dict().items()}}
     return {key: value.contiguous().clone() for key, value in whole.items()}
 
 
 def broken() -> str:
-    """What this process says when the critic's loss breaks in the last one alone."""
+    """The error of this process when the critic's loss is NaN in the last process only."""
     game = Toy(Config(), FACTS)
 
     def poison(module: nn.Module, args: tuple[Tensor, ...]) -> Tensor | None:
         return args[0] * torch.nan if engine.step == 3 and distributed.rank() == 1 else None
 
     game.critic.register_forward_pre_hook(poison)
-    engine = Engine(game, run(log_every=5), deck())
+    engine = Engine(game, run(log_every=5), make_loader())
     try:
         engine.train()
     except NotFiniteError as error:
@@ -56,9 +56,9 @@ def threads() -> list[str]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    with distributed.joined(torch.device("cpu")):
+    with distributed.join_processes(torch.device("cpu")):
         for name in names():
-            weights = played(name, 2)
+            weights = train_tiny(name, 2)
             if distributed.rank() == 0:
                 save_file(weights, folder / f"{name}.safetensors")
         rank = distributed.rank()

@@ -1,4 +1,4 @@
-"""The engine under observation: recorded batches and draws go in, every number on the way comes out."""
+"""An engine with recorded batches and random numbers, which records every term and gradient norm."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +15,8 @@ from ganforge.run import Run
 from tests.support import goldens
 
 
-class Cards:
-    """Deals recorded batches."""
+class RecordedLoader:
+    """Recorded batches."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         self.batches, self.count = batches, len(batches)
@@ -25,34 +25,34 @@ class Cards:
         return self.batches[number]
 
 
-def dealt(batches: Tensor) -> list[Batch]:
+def as_images(batches: Tensor) -> list[Batch]:
     return [Images(images) for images in batches]
 
 
 class Witness(Engine):
-    """The engine with recorded draws; notes every move's terms and the length of its gradient."""
+    """The engine with recorded random numbers; records every move's terms and gradient norm."""
 
     def __init__(self, game: Any, batches: Sequence[Batch], noise: Sequence[Sequence[Tensor]] = ()) -> None:
         run = Run(steps=len(noise or batches), batch=len(batches[0]), fast=False)
-        super().__init__(game, run, Cards(batches))
+        super().__init__(game, run, RecordedLoader(batches))
         self.noise = noise or [[]] * len(batches)
         self.lengths, self.norms = dict[str, Tensor](), dict[str, Tensor]()  # of a player's gradient, of a network's
-        self.means = self.seen = Seen(self.device)
+        self.means = self.recorded = RecordedMeans(self.device)
 
-    def draws(self, step: int, share: int) -> Draw:
+    def make_draw(self, step: int, share: int) -> Draw:
         return Recorded(*self.noise[step])
 
-    def move(self, player: str) -> None:
+    def step_player(self, player: str) -> None:
         gradients = [p.grad for p in self.parameters[player] if p.grad is not None]
         self.lengths.setdefault(player, nn.utils.get_total_norm(gradients))  # the tables hold the first move's
         for name, network in self.game.named_children():
             if grads := [p.grad for p in network.parameters() if p.grad is not None]:
                 self.norms.setdefault(name, nn.utils.get_total_norm(grads))
-        super().move(player)
+        super().step_player(player)
 
 
-class Seen(LossMeans):
-    """Keeps the terms of every move."""
+class RecordedMeans(LossMeans):
+    """Records the terms of every move."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
@@ -70,7 +70,9 @@ def compare(measured: dict[str, Tensor], table: goldens.Table, start: str = "") 
     expected = {key: value.squeeze() for key, value in goldens.pick(table.values, start).items()}
     assert measured.keys() == expected.keys()
     for key, value in expected.items():
-        torch.testing.assert_close(measured[key], value, **table.tolerance, msg=lambda said, key=key: f"{key}: {said}")
+        torch.testing.assert_close(
+            measured[key], value, **table.tolerance, msg=lambda message, key=key: f"{key}: {message}"
+        )
 
 
 def ours(system: str, class_name: str, weights: Mapping[str, Tensor], **arguments: Any) -> dict[str, Tensor]:

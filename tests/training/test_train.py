@@ -13,7 +13,9 @@ from PIL import Image
 import ganforge
 from ganforge.errors import CheckpointError, DataError, GANForgeError, ModelError, OptionError, RunError
 from ganforge.images import read
-from ganforge.inference.trained import between
+from ganforge.inference.load import load_part
+from ganforge.inference.trained import interpolate_latents
+from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
 from tests.support.toys import weights
 
@@ -27,7 +29,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of twelve small colour pictures."""
+    """A folder of twelve small colour images."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for i in range(12):
@@ -37,35 +39,35 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_run_folder_tells_everything(trained):
-    card = yaml.safe_load((trained.path / "config.yaml").read_text())
-    assert card["model"] == "dcgan"
-    assert card["config"]["width"] == 4
-    assert card["run"]["steps"] == trained.step == 6
-    assert card["facts"]["channels"] == 3
-    assert {"torch", "python", "ganforge"} <= set(card["versions"])
+def test_a_run_folder_holds_settings_facts_versions_and_log(trained):
+    config = yaml.safe_load((trained.path / "config.yaml").read_text())
+    assert config["model"] == "dcgan"
+    assert config["config"]["width"] == 4
+    assert config["run"]["steps"] == trained.step == 6
+    assert config["facts"]["channels"] == 3
+    assert {"torch", "python", "ganforge"} <= set(config["versions"])
     assert len((trained.path / "log.jsonl").read_text().splitlines()) == 3
 
 
-def test_picture_k_of_a_seed_is_the_same_in_any_batch(trained):
+def test_image_k_of_a_seed_is_the_same_in_any_batch(trained):
     whole = trained.sample(10, seed=3)
     torch.testing.assert_close(trained.sample(10, seed=3, batch=3), whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(trained.sample(4, seed=3, start=6), whole[6:], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(trained.sample(10, seed=4), whole)
 
 
-def test_loading_gives_the_same_pictures(trained):
+def test_loading_gives_the_same_images(trained):
     assert torch.equal(ganforge.load(trained.path, device="cpu").sample(5), trained.sample(5))
     assert torch.equal(ganforge.load(f"{trained.path}@6", device="cpu").sample(5), trained.sample(5))
 
 
-def test_a_run_continued_equals_one_that_was_long_from_the_start(tmp_path, trained):
+def test_a_longer_resumed_run_equals_one_that_had_this_length_from_the_start(tmp_path, trained):
     short = ganforge.train("dcgan", steps=2, outdir=tmp_path, **TINY)
     longer = ganforge.resume(short.path, steps=6, quiet=True)
     assert torch.equal(weights(longer.game), weights(trained.game))
 
 
-def test_a_run_without_a_checkpoint_begins_anew(tmp_path, trained):
+def test_a_run_without_a_checkpoint_starts_again(tmp_path, trained):
     short = ganforge.train("dcgan", outdir=tmp_path, **TINY)
     for folder in (short.path / "checkpoints").glob("step-*"):
         for file in folder.iterdir():
@@ -97,10 +99,10 @@ def test_interpolation_writes_a_grid_and_an_animation(trained, tmp_path):
 
 def test_the_arc_keeps_the_length_and_the_line_does_not():
     a, b = torch.eye(6)[:1] * 3, torch.eye(6)[1:2] * 3
-    arc, line = between(a, b, 5, "spherical"), between(a, b, 5, "linear")
+    arc, line = interpolate_latents(a, b, 5, "spherical"), interpolate_latents(a, b, 5, "linear")
     torch.testing.assert_close(arc.norm(dim=-1), torch.full((1, 5), 3.0))
     assert line.norm(dim=-1).min() < 2.2
-    torch.testing.assert_close(between(a, a, 3, "spherical"), a[:, None].expand(1, 3, 6))
+    torch.testing.assert_close(interpolate_latents(a, a, 3, "spherical"), a[:, None].expand(1, 3, 6))
 
 
 def test_epochs_and_kimg_are_lengths(photos, tmp_path):
@@ -109,14 +111,28 @@ def test_epochs_and_kimg_are_lengths(photos, tmp_path):
     assert ganforge.train("dcgan", photos, kimg=0.008, **options).step == 2
 
 
-def test_what_the_machine_decides_is_written_down(tmp_path):
+def test_threads_and_precision_are_written_to_the_config(tmp_path):
     run = ganforge.train("dcgan", steps=1, precision="auto", outdir=tmp_path, **TINY)
-    said = yaml.safe_load((run.path / "config.yaml").read_text())["run"]
-    assert said["precision"] in ("fp32", "bf16")
-    assert said["threads"] > 0
+    stored = yaml.safe_load((run.path / "config.yaml").read_text())["run"]
+    assert stored["precision"] in ("fp32", "bf16")
+    assert stored["threads"] > 0
 
 
-def test_grey_and_colour_are_as_asked(photos, tmp_path):
+def test_run_options_are_accepted_under_the_names_of_fields_and_flags():
+    def planned(**options) -> Run:
+        return ganforge.plan("dcgan", preset="tiny", load=load_part, **options).run
+
+    new = planned(select="fid:pixels", eval_every=3, eval_images=7, native_crops=True, size=(16,))
+    old = planned(select="fid:pixels", every=3, judged=7, native=True, size=(16,))
+    assert (new.every, new.judged, new.native) == (3, 7, True)
+    assert new == old
+    with pytest.raises(OptionError, match="judged is the old name of eval_images"):
+        planned(judged=7, eval_images=8)
+    with pytest.raises(OptionError, match=r"--eval-every and --patience need a metric"):
+        planned(eval_every=3)
+
+
+def test_channels_follow_the_option(photos, tmp_path):
     run = ganforge.train("dcgan", photos, steps=1, channels=1, batch=4, outdir=tmp_path, **TINY)
     assert run.sample(2).shape == (2, 1, 16, 16)
 
@@ -159,17 +175,15 @@ def test_wrong_data_is_refused(tmp_path, photos):
     (photos / "0.png").rename(tmp_path / "one" / "0.png")
     refused(DataError, "one image", attempt(tmp_path, tmp_path / "one"))
     for file in photos.iterdir():
-        file.write_bytes(b"not a picture")
+        file.write_bytes(b"not an image")
     refused(DataError, "could be read|can be read|unreadable|corrupt", attempt(tmp_path, photos))
     assert not (tmp_path / "runs").exists()
 
 
 def test_wrong_sizes_are_refused(tmp_path, photos):
-    refused(
-        ModelError, r"cannot make pictures of 100 x 100.*--size 80, 96, 112", attempt(tmp_path, photos, size=(100,))
-    )
-    refused(ModelError, r"cannot make pictures of 9 x 32", attempt(tmp_path, photos, size=(9, 32)))
-    refused(OptionError, r"is no size", attempt(tmp_path, photos, size=(16, 16, 16)))
+    refused(ModelError, r"cannot make images of 100 x 100.*--size 80, 96, 112", attempt(tmp_path, photos, size=(100,)))
+    refused(ModelError, r"cannot make images of 9 x 32", attempt(tmp_path, photos, size=(9, 32)))
+    refused(OptionError, r"is not a size", attempt(tmp_path, photos, size=(16, 16, 16)))
 
 
 def test_wrong_options_are_refused(tmp_path):
@@ -187,29 +201,27 @@ def test_wrong_runs_are_refused(tmp_path, trained):
     refused(RunError, "no run folder", lambda: ganforge.load(tmp_path / "absent"))
     refused(RunError, "no config.yaml", lambda: ganforge.load(tmp_path))
     refused(OptionError, "2 steps are fewer than the 6 already done", lambda: ganforge.resume(trained.path, steps=2))
-    refused(OptionError, "0 pictures cannot be drawn", lambda: trained.sample(0))
+    refused(OptionError, "0 images cannot be drawn", lambda: trained.sample(0))
     refused(OptionError, "dcgan does not know --colour", lambda: trained.sample(1, colour="red"))
     refused(CheckpointError, "no checkpoint '4'", lambda: ganforge.load(f"{trained.path}@4"))
 
 
-def test_a_folder_that_is_no_run_any_more_is_refused(tmp_path):
+def test_a_damaged_run_folder_is_refused(tmp_path):
     run = ganforge.train("dcgan", steps=1, outdir=tmp_path, **TINY)
-    card = run.path / "config.yaml"
-    said = yaml.safe_load(card.read_text())
-    card.write_text(yaml.safe_dump({**said, "config": {**said["config"], "width": 8}}))
+    config = run.path / "config.yaml"
+    stored = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump({**stored, "config": {**stored["config"], "width": 8}}))
     refused(CheckpointError, "not those of this DCGAN", lambda: ganforge.load(run.path))
-    card.write_text(yaml.safe_dump({**said, "model": "gan", "config": {}}))
+    config.write_text(yaml.safe_dump({**stored, "model": "gan", "config": {}}))
     refused(CheckpointError, "not those of this GAN", lambda: ganforge.load(run.path))
-    card.write_text("model: [")
+    config.write_text("model: [")
     refused(RunError, "config.yaml cannot be read", lambda: ganforge.load(run.path))
 
 
 def test_data_that_changed_is_noticed_on_resume(tmp_path, photos):
     run = ganforge.train("dcgan", photos, steps=1, batch=4, outdir=tmp_path / "runs", **TINY)
     (photos / "3.png").unlink()
-    refused(
-        DataError, r"not what it was .*12 images then, 11 now", lambda: ganforge.resume(run.path, steps=2, quiet=True)
-    )
+    refused(DataError, r"has changed .*12 images then, 11 now", lambda: ganforge.resume(run.path, steps=2, quiet=True))
     assert ganforge.resume(run.path, steps=2, data=photos, quiet=True).step == 2
 
 
@@ -221,12 +233,12 @@ def test_a_read_only_folder_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "runs").write_text("a file in the way")
-    refused(RunError, r"No run folder can be made in .*--outdir", attempt(tmp_path))
+    refused(RunError, r"No run folder can be created in .*--outdir", attempt(tmp_path))
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path, trained):
     folder = ganforge.runs.folder.RunFolder(trained.path)
-    folder.hold()
+    folder.lock()
     refused(RunError, "Another process is training", lambda: ganforge.resume(trained.path, steps=8, quiet=True))
-    folder.release()
+    folder.unlock()
     assert Checkpoints(trained.path / "checkpoints").steps() == [6]

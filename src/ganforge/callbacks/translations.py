@@ -1,7 +1,7 @@
-"""What a translator makes of the same pictures as training goes on: source | output | target, a row each.
+"""Translations of the same images as training progresses: source | output | target, one example a row.
 
-A game that works both ways has rows for the way back; one that asks for a label has an output for each; one that
-enlarges is given the pictures reduced, so that the target is the picture itself.
+A game that translates in both directions has rows for each; one with a label question has an output for each label;
+one that enlarges is given the images reduced in size, so that the target is the original image.
 """
 
 from collections.abc import Iterator
@@ -14,113 +14,112 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.capabilities import form, labels_of
+from ganforge.capabilities import labels_of, list_questions
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine
-from ganforge.images import recolour, to_uint8, visible
+from ganforge.images import enlarge, recolour, to_uint8, visible_channels
 from ganforge.inference.inference_mode import inference_mode
 
 SEED = 0
-ROWS = 8  # pictures that are looked at
-LABELS = 5  # outputs a row, at most, of a game that asks for a label
+ROWS = 8  # images that are translated
+LABELS = 5  # outputs a row, at most, of a game with a label question
 
 
 @dataclass(frozen=True)
-class Way:
-    """One direction of translation: pictures on their way, and where each should arrive if that is known."""
+class Direction:
+    """One direction of translation: its source images, and their targets where those are known."""
 
     source: Tensor
     masks: Tensor | None
     target: Tensor | None
     answers: dict[str, Any]
 
-    def first(self, rows: int) -> "Way":
-        """The first rows of it."""
+    def first(self, rows: int) -> "Direction":
+        """The same with its first rows alone."""
         masks, target = (None if tensor is None else tensor[:rows] for tensor in (self.masks, self.target))
         return replace(self, source=self.source[:rows], masks=masks, target=target)
 
 
-class Translations:
-    """Rows of pictures for the sheets of a run whose game can `translate`."""
+class TranslationGrid:
+    """Draws the sample grids of a game that can `translate`."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.questions = engine, form(engine.game.translate)  # pyright: ignore
+        self.engine, self.questions = engine, list_questions(engine.game.translate)  # pyright: ignore
 
     @property
-    def possible(self) -> bool:
-        """Whether every question has a default or is about labels: there is nobody to ask."""
+    def can_translate(self) -> bool:
+        """Whether every question has a default or is about labels: training cannot ask the user."""
         return all(q.meaning == "label" or not q.required for q in self.questions)
 
-    def tiles(self, rows: int) -> tuple[np.ndarray, int]:
-        """The pictures (n, H, W, C) of 0 ... 255 of a sheet of so many rows, and its columns."""
-        ways = self.ways()
-        sheets = [self.columns(way.first(rows // len(ways))) for way in ways]
-        size = sheets[0][-1].shape[1:3]
-        channels = 3 if any(column.shape[3] > 1 for column in sheets[0]) else 1
-        shown = [np.stack([seen(column, size, channels) for column in sheet], 1) for sheet in sheets]
-        return np.concatenate([sheet.reshape(-1, *size, channels) for sheet in shown]), len(sheets[0])
+    def render(self, rows: int) -> tuple[np.ndarray, int]:
+        """The images (n, H, W, C) of 0 ... 255 of a grid with so many rows, and its columns."""
+        directions = self.directions()
+        grids = [self.make_columns(direction.first(rows // len(directions))) for direction in directions]
+        size = grids[0][-1].shape[1:3]
+        channels = 3 if any(column.shape[3] > 1 for column in grids[0]) else 1
+        tiles = [np.stack([to_display(column, size, channels) for column in columns], 1) for columns in grids]
+        return np.concatenate([rows.reshape(-1, *size, channels) for rows in tiles]), len(grids[0])
 
-    def columns(self, way: Way) -> list[np.ndarray]:
+    def make_columns(self, direction: Direction) -> list[np.ndarray]:
         """(n, H, W, C) each: source, output or outputs, and target where it is known."""
-        source, target = way.source, way.target
+        source, target = direction.source, direction.target
         if self.scale > 1 and target is None:
             height, width = (side // self.scale * self.scale for side in source.shape[2:])
             target = source[..., :height, :width]
             small = (height // self.scale, width // self.scale)
             source = F.interpolate(target, small, mode="bicubic", antialias=True).clamp(-1, 1)
-        way = replace(way, source=source)
-        outputs = [self.translated(way, said) for said in self.labels(len(source))]
-        return [to_uint8(pictures) for pictures in (source, *outputs, target) if pictures is not None]
+        direction = replace(direction, source=source)
+        outputs = [self.translate(direction, labels) for labels in self.each_label(len(source))]
+        return [to_uint8(images) for images in (source, *outputs, target) if images is not None]
 
     @cached_property
     def scale(self) -> int:
         """How many times larger the output is."""
-        way = self.ways()[0].first(1)
-        return self.translated(way, next(self.labels(1))).shape[2] // way.source.shape[2]
+        direction = self.directions()[0].first(1)
+        return self.translate(direction, next(self.each_label(1))).shape[2] // direction.source.shape[2]
 
-    def labels(self, rows: int) -> Iterator[dict[str, Tensor]]:
-        """Answers to the question about labels, one output each; no answers where nothing is asked."""
-        asked = next((q.name for q in self.questions if q.meaning == "label"), "")
+    def each_label(self, rows: int) -> Iterator[dict[str, Tensor]]:
+        """Answers to the label question, one for each output; an empty answer where there is no such question."""
+        question = next((q.name for q in self.questions if q.meaning == "label"), "")
         facts = self.engine.game.facts
         names = facts.attributes or facts.labels
-        if not asked or not names:
+        if not question or not names:
             yield {}
             return
         for k in map(names.index, labels_of(self.engine.game)[:LABELS]):
             if facts.attributes:
-                yield {asked: F.one_hot(torch.full((rows,), k), len(names)).float()}
+                yield {question: F.one_hot(torch.full((rows,), k), len(names)).float()}
             else:
-                yield {asked: torch.full((rows,), k)}
+                yield {question: torch.full((rows,), k)}
 
-    def translated(self, way: Way, said: dict[str, Tensor]) -> Tensor:
-        """Pictures translated under the same seed, a share's batch at a time: that fits in memory."""
-        engine, made = self.engine, []
+    def translate(self, direction: Direction, labels: dict[str, Tensor]) -> Tensor:
+        """Images translated with the same seed, in batches that fit a shard's memory."""
+        engine, outputs = self.engine, []
         size = engine.run.batch // engine.shares
-        tensors = {**({} if way.masks is None else {"masks": way.masks}), **said}
-        for first in range(0, len(way.source), size):
+        tensors = {**({} if direction.masks is None else {"masks": direction.masks}), **labels}
+        for first in range(0, len(direction.source), size):
             part = {name: value[first : first + size].to(engine.device) for name, value in tensors.items()}
-            images = way.source[first : first + size].to(engine.device)
-            with inference_mode(engine.averaged) as game:
-                game.draw = RowDraw(SEED, first, engine.device)
-                made.append(game.translate(images, **part, **way.answers))  # pyright: ignore
-        # A game that has just broken down is stopped at the next log: until then NaN is grey.
-        return torch.cat(made).nan_to_num().float().cpu()
+            images = direction.source[first : first + size].to(engine.device)
+            with inference_mode(engine.averaged, RowDraw(SEED, first, engine.device)) as game:
+                outputs.append(game.translate(images, **part, **direction.answers))  # pyright: ignore
+        # A game that has just diverged is stopped at the next log: until then NaN is drawn as grey.
+        return torch.cat(outputs).nan_to_num().float().cpu()
 
-    def ways(self) -> list[Way]:
-        """The first pictures that the run is dealt, each way that the game can go."""
+    def directions(self) -> list[Direction]:
+        """The first images of the run's batches, in each direction that the game can translate."""
         engine = self.engine
-        dealt = [engine.deck.batch(k, 0, 1) for k in range(-(-ROWS // engine.run.batch))]
-        names = [f.name for f in fields(dealt[0]) if getattr(dealt[0], f.name) is not None]
-        columns = {name: torch.cat([getattr(b, name) for b in dealt])[:ROWS] for name in names}
+        batches = [engine.loader.batch(k, 0, 1) for k in range(-(-ROWS // engine.run.batch))]
+        names = [f.name for f in fields(batches[0]) if getattr(batches[0], f.name) is not None]
+        columns = {name: torch.cat([getattr(b, name) for b in batches])[:ROWS] for name in names}
         start = next(name for name in ("source", "a", "low", "images") if name in columns)
         target = columns.get("target", columns.get("images") if start == "low" else None)
-        ways = [Way(columns[start], columns.get("a_masks"), target, {})]
+        directions = [Direction(columns[start], columns.get("a_masks"), target, {})]
         if "b" in columns and any(question.name == "reverse" for question in self.questions):
-            ways.append(Way(columns["b"], columns.get("b_masks"), None, {"reverse": True}))
-        return ways
+            directions.append(Direction(columns["b"], columns.get("b_masks"), None, {"reverse": True}))
+        return directions
 
 
-def seen(pictures: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Pictures (n, h, w, C) as a person sees them, every pixel repeated until they have the size."""
-    times = size[0] // pictures.shape[1]
-    return np.stack([recolour(picture, channels) for picture in visible(pictures)]).repeat(times, 1).repeat(times, 2)
+def to_display(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Images (n, h, w, C) with visible channels only, every pixel repeated until they have the size."""
+    shown = np.stack([recolour(image, channels) for image in visible_channels(images)])
+    return enlarge(shown, min(size))

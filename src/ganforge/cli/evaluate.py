@@ -1,67 +1,90 @@
-"""The verbs that judge: evaluate, compare."""
+"""The verbs that evaluate: evaluate, compare."""
 
+import dataclasses
 import sys
 from typing import Annotated, Any
 
-from ganforge.cli.options import alias, ask, bare, first_word, home_question, note, say
+from ganforge.cli.options import (
+    alias,
+    data_home_option,
+    help_text,
+    leading_words,
+    parse_options,
+    say,
+    take_first_word,
+    unprefixed,
+)
 
-WHAT = "a run folder, RUN@best, RUN@12000, or pictures: a folder, a zip, an .npz or .npy file"
+WHAT = "a run folder, RUN@best, RUN@12000, or images: a folder, a zip, an .npz or .npy file"
 
 
 def evaluate(words: list[str]) -> None:
-    """Judge a run or pictures against data."""
-    name, rest = first_word(words, "ganforge evaluate RUN", WHAT)
-    from ganforge.evaluation.evaluate import evaluate as judged
-    from ganforge.evaluation.inputs import EvalOptions
+    """Evaluate a run, or a set of images, against data."""
+    name, rest = take_first_word(words, "ganforge evaluate RUN", WHAT)
+    from ganforge.evaluation import evaluate as evaluating
 
-    asked = ask(
+    options = parse_options(
         f"ganforge evaluate {name}",
-        "Judge pictures against data by several measures, each with the interval that holds it 95 times in 100.",
-        counted(rest),
-        against_question(),
-        ("terms", bare(EvalOptions), EvalOptions()),
-        ("out", Annotated[str, alias("-o", help="The report. Empty: report.json in the run folder.")], ""),
-        ("pictures", Annotated[bool, note("Also grids: the seed's, by realism, beside the nearest real ones.")], False),
-        home_question(),
+        "Compare images with data by several metrics, each with its 95 % interval.",
+        normalise_count_flag(rest),
+        against_option(),
+        evaluation_options(),
+        ("out", Annotated[str, alias("-o", help="The report file. Empty: report.json in the run folder.")], ""),
+        (
+            "pictures",
+            Annotated[bool, help_text("Also write grids: of the seed, by realism, with nearest real images.")],
+            False,
+        ),
+        data_home_option(),
     )
-    judged(
-        name, asked.against, out=asked.out, pictures=asked.pictures, data_home=asked.data_home, say=say,
-        **vars(asked.terms),
+    evaluating.evaluate(
+        name, options.against, out=options.out, pictures=options.pictures, data_home=options.data_home, say=say,
+        **vars(options.evaluation),
     )  # fmt: skip
 
 
 def compare(words: list[str]) -> None:
-    """Compare runs or pictures: a leaderboard and one page."""
-    names = before_options(words)
+    """Compare runs or sets of images: a leaderboard and one page."""
+    names = leading_words(words)
     if not names:
         print("usage: ganforge compare RUN RUN ... [options]\n\n" + f"Each is {WHAT}.")
         sys.exit(0 if words else 2)
-    from ganforge.evaluation.compare import compare as compared
-    from ganforge.evaluation.inputs import EvalOptions
+    from ganforge.evaluation import compare as comparing
 
-    asked = ask(
+    options = parse_options(
         f"ganforge compare {' '.join(names)}",
-        "Judge several against the same data: a leaderboard, and one page that holds everything.",
-        counted(words[len(names) :]),
-        against_question(),
-        ("terms", bare(EvalOptions), EvalOptions()),
-        ("out", Annotated[str, alias("-o", help="The page.")], "comparison.html"),
-        home_question(),
+        "Evaluate several against the same data: a leaderboard, and one HTML page with all results.",
+        normalise_count_flag(words[len(names) :]),
+        against_option(),
+        evaluation_options(),
+        ("out", Annotated[str, alias("-o", help="The HTML page.")], "comparison.html"),
+        data_home_option(),
     )
-    compared(names, asked.against, out=asked.out, data_home=asked.data_home, say=say, **vars(asked.terms))
+    comparing.compare(
+        names, options.against, out=options.out, data_home=options.data_home, say=say, **vars(options.evaluation)
+    )
 
 
-def counted(words: list[str]) -> list[str]:
-    """-n is a count, as everywhere; and torchrun, which reads all words, takes --n for an option of its own."""
+def normalise_count_flag(words: list[str]) -> list[str]:
+    """Accept -n for --n, as in the other verbs; torchrun would take --n for an option of its own."""
     return ["--n" if word == "-n" else word for word in words]
 
 
-def before_options(words: list[str]) -> list[str]:
-    """The words before the first option."""
-    first = next((k for k, word in enumerate(words) if word.startswith("-")), len(words))
-    return words[:first]
+def evaluation_options() -> tuple[str, Any, Any]:
+    """The fields of EvalOptions as flags; the help of --metrics lists all names."""
+    from ganforge.evaluation.inputs import EvalOptions
+    from ganforge.metrics.catalogue import names
+
+    text = f"{' '.join(names())}. Empty: the usual ones for images of this kind."
+    field = ("metrics", Annotated[tuple[str, ...], help_text(text)], ())
+    form = dataclasses.make_dataclass("EvalOptions", [field], bases=(EvalOptions,), frozen=True)
+    return "evaluation", unprefixed(form), form()
 
 
-def against_question() -> tuple[str, Any, Any]:
-    """What pictures are held against."""
-    return "against", Annotated[str | None, note("Data. Empty: what the run was trained on.")], None
+def against_option() -> tuple[str, Any, Any]:
+    """The option --against."""
+    return (
+        "against",
+        Annotated[str | None, help_text("The data to compare with. Empty: the run's training data.")],
+        None,
+    )

@@ -1,53 +1,64 @@
-"""The verbs that tell what there is: data, list, show, env, explain."""
+"""The verbs that print information: data, list, show, env, explain."""
 
 from typing import Annotated, Literal
 
-from ganforge.cli.options import alias, ask, first_word, home_question, note, print_plain, say
+from ganforge.cli.options import (
+    MODEL_WORD,
+    alias,
+    data_home_option,
+    help_text,
+    parse_options,
+    print_yaml,
+    say,
+    take_first_word,
+)
 
 
 def data(words: list[str]) -> None:
-    """Examine a data set: what it is, what is wrong, which models can learn from it."""
-    name, rest = first_word(words, "ganforge data PATH", "a folder, a zip, tars, an array, or a named set")
-    asked = ask(
+    """Examine a data set: its contents, its problems, and which models can train on it."""
+    name, rest = take_first_word(words, "ganforge data PATH", "a folder, a zip, tars, an array, or a named set")
+    options = parse_options(
         f"ganforge data {name}",
-        "Decode every picture and say what the data is, what to mend, and which models can train on it.",
+        "Decode every image; print the contents, the problems, and which models can train on them.",
         rest,
         (
             "out",
             Annotated[str | None, alias("-o", help="The contact sheet. Empty: NAME-contact-sheet.png, here.")],
             None,
         ),
-        ("sheet", Annotated[bool, note("Draw a contact sheet.")], True),
+        ("sheet", Annotated[bool, help_text("Draw a contact sheet.")], True),
         (
             "augment",
             Annotated[
                 Literal["none", "diffaug", "ada"],
-                note("Show what this augmentation does, instead."),
+                help_text("Show some images under this augmentation, instead."),
             ],
             "none",
         ),
-        ("json", Annotated[bool, note("Print everything as JSON; a sheet only with -o.")], False),
-        ("held_out", Annotated[bool, note("Examine the test or validation split.")], False),
-        home_question(),
+        ("json", Annotated[bool, help_text("Print as JSON; a contact sheet only with -o.")], False),
+        ("held_out", Annotated[bool, help_text("Examine the test or validation split.")], False),
+        data_home_option(),
     )
-    from ganforge.cli.data_report import report, sheet_name
+    from ganforge.cli.data_report import choose_sheet_path, format_report
     from ganforge.training.examine import examine
 
-    sheet = asked.out or ("" if asked.json or not asked.sheet else sheet_name(name, asked.augment))
-    examination = examine(name, sheet=sheet, augment=asked.augment, data_home=asked.data_home, held_out=asked.held_out)
-    if asked.json:
+    sheet = options.out or ("" if options.json or not options.sheet else choose_sheet_path(name, options.augment))
+    examination = examine(
+        name, sheet=sheet, augment=options.augment, data_home=options.data_home, held_out=options.held_out
+    )
+    if options.json:
         import json
 
         from ganforge.serialize import to_plain
 
         say(json.dumps(to_plain(examination), ensure_ascii=False, indent=2))
     else:
-        say(report(examination))
+        say(format_report(examination))
 
 
 def list_models(words: list[str]) -> None:
     """List the models."""
-    ask("ganforge list", "List the models, one line each.", words)
+    parse_options("ganforge list", "List the models, one line each.", words)
     from ganforge.catalogue import headline, names
 
     for name in names():
@@ -55,17 +66,17 @@ def list_models(words: list[str]) -> None:
 
 
 def show(words: list[str]) -> None:
-    """Print the settings of a model, or what a run is."""
-    name, rest = first_word(words, "ganforge show MODEL|RUN", "a model's name, a file, or a run folder")
-    ask(f"ganforge show {name}", "Print the plain facts of a model or a run.", rest)
+    """Print the settings of a model, or a summary of a run."""
+    name, rest = take_first_word(words, "ganforge show MODEL|RUN", "a model's name, a file, or a run folder")
+    parse_options(f"ganforge show {name}", "Print the settings of a model, or a summary of a run.", rest)
     from ganforge.inference import show as showing
 
-    print_plain(showing.show(name))
+    print_yaml(showing.show(name))
 
 
 def env(words: list[str]) -> None:
-    """Print versions, devices, and anything installed that does not fit."""
-    ask("ganforge env", "Print versions, devices, and anything installed that does not fit.", words)
+    """Print versions, devices, and incompatible packages."""
+    parse_options("ganforge env", "Print versions, devices, and incompatible packages.", words)
     from ganforge import system
 
     facts = system.env()
@@ -74,17 +85,17 @@ def env(words: list[str]) -> None:
 
 
 def explain(words: list[str]) -> None:
-    """Teach a model: its problem, its turns and losses, its networks, its result, its cures."""
-    name, rest = first_word(words, "ganforge explain MODEL", "a model's name (`ganforge list`) or a file, ./mine.py")
-    asked = ask(
+    """Explain a model: its problem, moves and losses, networks, result, and remedies."""
+    name, rest = take_first_word(words, "ganforge explain MODEL", MODEL_WORD)
+    options = parse_options(
         f"ganforge explain {name}",
-        "Teach a model. The rounds are played and the networks traced as you call it, so the lesson is the code's own.",
+        "Explain a model. Steps are run and networks traced at the time of the call, so the text follows the code.",
         rest,
-        ("preset", Annotated[str, note("Settings to explain; `ganforge show MODEL` lists them.")], "small"),
-        ("lang", Annotated[Literal["en", "ko"], note("Language of the text; a page has both.")], "en"),
-        ("html", Annotated[str, note("Write a page with formulas and drawings to this file, instead.")], ""),
+        ("preset", Annotated[str, help_text("Settings to explain; `ganforge show MODEL` lists them.")], "small"),
+        ("lang", Annotated[Literal["en", "ko"], help_text("Language of the text; the HTML page has both.")], "en"),
+        ("html", Annotated[str, help_text("Write an HTML page with formulas and diagrams to this file, instead.")], ""),
     )
-    from ganforge.explainer import explain as lesson
+    from ganforge.explainer import explain as build_lesson
 
-    found = lesson(name, asked.preset, lang=asked.lang, html=asked.html)
-    say(f"Wrote {asked.html}" if asked.html else found.text(asked.lang))
+    lesson = build_lesson(name, options.preset, lang=options.lang, html=options.html)
+    say(f"Wrote {options.html}" if options.html else lesson.text(options.lang))

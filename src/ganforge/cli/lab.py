@@ -1,16 +1,16 @@
-"""The verb lab: the theory, seen."""
+"""The verb lab: experiments with the theory of GANs."""
 
 from typing import Annotated, Literal
 
-from ganforge.cli.options import alias, ask, note, say
+from ganforge.cli.options import alias, help_text, parse_options, say
 from ganforge.errors import OptionError
 
 USAGE = """\
 usage: ganforge lab SUBJECT [options]
 
 subjects
-  density     a GAN on the line: p_data, p_g, D and D*, and the theorems of 2014 beside them
-  gradients   why the saturating loss starves, and what weight clipping does to a critic
+  density     a one-dimensional GAN: p_data, p_g, D and D*, beside the theorems of 2014
+  gradients   why the saturating loss vanishes, and what weight clipping does to a critic
   modes       ten objectives on rings and grids of Gaussians: which find every mode
 
 `ganforge lab SUBJECT --help` lists the options.
@@ -18,29 +18,29 @@ subjects
 
 
 def lab(words: list[str]) -> None:
-    """See the theory happen: density, gradients, modes."""
+    """Run experiments with the theory: density, gradients, modes."""
     if not words or words[0] in ("-h", "--help"):
         print(USAGE, end="")
         return
     if words[0] not in SUBJECTS:
-        raise OptionError(f"The lab has no {words[0]!r}: ask for {', '.join(SUBJECTS)}.")
+        raise OptionError(f"There is no subject {words[0]!r}; there are {', '.join(SUBJECTS)}.")
     SUBJECTS[words[0]](words[1:])
 
 
 def density(words: list[str]) -> None:
-    """A GAN on the line, with what the theory says of every moment."""
-    asked = ask(
+    """Train a one-dimensional GAN and compare it with the theory."""
+    options = parse_options(
         "ganforge lab density",
-        "Train a small GAN on the line and draw figure 1 of Goodfellow et al. 2014 from it, alive.",
+        "Train a small one-dimensional GAN and animate figure 1 of Goodfellow et al. 2014 from it.",
         words,
-        ("data", Annotated[str, note("gaussian, mixture, uniform, or a file of numbers.")], "mixture"),
-        ("out", Annotated[str, alias("-o", help="The folder to write. Empty: lab/density-DATA.")], ""),
-        ("steps", Annotated[int, note("Rounds to play.")], 2_000),
-        ("frames", Annotated[int, note("Moments to keep.")], 60),
-        ("seed", Annotated[int, note("Everything drawn follows from it.")], 0),
+        ("data", Annotated[str, help_text("gaussian, mixture, uniform, or a file of numbers.")], "mixture"),
+        ("out", Annotated[str, alias("-o", help="The output folder. Empty: lab/density-DATA.")], ""),
+        ("steps", Annotated[int, help_text("Training steps.")], 2_000),
+        ("frames", Annotated[int, help_text("Frames of the animation.")], 60),
+        ("seed", Annotated[int, help_text("Random seed.")], 0),
         (
             "objective",
-            Annotated[Literal["non-saturating", "minimax"], note("What the generator descends.")],
+            Annotated[Literal["non-saturating", "minimax"], help_text("The generator's loss.")],
             "non-saturating",
         ),
     )
@@ -48,46 +48,46 @@ def density(words: list[str]) -> None:
 
     from ganforge import lab
 
-    given = vars(asked)
-    out = Path(given.pop("out") or f"lab/density-{Path(asked.data).stem}")
+    given = vars(options)
+    out = Path(given.pop("out") or f"lab/density-{Path(options.data).stem}")
     study = lab.density(**given, out=out)
     say(study.table())
     say(f"Wrote {out / 'figure-1.html'} (open it in a browser), figure-1.gif, figure-1.png and frames/ beside it.")
 
 
 def gradients(words: list[str]) -> None:
-    """Slopes of losses, and of critics."""
-    asked = ask(
+    """Measure gradients of losses and of critics."""
+    options = parse_options(
         "ganforge lab gradients",
-        "Measure why the saturating loss starves the generator, and what weight clipping does to a critic.",
+        "Measure how the saturating loss vanishes, and what weight clipping does to a critic.",
         words,
-        ("out", Annotated[str, alias("-o", help="The folder to write.")], "lab/gradients"),
-        ("seed", Annotated[int, note("Everything drawn follows from it.")], 0),
+        ("out", Annotated[str, alias("-o", help="The output folder.")], "lab/gradients"),
+        ("seed", Annotated[int, help_text("Random seed.")], 0),
     )
     from ganforge import lab
 
-    found = lab.gradients(asked.out, seed=asked.seed)
+    found = lab.gradients(options.out, seed=options.seed)
     say(f"{found.starving.table()}\n\n{found.clipping.table()}")
-    say(f"Wrote {asked.out}/starving.png and clipping.png beside it.")
+    say(f"Wrote {options.out}/starving.png and clipping.png beside it.")
 
 
 def modes(words: list[str]) -> None:
-    """Which objectives find every mode."""
-    asked = ask(
+    """Compare how many modes each objective finds."""
+    options = parse_options(
         "ganforge lab modes",
-        "Let ten objectives learn a ring of 8 and a grid of 25 Gaussians, and count the modes they find. "
-        "What is done is kept: the same command goes on where it was stopped.",
+        "Train ten objectives on a ring of 8 and a grid of 25 Gaussians, and count the modes they find. "
+        "Results are kept: the same command continues where it was stopped.",
         words,
-        ("quick", Annotated[bool, note("The ring, one seed, three objectives: under a minute.")], False),
-        ("out", Annotated[str, alias("-o", help="The folder to write. Empty: lab/modes or lab/modes-quick.")], ""),
-        ("objectives", Annotated[tuple[str, ...], note("Only these.")], ()),
-        ("planes", Annotated[tuple[str, ...], note("Only these: ring, grid.")], ()),
-        ("workers", Annotated[int, note("Processes. 0: one a core.")], 0),
+        ("quick", Annotated[bool, help_text("The ring, one seed, three objectives: under a minute.")], False),
+        ("out", Annotated[str, alias("-o", help="The output folder. Empty: lab/modes or lab/modes-quick.")], ""),
+        ("objectives", Annotated[tuple[str, ...], help_text("Only these.")], ()),
+        ("planes", Annotated[tuple[str, ...], help_text("Only these: ring, grid.")], ()),
+        ("workers", Annotated[int, help_text("Processes. 0: one a core.")], 0),
     )
     from ganforge import lab
 
-    out = asked.out or ("lab/modes-quick" if asked.quick else "lab/modes")
-    given = {k: v for k, v in vars(asked).items() if k != "out"}
+    out = options.out or ("lab/modes-quick" if options.quick else "lab/modes")
+    given = {k: v for k, v in vars(options).items() if k != "out"}
     say(lab.modes(out, **given).table())
     say(f"Wrote {out}/modes.png and modes.md beside it.")
 

@@ -1,37 +1,39 @@
-"""Asking on the command line: questions with types and defaults become flags, checked and explained."""
+"""Command-line options: (name, type, default) tuples become typed flags with help."""
 
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_type_hints
 
 from ganforge.errors import OptionError
+from ganforge.run import FLAGS, Run
 
-FIRST = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+IS_FIRST_PROCESS = os.environ.get("RANK", "0") == "0"  # among those started by torchrun
 
+MODEL_WORD = "the model's name (`ganforge list`) or a file, ./mine.py"
 DATA_HELP = "shapes, shapes-pairs, fashion-mnist ..., a folder, zip or tar of images, or hub:owner/name."
 
 
 def say(sentence: str) -> None:
-    """Tell a person something that is not an error; of several processes only the first does."""
-    if FIRST:
+    """Print a message that is not an error; only the first of several processes does."""
+    if IS_FIRST_PROCESS:
         print(sentence, flush=True)
 
 
-def ask(program: str, description: str, words: Sequence[str], *questions: tuple[str, Any, Any]) -> Any:
-    """Parse `words` into a dataclass made of (name, type, default) questions."""
+def parse_options(program: str, description: str, words: Sequence[str], *options: tuple[str, Any, Any]) -> Any:
+    """Parse `words` into a dataclass with one field for each (name, type, default)."""
     import tyro
 
-    fields = [(n, t, dataclasses.field(default=d)) for n, t, d in questions]
+    fields = [(n, t, dataclasses.field(default=d)) for n, t, d in options]
     form = dataclasses.make_dataclass("Options", fields, frozen=True)
-    plain = ["--no-fast" if word == "--exact" else word for word in words]  # a switch has one opposite, named no-
-    return tyro.cli(form, prog=program, description=description, args=plain)
+    args = ["--no-fast" if word == "--exact" else word for word in words]  # tyro knows one opposite of a switch
+    return tyro.cli(form, prog=program, description=description, args=args)
 
 
-def beside_others(device: str) -> int:
-    """The threads to compute with where other programs keep cores busy; 0 where they do not, or it does not matter."""
+def choose_threads(device: str) -> int:
+    """The number of threads to use where other programs keep cores busy; 0 for the default."""
     from ganforge import system
 
     usual = system.cores()
@@ -42,52 +44,94 @@ def beside_others(device: str) -> int:
     if fewer >= usual:
         return 0
     say(
-        f"Other programs keep {usual - idle:.1f} of {usual} cores busy, and threads that wait for "
-        f"a core hold up the others: training with --threads {fewer} (--threads {usual} insists)."
+        f"Other programs keep {usual - idle:.1f} of {usual} cores busy, and threads that wait for a core delay the "
+        f"others: training with --threads {fewer} (--threads {usual} uses all cores all the same)."
     )
     return fewer
 
 
-def home_question() -> tuple[str, Any, Any]:
-    """Where named data sets lie."""
-    return "data_home", Annotated[Path | None, note("Where named data sets lie; also GANFORGE_DATA.")], None
+def data_option(default: str) -> tuple[str, Any, Any]:
+    """The option --data."""
+    return "data", Annotated[str, alias("--dataroot", help=DATA_HELP)], default
 
 
-def note(text: str) -> Any:
-    """A question's line in the help."""
+def preset_option(presets: Iterable[str], help: str) -> tuple[str, Any, Any]:
+    """The option --preset, with the names of a model's presets."""
+    return "preset", Annotated[Literal[tuple(presets)], help_text(help)], "small"  # pyright: ignore
+
+
+def data_home_option() -> tuple[str, Any, Any]:
+    """The option --data-home."""
+    return "data_home", Annotated[Path | None, help_text("Folder of named data sets; also GANFORGE_DATA.")], None
+
+
+def help_text(text: str) -> Any:
+    """The help of an option."""
     import tyro
 
     return tyro.conf.arg(help=text)
 
 
 def alias(short: str, help: str) -> Any:
-    """Another spelling of a flag, and its line in the help."""
+    """A second spelling of a flag, and the help of the option."""
     import tyro
 
     return tyro.conf.arg(aliases=[short], help=help)
 
 
-def bare(kind: type) -> Any:
-    """The fields of a dataclass as flags of their own, without its name in front."""
+def unprefixed(kind: type) -> Any:
+    """The fields of a dataclass as flags without its name in front."""
     import tyro
 
     return tyro.conf.OmitArgPrefixes[kind]
 
 
-def own_questions(run: str, method: str) -> list[tuple[str, Any, Any]]:
-    """What the game of a run asks before it can draw, as questions of the command."""
-    from ganforge.capabilities import form
-    from ganforge.inference.load import address, model_of
+def run_options(run: Run) -> tuple[str, Any, Any]:
+    """The fields of Run as flags, with the names in FLAGS where those differ from the fields'; defaults from `run`."""
+    import tyro
+
+    hints = get_type_hints(Run)
+    fields = [
+        (name, Annotated[hints[name], tyro.conf.arg(name=flag)], getattr(run, name)) for name, flag in FLAGS.items()
+    ]
+    form = dataclasses.make_dataclass("Run", fields, bases=(Run,), frozen=True)
+    return "run", unprefixed(form), form(**vars(run))
+
+
+def leading_words(words: list[str]) -> list[str]:
+    """The words before the first option."""
+    return words[: next((i for i, word in enumerate(words) if word.startswith("-")), len(words))]
+
+
+def replace_old_flags(words: Sequence[str]) -> list[str]:
+    """The words with the flags of FLAGS under their new names; prints a note for each old one."""
+    new_flags = {}
+    for old, new in FLAGS.items():
+        flag = new.replace("_", "-")
+        new_flags |= {f"--{old}": f"--{flag}", f"--no-{old}": f"--no-{flag}"}
+    replaced = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in new_flags:
+            say(f"{flag} is now called {new_flags[flag]}; the old name goes in the next release.")
+        replaced.append(new_flags.get(flag, flag) + equals + value)
+    return replaced
+
+
+def game_options(run: str, method: str) -> list[tuple[str, Any, Any]]:
+    """The questions of a run's game about `method` (a label, a direction ...) as options of the command."""
+    from ganforge.capabilities import list_questions
+    from ganforge.inference.load import model_of, parse_run_address
     from ganforge.runs.folder import RunFolder
 
-    path, _ = address(run)
-    game = model_of(RunFolder.open(path).card).game
-    questions = form(getattr(game, method)) if hasattr(game, method) else []
+    path, _ = parse_run_address(run)
+    game = model_of(RunFolder.open(path).run_config).game
+    questions = list_questions(getattr(game, method)) if hasattr(game, method) else []
     return [(q.name, str | None if q.meaning else q.type, None if q.meaning else q.default) for q in questions]
 
 
-def first_word(words: list[str], usage: str, what: str) -> tuple[str, list[str]]:
-    """The word that a verb begins with, and the rest."""
+def take_first_word(words: list[str], usage: str, what: str) -> tuple[str, list[str]]:
+    """Split off the word after the verb, which is `what`; without it, prints the usage and exits."""
     if not words or words[0] in ("-h", "--help"):
         print(
             f"usage: {usage} [options]\n\nThe first word is {what}.\nWith it, --help lists the options: {usage} --help"
@@ -98,8 +142,8 @@ def first_word(words: list[str], usage: str, what: str) -> tuple[str, list[str]]
     return words[0], words[1:]
 
 
-def told(words: Sequence[str], flag: str) -> str | None:
-    """What `flag` was given on the command line, before it is parsed; None if it was not."""
+def find_option(words: Sequence[str], flag: str) -> str | None:
+    """The value of `flag` on the command line before it is parsed; None where it is not given."""
     for word, after in zip(words, [*words[1:], ""], strict=True):
         if word == flag:
             return after
@@ -108,8 +152,8 @@ def told(words: Sequence[str], flag: str) -> str | None:
     return None
 
 
-def print_plain(values: Any) -> None:
-    """Plain values as YAML."""
+def print_yaml(values: Any) -> None:
+    """Print plain values as YAML."""
     import yaml
 
     class Folded(yaml.SafeDumper):

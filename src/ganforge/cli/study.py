@@ -1,80 +1,84 @@
-"""The verb study: people say which of two pictures is fake."""
+"""The verb study: people choose which of two images is fake."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from ganforge.cli.options import alias, ask, first_word, home_question, note, say
+from ganforge.cli.options import alias, data_home_option, help_text, parse_options, say, take_first_word
 from ganforge.errors import OptionError
 
 USAGE = "ganforge study FAKES --against REALS -o STUDY"
-WHAT = "a run, a folder, zip or .npz of fakes; or a study, to serve it again; or results, for what its answers say"
+WHAT = "a run, a folder, zip or .npz of fakes; or a study file, to serve it again; or results, to evaluate the answers"
 
 
 def study(words: list[str]) -> None:
-    """Ask people: a web page of real and fake pairs, and the rate at which they are fooled."""
-    name, rest = first_word(words, USAGE, WHAT)
+    """Run a human study: a web page of real and fake pairs, and the fooling rate."""
+    name, rest = take_first_word(words, USAGE, WHAT)
     if name == "results":
-        results(rest)
+        print_results(rest)
     elif is_study(name):
-        asked = ask(f"ganforge study {name}", "Serve a study again; everybody goes on where they were.", rest, *where())
+        options = parse_options(
+            f"ganforge study {name}",
+            "Serve a study again; participants continue where they were.",
+            rest,
+            *server_options(),
+        )
         from ganforge.human_study.server import serve
 
-        serve(name, host=asked.host, port=asked.port, say=say)
+        serve(name, host=options.host, port=options.port, say=say)
     else:
-        begin(name, rest)
+        create_study(name, rest)
 
 
-def begin(name: str, words: list[str]) -> None:
-    """Make a study of fakes, and serve it."""
+def create_study(name: str, words: list[str]) -> None:
+    """Create a study and serve it."""
     from ganforge.human_study import pictures, store
 
     paper = store.Settings()
-    asked = ask(
+    options = parse_options(
         f"ganforge study {name}",
-        "Serve the perceptual study of pix2pix (section 4.1): which of two pictures, seen for a second, is fake?",
+        "Serve the perceptual study of pix2pix (section 4.1): which of two images, shown for a second, is fake?",
         words,
         (
             "against",
-            Annotated[str, note("The real pictures: a folder, zip, .npz or a named set. Empty: the run's own.")],
+            Annotated[str, help_text("The real images: a folder, zip, .npz or a named set. Empty: the run's own.")],
             "",
         ),
-        ("out", Annotated[str, alias("-o", help="The study: one file, with every answer as it comes.")], ""),
-        ("practice", Annotated[int, note("Practice trials a participant, with feedback.")], paper.practice),
-        ("trials", Annotated[int, note("Scored trials a participant, without.")], paper.trials),
-        ("seconds", Annotated[float, note("For how long a pair is seen.")], paper.seconds),
-        ("same_input", Annotated[bool, note("Fake k beside real k, not beside any.")], paper.same_input),
-        ("pictures", Annotated[int, note("The most pictures of each side that take part.")], pictures.MOST),
-        ("size", Annotated[tuple[int, ...], note("Side, or height and width, to bring folders to.")], ()),
-        ("seed", Annotated[int, note("Which pictures.")], 0),
-        ("held_out", Annotated[bool, note("Reals from the test or validation split.")], False),
-        home_question(),
-        *where(),
+        ("out", Annotated[str, alias("-o", help="The study: one SQLite file with all answers.")], ""),
+        ("practice", Annotated[int, help_text("Practice trials for each participant, with feedback.")], paper.practice),
+        ("trials", Annotated[int, help_text("Scored trials for each participant, without feedback.")], paper.trials),
+        ("seconds", Annotated[float, help_text("Seconds that a pair is shown.")], paper.seconds),
+        ("same_input", Annotated[bool, help_text("Show fake k beside real k, instead of any.")], paper.same_input),
+        ("pictures", Annotated[int, help_text("The most images of each side.")], pictures.MOST),
+        ("size", Annotated[tuple[int, ...], help_text("Side, or height and width, that folders are resized to.")], ()),
+        ("seed", Annotated[int, help_text("Random seed of the choice of images.")], 0),
+        ("held_out", Annotated[bool, help_text("Take real images from the test or validation split.")], False),
+        data_home_option(),
+        *server_options(),
     )
-    if not asked.out:
+    if not options.out:
         raise OptionError(f"A study needs a file for the answers: {USAGE}.")
-    given: dict[str, Any] = {**vars(asked), "against": asked.against or None}
-    pictures.study(name, **given, say=say)
+    arguments: dict[str, Any] = {**vars(options), "against": options.against or None}
+    pictures.study(name, **arguments, say=say)
 
 
-def results(words: list[str]) -> None:
-    """Print what the answers of a study say."""
-    name, rest = first_word(words, "ganforge study results STUDY", "a study that ganforge study made")
-    asked = ask(
+def print_results(words: list[str]) -> None:
+    """Print the results of a study."""
+    name, rest = take_first_word(words, "ganforge study results STUDY", "a study file")
+    options = parse_options(
         f"ganforge study results {name}",
         "Print the fooling rate, the share of scored trials in which the fake was called real, with its interval.",
         rest,
-        ("unfinished", Annotated[bool, note("Count participants who did not finish, too.")], False),
-        ("seed", Annotated[int, note("Of the bootstrap.")], 0),
-        ("csv", Annotated[str, note("Write every answered trial to this file.")], ""),
-        ("json", Annotated[bool, note("Print as JSON.")], False),
+        ("unfinished", Annotated[bool, help_text("Include participants who did not finish.")], False),
+        ("seed", Annotated[int, help_text("Random seed of the bootstrap.")], 0),
+        ("csv", Annotated[str, help_text("Write every answered trial to this file.")], ""),
+        ("json", Annotated[bool, help_text("Print as JSON.")], False),
     )
-    from ganforge.human_study.results import study_results as measured
-    from ganforge.human_study.results import write_csv
+    from ganforge.human_study.results import study_results, write_csv
 
-    if asked.csv:
-        write_csv(name, asked.csv)
-    found = measured(name, unfinished=asked.unfinished, seed=asked.seed)
-    if asked.json:
+    if options.csv:
+        write_csv(name, options.csv)
+    found = study_results(name, unfinished=options.unfinished, seed=options.seed)
+    if options.json:
         import json
 
         from ganforge.serialize import to_plain
@@ -84,18 +88,22 @@ def results(words: list[str]) -> None:
         say(str(found))
 
 
-def where() -> list[tuple[str, Any, Any]]:
-    """Where a study is served."""
+def server_options() -> list[tuple[str, Any, Any]]:
+    """The options --host and --port."""
     from ganforge.human_study.server import PORT
 
     return [
-        ("host", Annotated[str, note("0.0.0.0 shares it with the network, with a token in the link.")], "127.0.0.1"),
-        ("port", Annotated[int, note("0 takes a free one.")], PORT),
+        (
+            "host",
+            Annotated[str, help_text("0.0.0.0 shares it with the network, with a token in the link.")],
+            "127.0.0.1",
+        ),
+        ("port", Annotated[int, help_text("0: any free port.")], PORT),
     ]
 
 
 def is_study(name: str) -> bool:
-    """Whether a name is that of a study's file: they are SQLite."""
+    """Whether a path is a study file, which is an SQLite database."""
     path = Path(name)
     if not path.is_file():
         return False

@@ -1,49 +1,58 @@
-"""The verb that searches: sweep."""
+"""The verb sweep: a search over settings."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from ganforge.cli.options import DATA_HELP, alias, ask, bare, first_word, home_question, note, say, told
-from ganforge.run import Run
+from ganforge.cli.options import (
+    MODEL_WORD,
+    data_home_option,
+    data_option,
+    find_option,
+    help_text,
+    parse_options,
+    preset_option,
+    replace_old_flags,
+    run_options,
+    say,
+    take_first_word,
+)
 
 
 def sweep(words: list[str]) -> None:
-    """Search for better settings: many short runs, chosen and cut short by a measure."""
-    name, rest = first_word(words, "ganforge sweep MODEL", "the model's name (`ganforge list`) or a file, ./mine.py")
+    """Search over settings: many short runs, compared and pruned by a metric."""
+    name, rest = take_first_word(words, "ganforge sweep MODEL", MODEL_WORD)
+    rest = replace_old_flags(rest)
     from ganforge.catalogue import find
-    from ganforge.data.synthetic.domains import embedded
+    from ganforge.data.synthetic.domains import choose_synthetic_data
     from ganforge.serialize import to_plain
-    from ganforge.tuning.table import spoken
-    from ganforge.tuning.trials import sweep as search
+    from ganforge.tuning import trials
+    from ganforge.tuning.table import format_table
 
     model = find(name)
-    preset = model.preset(told(rest, "--preset") or "small")
-    asked = ask(
+    preset = model.preset(find_option(rest, "--preset") or "small")
+    options = parse_options(
         f"ganforge sweep {name}",
-        "Search over settings: --over lr=1e-5..1e-3 batch=32,64. The same command goes on with a search that stopped.",
+        "Search over settings: --over lr=1e-5..1e-3 batch=32,64. The same command continues a search that stopped.",
         rest,
-        ("over", Annotated[tuple[str, ...], note("What to choose: lr=1e-5..1e-3 batch=32,64.")], ()),
-        ("trials", Annotated[int, note("Runs in all.")], 20),
-        ("metric", Annotated[str, note("The measure, as train --select takes it. Empty: the first it has.")], ""),
-        ("data", Annotated[str, alias("--dataroot", help=DATA_HELP)], embedded(model.game.batch_type.columns())),
-        (
-            "preset",
-            Annotated[Literal[tuple(model.presets)], note("What every trial begins with.")],  # pyright: ignore
-            "small",
-        ),
-        ("run", bare(Run), preset.run),
+        ("over", Annotated[tuple[str, ...], help_text("Settings to search: lr=1e-5..1e-3 batch=32,64.")], ()),
+        ("trials", Annotated[int, help_text("Number of runs.")], 20),
+        ("metric", Annotated[str, help_text("The metric, as for train --select. Empty: the model's first.")], ""),
+        data_option(choose_synthetic_data(model.game.batch_type.columns())),
+        preset_option(model.presets, "The base settings of every trial."),
+        run_options(preset.run),
         ("config", model.game.Config, preset.config),
-        ("outdir", Annotated[Path, note("Where the sweep's folder is made.")], Path("runs")),
-        ("name", Annotated[str, note("Name of the folder, after sweep-.")], ""),
-        ("prune", Annotated[bool, note("Cut trials short that fall behind.")], True),
-        home_question(),
+        ("outdir", Annotated[Path, help_text("Folder in which the sweep folder is made.")], Path("runs")),
+        ("name", Annotated[str, help_text("Name of the folder, after sweep-.")], ""),
+        ("prune", Annotated[bool, help_text("Stop trials early that fall behind.")], True),
+        data_home_option(),
     )
-    given = {key: value for key, value in to_plain(asked.run).items() if value != to_plain(preset.run)[key]}
-    found = search(
-        name, asked.data, asked.preset, over=asked.over, trials=asked.trials, metric=asked.metric, config=asked.config,
-        outdir=asked.outdir, name=asked.name, data_home=asked.data_home, prune=asked.prune, say=say, **given,
+    changed = {key: value for key, value in to_plain(options.run).items() if value != to_plain(preset.run)[key]}
+    found = trials.sweep(
+        name, options.data, options.preset, over=options.over, trials=options.trials, metric=options.metric,
+        config=options.config, outdir=options.outdir, name=options.name, data_home=options.data_home,
+        prune=options.prune, say=say, **changed,
     )  # fmt: skip
-    say(f"\n{spoken(found)}\n\nThe table and the picture are in {found.path}: trials.csv, trials.png.")
+    say(f"\n{format_table(found)}\n\nThe table and the plot are in {found.path}: trials.csv, trials.png.")
     best = f"{found.best.run}@best"
-    draws = hasattr(model.game, "sample")
-    say(f"Try next:\n  ganforge {f'sample {best} -n 64 -o grid.png' if draws else f'evaluate {best}'}")
+    can_sample = hasattr(model.game, "sample")
+    say(f"Try next:\n  ganforge {f'sample {best} -n 64 -o grid.png' if can_sample else f'evaluate {best}'}")

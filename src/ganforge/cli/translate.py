@@ -1,37 +1,37 @@
-"""The verb that translates: pictures, folders and videos through a run."""
+"""The verb translate: images, folders and videos."""
 
 from typing import Annotated
 
-from ganforge.cli.options import alias, ask, first_word, note, own_questions, say
+from ganforge.cli.options import alias, game_options, help_text, parse_options, say, take_first_word
 from ganforge.errors import OptionError
 
 USAGE = "ganforge translate RUN IN OUT"
 
 
 def translate(words: list[str]) -> None:
-    """Turn pictures, folders or videos into others with a run."""
-    name, rest = first_word(words, USAGE, "a run folder, or RUN@best, RUN@12000")
+    """Translate images, folders or videos with a run."""
+    name, rest = take_first_word(words, USAGE, "a run folder, or RUN@best, RUN@12000")
     places = []
     while rest and not rest[0].startswith("-") and len(places) < 2:
         places.append(rest.pop(0))
     if len(places) < 2 and not {"-h", "--help"} & {*rest}:
-        raise OptionError(f"Say what to translate, and where the results go: {USAGE}")
-    asked = ask(
+        raise OptionError(f"Give what to translate, and where the results go: {USAGE}")
+    options = parse_options(
         f"ganforge translate {name} IN OUT",
-        "Translate a picture, a folder, a zip or videos; names, folders and sizes are kept.",
+        "Translate an image, a folder, a zip or videos; names, folders and sizes are kept.",
         rest,
-        ("n", Annotated[int, alias("-n", help="Answers a picture, where the game has many.")], 1),
-        ("seed", Annotated[int, note("Which answers.")], 0),
-        ("tile", Annotated[int, note("Side of tiles for large pictures. 0: 512 above 1.5 megapixels.")], 0),
-        ("masks", Annotated[str, note("Folder of masks by the pictures' names, for games of instances.")], ""),
-        ("truth", Annotated[str, note("Folder of what should come out, for the comparison sheet.")], ""),
-        ("sheet", Annotated[str, note("Comparison sheet: input | output | truth.")], ""),
-        ("device", Annotated[str, note("auto, cpu, cuda, mps.")], "auto"),
-        *own_questions(name, "translate"),
+        ("n", Annotated[int, alias("-n", help="Outputs for each image, where the model has several.")], 1),
+        ("seed", Annotated[int, help_text("Random seed.")], 0),
+        ("tile", Annotated[int, help_text("Side of tiles for large images. 0: 512 above 1.5 megapixels.")], 0),
+        ("masks", Annotated[str, help_text("Folder of masks, named as the images are; for models of instances.")], ""),
+        ("truth", Annotated[str, help_text("Folder of target images, for the comparison sheet.")], ""),
+        ("sheet", Annotated[str, help_text("Comparison sheet: input | output | truth.")], ""),
+        ("device", Annotated[str, help_text("auto, cpu, cuda, mps.")], "auto"),
+        *game_options(name, "translate"),
     )
     from ganforge.inference.translate import translate
 
-    done = translate(name, *places, say=say, **vars(asked))
+    done = translate(name, *places, say=say, **vars(options))
     for sentence in done.notes:
         say(sentence)
     lost = f"; skipped {len(done.skipped)}" if done.skipped else ""

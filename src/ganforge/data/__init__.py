@@ -1,1 +1,1 @@
-"""From files, archives and the embedded world to batches."""
+"""Data sets and batches from files, archives and synthetic data."""

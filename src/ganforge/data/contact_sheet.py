@@ -1,4 +1,4 @@
-"""The contact sheet: some pictures of a data set on one page, a row for each class where there are classes."""
+"""Contact sheets: some images of a data set on one page, one line a class if there are classes."""
 
 from collections.abc import Sequence
 
@@ -7,84 +7,84 @@ from PIL import Image, ImageDraw
 
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
-from ganforge.images import fit, grid, recolour, visible
+from ganforge.images import fit, grid, recolour, visible_channels
 
 CELL, ACROSS, DOWN = 96, 10, 10  # pixels of a cell, and cells
 NAMES = 120  # pixels for the name of a class
 PAPER = 244
 
 
-def contact_sheet(found: ImageSource, rows: Sequence[int]) -> np.ndarray:
-    """A page (H, W, 3) of uint8 with whole pictures from all over the readable ones, which are `rows`.
+def draw_contact_sheet(source: ImageSource, rows: Sequence[int]) -> np.ndarray:
+    """A page, uint8 (H, W, 3), of whole images taken evenly from `rows`, the indices of the readable images.
 
     Raises:
-        DataError: there is none.
+        DataError: `rows` is empty.
     """
     if not rows:
-        raise DataError(f"{found.where} holds no picture for a contact sheet.")
-    lines = in_lines(found, rows)
-    cells = [cell(found.pictures[row].read()) for _, line in lines for row in line]
+        raise DataError(f"{source.where} holds no image for a contact sheet.")
+    lines = split_into_lines(source, rows)
+    cells = [draw_cell(source.images[row].read()) for _, line in lines for row in line]
     blank = np.full((CELL, CELL, 3), 255, np.uint8)
     filled = iter(cells)
     page = [next(filled) if k < len(line) else blank for _, line in lines for k in range(ACROSS)]
     sheet = grid(page[: len(cells)] if len(cells) < ACROSS else page, ACROSS, gap=4)
-    return titled(sheet, [name for name, _ in lines]) if found.labels.names else sheet
+    return add_titles(sheet, [name for name, _ in lines]) if source.labels.names else sheet
 
 
-def in_lines(found: ImageSource, rows: Sequence[int]) -> list[tuple[str, list[int]]]:
-    """(name, pictures) of every line: the classes, the first of them where there are many, else no names."""
-    names, column = found.labels.names, found.labels.column
+def split_into_lines(source: ImageSource, rows: Sequence[int]) -> list[tuple[str, list[int]]]:
+    """(name, rows) of each line: one class a line, the first classes if there are many; else lines without names."""
+    names, column = source.labels.names, source.labels.column
     if not names or column is None:
-        chosen = spread(rows, ACROSS * DOWN)
+        chosen = pick_evenly(rows, ACROSS * DOWN)
         return [("", chosen[start : start + ACROSS]) for start in range(0, len(chosen), ACROSS)]
     of_class = {name: [row for row in rows if column[row] == k] for k, name in enumerate(names)}
-    return [(name, spread(own, ACROSS)) for name, own in of_class.items() if own][: 2 * DOWN]
+    return [(name, pick_evenly(own, ACROSS)) for name, own in of_class.items() if own][: 2 * DOWN]
 
 
-def spread(rows: Sequence[int], most: int) -> list[int]:
-    """At most so many, evenly from the first to the last."""
+def pick_evenly(rows: Sequence[int], most: int) -> list[int]:
+    """At most `most` of the rows, evenly from the first to the last."""
     return [rows[k] for k in np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
 
 
-def cell(picture: np.ndarray, side: int = CELL) -> np.ndarray:
-    """The whole picture in the middle of a square, small ones with every pixel repeated."""
-    shown = recolour(in_bytes(picture), 3)
-    height, width = shown.shape[:2]
+def draw_cell(image: np.ndarray, side: int = CELL) -> np.ndarray:
+    """Fit the whole image into the middle of a square, uint8 (side, side, 3); small images by repeating pixels."""
+    image = recolour(to_8_bit(image), 3)
+    height, width = image.shape[:2]
     times = side // max(height, width)
     if times > 1:
-        shown = shown.repeat(times, 0).repeat(times, 1)
+        image = image.repeat(times, 0).repeat(times, 1)
     elif max(height, width) > side:
         scale = side / max(height, width)
-        shown = fit(shown, (max(1, round(height * scale)), max(1, round(width * scale))), 3, "stretch")
+        image = fit(image, (max(1, round(height * scale)), max(1, round(width * scale))), 3, "stretch")
     square = np.full((side, side, 3), PAPER, np.uint8)
-    top, left = (side - shown.shape[0]) // 2, (side - shown.shape[1]) // 2
-    square[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+    top, left = (side - image.shape[0]) // 2, (side - image.shape[1]) // 2
+    square[top : top + image.shape[0], left : left + image.shape[1]] = image
     return square
 
 
-def pictures_alike(found: ImageSource, rows: Sequence[int], size: int = CELL) -> np.ndarray:
-    """A line of pictures (N, size, size, 3) of uint8, from all over `rows`: the middle square of each."""
-    chosen = [in_bytes(found.pictures[row].read()) for row in spread(rows, ACROSS)]
-    return np.stack([fit(recolour(picture, 3), (size, size), 3) for picture in chosen])
+def read_thumbnails(source: ImageSource, rows: Sequence[int], size: int = CELL) -> np.ndarray:
+    """Centre squares of images taken evenly from `rows`: uint8 (N, size, size, 3)."""
+    chosen = [to_8_bit(source.images[row].read()) for row in pick_evenly(rows, ACROSS)]
+    return np.stack([fit(recolour(image, 3), (size, size), 3) for image in chosen])
 
 
-def in_bytes(picture: np.ndarray) -> np.ndarray:
-    """A picture of any depth as uint8; of more than four channels, the first three."""
-    picture = visible(picture[None])[0]
-    if picture.dtype == np.uint16:
-        return (picture >> 8).astype(np.uint8)
-    if picture.dtype == np.uint8:
-        return picture
-    low, high = float(picture.min()), float(picture.max())
+def to_8_bit(image: np.ndarray) -> np.ndarray:
+    """Convert an image of any depth to uint8; of more than four channels the first three are kept."""
+    image = visible_channels(image[None])[0]
+    if image.dtype == np.uint16:
+        return (image >> 8).astype(np.uint8)
+    if image.dtype == np.uint8:
+        return image
+    low, high = float(image.min()), float(image.max())
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     elif low >= -1 and high <= 1:
         low, high = -1.0, 1.0
-    return np.rint((picture - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    return np.rint((image - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 
-def titled(sheet: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The sheet with the name of a class before each line."""
+def add_titles(sheet: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Add the name of a class in front of each line."""
     page = Image.fromarray(np.pad(sheet, ((0, 0), (NAMES, 0), (0, 0)), constant_values=255))
     pen = ImageDraw.Draw(page)
     for line, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""From many pictures of any kind to one array of one size, one number of channels and one type."""
+"""Decode images of any kind to one size, one number of channels and one dtype."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -7,107 +7,112 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ganforge.console import watched
-from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, in_threads
+from ganforge.console import track
+from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, map_in_threads
 from ganforge.data.crops import Windows
 from ganforge.errors import DataError
-from ganforge.images import ImageHeader, fit, high_bit_depth, recolour, white
+from ganforge.images import ImageHeader, fit, high_bit_depth, recolour, white_value
 
 R = TypeVar("R")
 
-NAMED = 100  # files that are named one by one when they are left out; of more, the number is told
-MARGIN = 286 / 256  # what is stored beyond the size, so that a random window can be cut: pix2pix's jitter
+NAMED = 100  # left-out files that are listed one by one; of further ones only the number is given
+MARGIN = 286 / 256  # stored size / size, so that a random window can be cut: the jitter of pix2pix
 
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """What a person asked for."""
+    """How images are decoded: size, channels, and whether random windows will be cut."""
 
     size: tuple[int, int] | None = None
-    """Height and width; None: as the pictures are, which must then agree."""
+    """Height and width; None: as stored, and then all images must have one size."""
     channels: int = 0
-    """0: 1 if all pictures are grey, else 3."""
+    """0: 1 if all images are grey, else 3."""
     crop: bool = False
-    """Store more than the size, so that a random window of it can be cut."""
+    """Store images larger than `size` (by MARGIN), so that random windows can be cut."""
     native: bool = False
-    """Keep every picture as large as it is: windows of the size are cut from it when it is dealt."""
+    """Keep every image at its own size; windows of `size` are cut when batches are drawn."""
 
     def __post_init__(self) -> None:
         if self.native and self.size is None:
-            raise DataError("--native cuts windows out of pictures: say how large with --size, as in --size 96.")
+            raise DataError("--native-crops cuts windows out of images: say how large with --size, as in --size 96.")
         if self.size is not None and min(self.size) < 1:
             raise DataError(f"Images of {self.size[0]}x{self.size[1]} pixels hold nothing: a size is at least 1.")
 
-    def stored(self) -> tuple[int, int] | None:
-        """Height and width of the pictures in store."""
+    def stored_size(self) -> tuple[int, int] | None:
+        """Height and width at which images are stored; None: as they are."""
         if self.size is None or not self.crop:
             return self.size
         return round(self.size[0] * MARGIN), round(self.size[1] * MARGIN)
 
     def key(self) -> tuple[object, ...]:
-        """What decides about the pictures in store."""
+        """The options that determine the decoded images: part of the cache key."""
         return (self.channels, "native") if self.native else (self.size, self.channels, self.crop)
 
-    def dealt(self, made: Decoded, names: Sequence[str], unit: int = 1) -> tuple[Any, tuple[str, ...]]:
-        """The column that decoded pictures make, and what a person should know about it.
+    def build_column(self, decoded: Decoded, names: Sequence[str], unit: int = 1) -> tuple[Any, tuple[str, ...]]:
+        """The column of a data set that the decoded images make, and its notes.
 
-        `names` are those of the pictures before any was left out; see windows.py for `unit`.
+        `names` are those of all images of the source, the left-out ones included; see crops.py for `unit`.
         """
         if not self.native or self.size is None:
-            return made.images, made.story.notes
-        column = Windows(made.images, made.story.sizes, self.size, unit)
-        small, (height, width) = column.smaller(), self.size
+            return decoded.images, decoded.report.notes
+        column = Windows(decoded.images, decoded.report.sizes, self.size, unit)
+        small, (height, width) = column.rows_smaller_than_window(), self.size
         if not small:
-            return column, made.story.notes
+            return column, decoded.report.notes
         note = (
             f"{len(small)} of {len(column)} images are smaller than the window of {height}x{width}, the first "
-            f"{names[made.story.kept[small[0]]]}: they are filled up by reflection. --no-native enlarges them instead."
+            f"{names[decoded.report.kept[small[0]]]}: they are padded by reflection. "
+            "--no-native-crops enlarges them instead."
         )
-        return column, (*made.story.notes, note)
+        return column, (*decoded.report.notes, note)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that can be looked at and read; both raise DataError naming it."""
+class LazyImage:
+    """An image that is read on demand; both functions raise DataError naming it."""
 
     name: str
-    look: Callable[[], ImageHeader]
+    read_header: Callable[[], ImageHeader]
     read: Callable[[], np.ndarray]
 
 
-def decode(where: str, pictures: Sequence[Picture], wanted: DecodeOptions) -> DecodeJob:
-    """The work of bringing `pictures` to what is wanted; those that cannot be read are left out and named.
+def prepare_decoding(where: str, images: Sequence[LazyImage], options: DecodeOptions) -> DecodeJob:
+    """Read the headers of `images` and return the job that decodes them; unreadable images are left out and named.
 
     Raises:
-        DataError: sizes or channels that differ and were not asked to be made alike; no picture can be read.
+        DataError: sizes or channels differ and the options do not say which to use; no image can be read.
     """
-    seen = watched(in_threads(_attempt, [p.look for p in pictures]), len(pictures), f"Looking at {where}")
-    looks = dict(enumerate(seen))
-    good = {k: look for k, look in looks.items() if isinstance(look, ImageHeader)}
-    failed = {k: error for k, error in looks.items() if isinstance(error, DataError)}
+    results = track(
+        map_in_threads(_attempt, [p.read_header for p in images]), len(images), f"Reading headers of {where}"
+    )
+    headers = dict(enumerate(track(results, len(images), f"Reading headers of {where}")))
+    good = {k: header for k, header in headers.items() if isinstance(header, ImageHeader)}
+    failed = {k: error for k, error in headers.items() if isinstance(error, DataError)}
     if not good:
-        raise _all_corrupt(where, len(pictures), failed)
-    size = () if wanted.native else wanted.stored() or _common_size([(pictures[k].name, good[k]) for k in good])
-    channels = wanted.channels or _common_channels([(pictures[k].name, look) for k, look in good.items()])
-    dtype = max((look.dtype for look in good.values()), key=lambda dtype: dtype.itemsize)
-    low, high = _range([pictures[k] for k, look in good.items() if look.dtype == np.float32])
-    job = _Job(where, pictures, wanted, (*size, channels), dtype, low, high, failed)
-    job.describe(list(good.values()))
-    return DecodeJob(job.shape, dtype, job.rows(list(good)), job.story)
+        raise _all_corrupt_error(where, len(images), failed)
+    size = () if options.native else options.stored_size() or _common_size([(images[k].name, good[k]) for k in good])
+    channels = options.channels or _common_channels([(images[k].name, header) for k, header in good.items()])
+    dtype = max((header.dtype for header in good.values()), key=lambda dtype: dtype.itemsize)
+    low, high = _value_range([images[k] for k, header in good.items() if header.dtype == np.float32])
+    job = _Decoder(where, images, options, (*size, channels), dtype, low, high, failed)
+    job.add_notes(list(good.values()))
+    return DecodeJob(job.shape, dtype, job.rows(list(good)), job.report)
 
 
-def outdated(story: DecodeReport) -> bool:
-    """Whether pictures were cut that can be read as a whole by now."""
-    return any(note.endswith(high_bit_depth.CUT) for note in story.notes) and high_bit_depth.here()
+def is_outdated(report: DecodeReport) -> bool:
+    """Whether images lost bits or channels that can be read now that the libraries are installed."""
+    return any(note.endswith(high_bit_depth.PARTLY_READ) for note in report.notes) and high_bit_depth.is_available()
 
 
 @dataclass
-class _Job:
+class _Decoder:
+    """Decodes the rows of one cache entry and collects its report."""
+
     where: str
-    pictures: Sequence[Picture]
-    wanted: DecodeOptions
+    images: Sequence[LazyImage]
+    options: DecodeOptions
     shape: tuple[int, ...]
-    """Of a picture; of a pixel, where pictures keep their own size."""
+    """(H, W, C) of an image; (C,) of a pixel if images keep their own size."""
     dtype: np.dtype
     low: float
     high: float
@@ -116,106 +121,108 @@ class _Job:
     notes: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
 
-    def describe(self, looks: list[ImageHeader]) -> None:
-        """Notes on what will be made of pictures that look like this."""
+    def add_notes(self, headers: list[ImageHeader]) -> None:
+        """Add notes on the conversions that images with these headers need."""
         *size, channels = self.shape
         height, width = size or (0, 0)
-        small = sum(look.height < height or look.width < width for look in looks)
+        small = sum(header.height < height or header.width < width for header in headers)
         if small:
-            self.notes.append(f"{small} of {len(looks)} images are smaller than {height}x{width} and were enlarged.")
-        clear = sum(look.channels in (2, 4) for look in looks)
-        if clear and channels not in (2, 4):
-            self.notes.append(f"{clear} of {len(looks)} images have transparent parts, which were laid on white.")
-        deeper = sum(look.deeper for look in looks)
+            self.notes.append(f"{small} of {len(headers)} images are smaller than {height}x{width} and were enlarged.")
+        transparent = sum(header.channels in (2, 4) for header in headers)
+        if transparent and channels not in (2, 4):
+            self.notes.append(
+                f"{transparent} of {len(headers)} images have transparent parts, which were laid on white."
+            )
+        deeper = sum(header.deeper for header in headers)
         if deeper:
-            self.notes.append(f"{deeper} of {len(looks)} images {high_bit_depth.CUT}")
-        if len({look.dtype for look in looks}) > 1:
+            self.notes.append(f"{deeper} of {len(headers)} images {high_bit_depth.PARTLY_READ}")
+        if len({header.dtype for header in headers}) > 1:
             self.notes.append(f"The images have different depths; all are kept as {self.dtype}.")
         if self.dtype == np.float32 and (self.low, self.high) not in ((-1, 1), (0, 1)):
             self.notes.append(f"Float values from {self.low:g} to {self.high:g} were scaled to [-1, 1].")
 
     def rows(self, good: list[int]) -> Iterator[np.ndarray]:
-        """The pictures in order, without those that turn out to be damaged."""
-        results = in_threads(lambda k: _attempt(lambda: self._row(self.pictures[k])), good)
-        for k, row in zip(good, watched(results, len(good), f"Decoding {self.where}"), strict=True):
+        """Yield the decoded images in order, without those that turn out to be damaged."""
+        results = map_in_threads(lambda k: _attempt(lambda: self._row(self.images[k])), good)
+        for k, row in zip(good, track(results, len(good), f"Decoding {self.where}"), strict=True):
             if isinstance(row, DataError):
                 self.failed[k] = row
             else:
                 self.kept.append(k)
-                if self.wanted.native:
+                if self.options.native:
                     self.sizes.append(row.shape[:2])
                 yield row
 
-    def _row(self, picture: Picture) -> np.ndarray:
-        array = picture.read()
+    def _row(self, image: LazyImage) -> np.ndarray:
+        array = image.read()
         if array.dtype == np.float32:
             if not np.isfinite(array).all():
-                raise DataError(f"{picture.name} cannot be read: it holds numbers that are not finite.")
-            array = _scaled(array, self.low, self.high)
+                raise DataError(f"{image.name} cannot be read: it holds numbers that are not finite.")
+            array = _rescale(array, self.low, self.high)
         *size, channels = self.shape
-        if self.wanted.size is None and array.shape[:2] != tuple(size):
-            raise DataError(f"{picture.name} cannot be read: its size is not the one that its header claims.")
+        if self.options.size is None and array.shape[:2] != tuple(size):
+            raise DataError(f"{image.name} cannot be read: its size is not the one that its header claims.")
         try:
             array = fit(array, (size[0], size[1]), channels) if size else recolour(array, channels)
         except DataError as error:
-            raise DataError(f"{picture.name} cannot be read: {str(error)[0].lower()}{str(error)[1:]}") from error
-        return _deepened(array, self.dtype)
+            raise DataError(f"{image.name} cannot be read: {str(error)[0].lower()}{str(error)[1:]}") from error
+        return _convert_depth(array, self.dtype)
 
-    def story(self) -> DecodeReport:
-        """What was kept and what was not.  Raises a DataError where less than two pictures are left."""
+    def report(self) -> DecodeReport:
+        """Which images were kept, and notes.  Raises DataError if fewer than two are left."""
         if not self.kept:
-            raise _all_corrupt(self.where, len(self.pictures), self.failed)
+            raise _all_corrupt_error(self.where, len(self.images), self.failed)
         if len(self.kept) == 1:
             first = self.failed[min(self.failed)] if self.failed else ""
-            raise DataError(f"{one_image(self.where)} {first}".rstrip())
+            raise DataError(f"{one_image_message(self.where)} {first}".rstrip())
         reasons = [f"Left out: {_printable(str(self.failed[k]))}" for k in sorted(self.failed)]
         if len(reasons) > NAMED:
             reasons[NAMED:] = [f"Left out: {len(reasons) - NAMED} more files that cannot be read."]
         return DecodeReport(tuple(self.kept), (*self.notes, *reasons), tuple(self.sizes))
 
 
-def one_image(where: str) -> str:
-    """The sentence for data of one picture."""
+def one_image_message(where: str) -> str:
+    """The error message for data that hold only one image."""
     return f"A GAN cannot learn from one image: {where} holds only one that can be read, and at least 2 are needed."
 
 
-def _attempt(do: Callable[[], R]) -> R | DataError:
+def _attempt(function: Callable[[], R]) -> R | DataError:
     try:
-        return do()
+        return function()
     except DataError as error:
         return error
 
 
-def _all_corrupt(where: str, count: int, failed: dict[int, DataError]) -> DataError:
+def _all_corrupt_error(where: str, count: int, failed: dict[int, DataError]) -> DataError:
     first = _printable(str(failed[min(failed)]))
     return DataError(f"None of the {count} images in {where} can be read. The first: {first}")
 
 
-def _common_size(looks: list[tuple[str, ImageHeader]]) -> tuple[int, int]:
-    first_name, first = looks[0]
-    for name, look in looks:
-        if (look.height, look.width) != (first.height, first.width):
+def _common_size(headers: list[tuple[str, ImageHeader]]) -> tuple[int, int]:
+    first_name, first = headers[0]
+    for name, header in headers:
+        if (header.height, header.width) != (first.height, first.width):
             raise DataError(
                 f"The images differ in size: {first_name} is {first.height}x{first.width} and {name} is "
-                f"{look.height}x{look.width} (height x width). Say which size you want with --size, as in --size 64."
+                f"{header.height}x{header.width} (height x width). Choose a size with --size, as in --size 64."
             )
     return first.height, first.width
 
 
-def _common_channels(looks: list[tuple[str, ImageHeader]]) -> int:
-    counts = Counter(look.channels for _, look in looks)
+def _common_channels(headers: list[tuple[str, ImageHeader]]) -> int:
+    counts = Counter(header.channels for _, header in headers)
     if max(counts) <= 4:
         return 1 if max(counts) <= 2 else 3
     if len(counts) == 1:
         return max(counts)
-    one, other = (next(name for name, look in looks if look.channels == c) for c in sorted(counts)[-2:])
+    one, other = (next(name for name, header in headers if header.channels == c) for c in sorted(counts)[-2:])
     raise DataError(f"The images differ in channels: {one} has {sorted(counts)[-2]} and {other} has {max(counts)}.")
 
 
-def _range(floats: list[Picture]) -> tuple[float, float]:
-    """What to take for black and white among float pictures: 0 and 1, or -1 and 1, where that is what they use."""
+def _value_range(floats: list[LazyImage]) -> tuple[float, float]:
+    """The values of black and white in float images: (0, 1) or (-1, 1) if they lie within, else their extremes."""
     low, high = np.inf, -np.inf
-    for array in watched(in_threads(lambda p: _attempt(p.read), floats), len(floats), "Finding the range of values"):
+    for array in track(map_in_threads(lambda p: _attempt(p.read), floats), len(floats), "Finding the range of values"):
         if isinstance(array, np.ndarray) and np.isfinite(array).all():
             low, high = min(low, float(array.min())), max(high, float(array.max()))
     if low >= 0 and high <= 1:
@@ -223,21 +230,21 @@ def _range(floats: list[Picture]) -> tuple[float, float]:
     return (-1.0, 1.0) if low >= -1 and high <= 1 else (low, high)
 
 
-def _scaled(array: np.ndarray, low: float, high: float) -> np.ndarray:
+def _rescale(array: np.ndarray, low: float, high: float) -> np.ndarray:
     if (low, high) == (-1, 1):
         return array
     return ((array.astype(np.float64) - low) * (2 / ((high - low) or 1)) - 1).astype(np.float32)
 
 
-def _deepened(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """`array` in a type at least as deep as its own."""
+def _convert_depth(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Convert `array` to a dtype that is at least as deep as its own."""
     if array.dtype == dtype:
         return array
     if dtype == np.float32:
-        return (array * np.float32(2 / white(array.dtype)) - 1).astype(np.float32)
+        return (array * np.float32(2 / white_value(array.dtype)) - 1).astype(np.float32)
     return array.astype(dtype) * dtype.type(257)  # 255 -> 65535
 
 
 def _printable(text: str) -> str:
-    """`text` without the half characters of file names that are no Unicode."""
+    """`text` with escapes for the parts of file names that are not valid Unicode."""
     return text.encode("utf-8", "backslashreplace").decode()

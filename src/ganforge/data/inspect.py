@@ -1,6 +1,6 @@
-"""The data doctor: every picture of a data set decoded and looked at, before a model is.
+"""Examine a data set before training: decode every image and report facts, problems and notes.
 
-What it finds is facts and two lists of sentences: what to mend, and what to know.
+Problems are sentences about what to repair, notes are sentences about what to know.
 """
 
 import hashlib
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ganforge.console import watched
-from ganforge.data.cache import in_threads
-from ganforge.data.decode import Picture, one_image
-from ganforge.data.layouts.pairs import provided
+from ganforge.console import track
+from ganforge.data.cache import map_in_threads
+from ganforge.data.decode import LazyImage, one_image_message
+from ganforge.data.layouts.pairs import find_columns
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.images import ImageHeader, high_bit_depth
 
-FEW = 1_000  # pictures, below which a network can learn them by heart
-UNEVEN = 10  # times as many pictures in the largest class as in the smallest
+FEW = 1_000  # images, below which a network can memorise them
+UNEVEN = 10  # ratio of the largest to the smallest class above which classes are called uneven
 DEPTHS = {"uint8": "8 bits", "uint16": "16 bits", "float32": "float"}
 
 
@@ -31,7 +31,7 @@ class Sizes:
     median: tuple[int, int]
     largest: tuple[int, int]
     different: int
-    """How many sizes there are: 1 where all pictures agree."""
+    """Number of different sizes: 1 if all images have one size."""
 
 
 @dataclass(frozen=True)
@@ -41,59 +41,59 @@ class Fit:
     model: str
     fits: bool
     why_not: str
-    """What is missing and what would provide it; empty where it fits."""
+    """What is missing and what would provide it; empty if it fits."""
     command: str
-    """The command that trains it; empty where it does not fit."""
+    """The command that trains it; empty if it does not fit."""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What the doctor found.  The names of the fields are those of `--json`, and stay."""
+    """The result of examining a data set.  The field names are those of `--json` and must not change."""
 
     data: str
     layout: str
     images: int
-    """Pictures that can be read."""
+    """Number of images that can be read."""
     sizes: Sizes | None
-    """None where no picture can be read."""
+    """None if no image can be read."""
     channels: Mapping[int, int]
-    """{channels: how many pictures have them}: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha."""
+    """{channels: number of images}: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha."""
     depths: Mapping[str, int]
     splits: Mapping[str, int]
     classes: Mapping[str, int]
     attributes: Mapping[str, float]
-    """{attribute: its mean}; of attributes that are 0 or 1, the share that has it."""
+    """{attribute: its mean}; of attributes that are 0 or 1, the share of images that have it."""
     duplicates: tuple[tuple[str, ...], ...]
-    """Groups of pictures with the same pixels."""
+    """Groups of images with equal pixels."""
     corrupt: Mapping[str, str]
-    """{picture that cannot be read: why}."""
+    """{image that cannot be read: why}."""
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     provides: tuple[str, ...]
-    """Columns, by the names of batches.py."""
+    """The columns that the data can provide, under the names of batches.py."""
     models: tuple[Fit, ...] = ()
     sheet: str = ""
     """Where the contact sheet was written."""
 
 
 @dataclass
-class Seen:
-    """What looking at every picture showed; rows are numbers of pictures."""
+class ScanResult:
+    """What decoding every image showed; rows are indices of images."""
 
-    looks: dict[int, ImageHeader] = field(default_factory=dict)
+    headers: dict[int, ImageHeader] = field(default_factory=dict)
     corrupt: dict[int, str] = field(default_factory=dict)
     flat: list[int] = field(default_factory=list)
-    """Pictures of one colour."""
-    alike: dict[bytes, list[int]] = field(default_factory=dict)
-    """{fingerprint of the pixels: pictures that have it}."""
+    """Images of one single colour."""
+    rows_by_digest: dict[bytes, list[int]] = field(default_factory=dict)
+    """{digest of the pixels: rows of the images that have it}."""
 
 
-def examine(found: ImageSource) -> tuple[Examination, Seen]:
-    """Decode every picture that was found, and say what there is to say."""
-    seen = look_through(found)
-    looks = list(seen.looks.values())
-    rows = list(seen.looks)
-    labels = found.labels
+def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
+    """Decode every image of a source and summarise what was found."""
+    scan = scan_images(source)
+    headers = list(scan.headers.values())
+    rows = list(scan.headers)
+    labels = source.labels
     classes, attributes = {}, {}
     if labels.column is not None and labels.column.ndim == 1:
         count = np.bincount(labels.column[rows], minlength=len(labels.names))
@@ -101,103 +101,110 @@ def examine(found: ImageSource) -> tuple[Examination, Seen]:
     elif labels.column is not None and rows:
         mean = labels.column[rows].mean(0, np.float64).round(4)
         attributes = {name: float(x) for name, x in zip(labels.attributes, mean, strict=True)}
-    groups = [rows for rows in seen.alike.values() if len(rows) > 1]
-    deeper = sum(look.deeper for look in looks)
+    groups = [rows for rows in scan.rows_by_digest.values() if len(rows) > 1]
+    deeper = sum(header.deeper for header in headers)
+    depth_notes = [f"{deeper} images {high_bit_depth.PARTLY_READ}"] if deeper else []
     examination = Examination(
-        data=found.where,
-        layout=found.layout,
-        images=len(looks),
-        sizes=sizes_of(looks),
-        channels=dict(sorted(Counter(look.channels for look in looks).items())),
-        depths=dict(Counter(DEPTHS[look.dtype.name] for look in looks)),
-        splits=dict(found.splits),
+        data=source.where,
+        layout=source.layout,
+        images=len(headers),
+        sizes=summarise_sizes(headers),
+        channels=dict(sorted(Counter(header.channels for header in headers).items())),
+        depths=dict(Counter(DEPTHS[header.dtype.name] for header in headers)),
+        splits=dict(source.splits),
         classes=classes,
         attributes=attributes,
-        duplicates=tuple(tuple(found.pictures[row].name for row in group) for group in groups),
-        corrupt={found.pictures[row].name: why for row, why in sorted(seen.corrupt.items())},
-        problems=tuple(problems(found, seen, classes, attributes, groups)),
-        notes=(*found.notes, *found.mixed, *([f"{deeper} images {high_bit_depth.CUT}"] if deeper else [])),
-        provides=provided(found, seen.looks),
+        duplicates=tuple(tuple(source.images[row].name for row in group) for group in groups),
+        corrupt={source.images[row].name: why for row, why in sorted(scan.corrupt.items())},
+        problems=tuple(list_problems(source, scan, classes, attributes, groups)),
+        notes=(*source.notes, *source.notes_on_sides, *depth_notes),
+        provides=find_columns(source, scan.headers),
     )
-    return examination, seen
+    return examination, scan
 
 
-def look_through(found: ImageSource) -> Seen:
-    """Decode every picture, a few at a time."""
-    seen = Seen()
-    results = in_threads(_looked_at, found.pictures)
-    for row, result in enumerate(watched(results, len(found.pictures), f"Examining {found.where}")):
+def scan_images(source: ImageSource) -> ScanResult:
+    """Decode every image in threads; collect headers, errors, digests and single-colour images."""
+    scan = ScanResult()
+    results = map_in_threads(_scan_image, source.images)
+    for row, result in enumerate(track(results, len(source.images), f"Examining {source.where}")):
         if isinstance(result, str):
-            seen.corrupt[row] = result
+            scan.corrupt[row] = result
             continue
-        look, digest, flat = result
-        seen.looks[row] = look
-        seen.alike.setdefault(digest, []).append(row)
+        header, digest, flat = result
+        scan.headers[row] = header
+        scan.rows_by_digest.setdefault(digest, []).append(row)
         if flat:
-            seen.flat.append(row)
-    return seen
+            scan.flat.append(row)
+    return scan
 
 
-def _looked_at(picture: Picture) -> tuple[ImageHeader, bytes, bool] | str:
-    """The look of a picture, a fingerprint of its pixels and whether they are all equal; or why it cannot be read."""
+def _scan_image(image: LazyImage) -> tuple[ImageHeader, bytes, bool] | str:
+    """(header, digest of the pixels, whether all pixels are equal) of an image; or why it cannot be read."""
     try:
-        look, array = picture.look(), picture.read()
+        header, array = image.read_header(), image.read()
         if array.dtype == np.float32 and not np.isfinite(array).all():
             return "it holds numbers that are not finite"
     except DataError as error:
-        return str(error).removeprefix(f"{picture.name} cannot be read: ").rstrip(".")
+        return str(error).removeprefix(f"{image.name} cannot be read: ").rstrip(".")
     digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16, person=array.dtype.name.encode())
     digest.update(str(array.shape).encode())
-    return look, digest.digest(), bool((array == array[:1, :1]).all())
+    return header, digest.digest(), bool((array == array[:1, :1]).all())
 
 
-def sizes_of(looks: list[ImageHeader]) -> Sizes | None:
-    """The least, the middle and the largest size."""
-    if not looks:
+def summarise_sizes(headers: list[ImageHeader]) -> Sizes | None:
+    """The smallest, the median and the largest size, by area."""
+    if not headers:
         return None
-    sides = sorted(((look.height, look.width) for look in looks), key=lambda side: (side[0] * side[1], side))
+    sides = sorted(((header.height, header.width) for header in headers), key=lambda side: (side[0] * side[1], side))
     return Sizes(sides[0], sides[len(sides) // 2], sides[-1], len(set(sides)))
 
 
-def problems(
-    found: ImageSource, seen: Seen, classes: Mapping[str, int], attributes: Mapping[str, float], groups: list[list[int]]
+def list_problems(
+    source: ImageSource,
+    scan: ScanResult,
+    classes: Mapping[str, int],
+    attributes: Mapping[str, float],
+    groups: list[list[int]],
 ) -> list[str]:
-    """A sentence for everything that stops training or harms it: what it is, and how to mend it."""
-    said, count = [], len(seen.looks)
-    if found.trouble:
-        said.append(str(found.trouble))
+    """A sentence for everything that prevents or harms training: what it is and how to repair it."""
+    problems, count = [], len(scan.headers)
+    if source.label_error:
+        problems.append(str(source.label_error))
     if not count:
-        said.append(f"None of the {len(found.pictures)} images can be read.")
+        problems.append(f"None of the {len(source.images)} images can be read.")
     elif count == 1:
-        said.append(one_image(found.where))
+        problems.append(one_image_message(source.where))
     elif count < FEW:
-        said.append(
-            f"{count:,} images are few: a GAN can learn them by heart. Add more, or train with --flip and --crop."
+        problems.append(
+            f"{count:,} images are few: a GAN can memorise them. Add more, or train with --flip and --crop."
         )
-    if seen.corrupt and count:
-        said.append(f"Files that cannot be read, and will be left out: {len(seen.corrupt):,}. Replace or delete them.")
+    if scan.corrupt and count:
+        problems.append(
+            f"Files that cannot be read, and will be left out: {len(scan.corrupt):,}. Replace or delete them."
+        )
     if groups:
-        spare = sum(len(group) - 1 for group in groups)
-        said.append(f"Exact copies of other images, which are learned more often for that: {spare:,}. Delete them.")
-    column = found.labels.column
-    torn = [group for group in groups if column is not None and len(np.unique(column[group], axis=0)) > 1]
-    if torn:
-        names = " and ".join(found.pictures[row].name for row in torn[0][:2])
-        said.append(f"Copies with another label: {len(torn):,}, the first {names}. One of them is wrong.")
-    if seen.flat:
-        first = found.pictures[seen.flat[0]].name
-        said.append(f"Images of one flat colour: {len(seen.flat):,}, the first {first}. Check whether they are meant.")
+        copies = sum(len(group) - 1 for group in groups)
+        problems.append(f"Exact copies of other images, which are trained on more often: {copies:,}. Delete them.")
+    column = source.labels.column
+    conflicting = [group for group in groups if column is not None and len(np.unique(column[group], axis=0)) > 1]
+    if conflicting:
+        names = " and ".join(source.images[row].name for row in conflicting[0][:2])
+        problems.append(f"Copies with another label: {len(conflicting):,}, the first {names}. One of them is wrong.")
+    if scan.flat:
+        first = source.images[scan.flat[0]].name
+        problems.append(f"Images of one flat colour: {len(scan.flat):,}, the first {first}. Check whether they belong.")
     if empty := [name for name, n in classes.items() if not n]:
-        said.append(f"Classes without an image: {len(empty)} of {len(classes)}, the first {empty[0]}.")
+        problems.append(f"Classes without an image: {len(empty)} of {len(classes)}, the first {empty[0]}.")
     some = [n for n in classes.values() if n]
     if some and max(some) > UNEVEN * min(some):
         large, small = max(classes, key=classes.__getitem__), min((c for c in classes if classes[c]), key=classes.get)  # pyright: ignore
-        said.append(f"The classes are uneven: {large} has {max(some):,} images and {small} {min(some):,}.")
+        problems.append(f"The classes are uneven: {large} has {max(some):,} images and {small} {min(some):,}.")
     if column is not None and column.ndim == 2 and count:
-        rows = column[list(seen.looks)]
+        rows = column[list(scan.headers)]
         constant = [name for name, same in zip(attributes, (rows == rows[:1]).all(0), strict=True) if same]
         if constant:
-            said.append(
+            problems.append(
                 f"Attributes that are the same for all images: {len(constant)}, the first {constant[0]}. Drop them."
             )
-    return said
+    return problems

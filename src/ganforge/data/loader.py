@@ -1,7 +1,7 @@
-"""Dealing batches: batch number k of a run is a pure function of (seed, k), crops and flips of its rows too.
+"""Load batches: batch number k of a run is a pure function of (seed, k), including random crops and flips.
 
-Columns of one side are dealt together: the same rows, the same window, the same mirror.  Sides of an unpaired set
-go their own ways, each in an order of its own; an epoch is one pass through the longer.
+Columns of one side share their rows, their window and their flip.  The two sides of unpaired data are shuffled
+independently of each other; an epoch is one pass through the longer side.
 """
 
 from functools import lru_cache
@@ -11,33 +11,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.batches import MASKS, PIXELS, SIDES, Batch
+from ganforge.batches import Batch, column_of
 from ganforge.data.crops import Windowed
 from ganforge.data.dataset import DataSet
-from ganforge.draw import mix
+from ganforge.draw import GOLDEN, mix, splitmix
 from ganforge.run import Run
 
 
 class BatchLoader:
-    """Deals the batches of a run; any share of any batch, in any order."""
+    """Loads the batches of a run: any share of any batch, in any order."""
 
-    def __init__(self, data: DataSet, kind: type[Batch], run: Run) -> None:
-        """Raises DataError when `data` lacks a column that `kind` needs."""
-        data.need(*kind.columns())
-        self.names = (*kind.columns(), *(name for name in kind.welcome() if name in data.columns))
-        self.data, self.kind, self.run, self.count = data, kind, run, len(data)
+    def __init__(self, data: DataSet, batch_type: type[Batch], run: Run) -> None:
+        """Raises DataError if `data` lacks a column that `batch_type` needs."""
+        data.need(*batch_type.columns())
+        self.names = (*batch_type.columns(), *(name for name in batch_type.optional_columns() if name in data.columns))
+        self.data, self.batch_type, self.run, self.count = data, batch_type, run, len(data)
         self.window = (data.facts.height, data.facts.width)
         self.order = lru_cache(maxsize=4)(self.order_of_epoch)
 
     def batch(self, number: int, share: int = 0, shares: int = 1) -> Batch:
-        """Rows `share` of `shares` of batch `number`, images (n, C, H, W) in [-1, 1]."""
+        """Load share number `share` of `shares` of batch `number`; images are (n, C, H, W) in [-1, 1]."""
         n = self.run.batch // shares
         first = number * self.run.batch + share * n
-        places = np.arange(first, first + n)  # positions in the endless row of epochs
-        return self.kind(**{name: self.column(name, places) for name in self.names})
+        places = np.arange(first, first + n)  # positions in the endless sequence of epochs
+        return self.batch_type(**{name: self.column(name, places) for name in self.names})
 
     def rows(self, side: str, places: np.ndarray) -> np.ndarray:
-        """The rows of a side that are dealt at these places."""
+        """The rows of a side at these places of the endless sequence of epochs."""
         epochs, within = np.divmod(places, self.data.rows(side))
         rows = np.empty(len(places), np.int64)
         for epoch in np.unique(epochs):
@@ -45,61 +45,59 @@ class BatchLoader:
         return rows
 
     def order_of_epoch(self, epoch: int, side: str = "") -> np.ndarray:
-        """The order in which an epoch of a side deals its rows: every row once."""
+        """The shuffled order of the rows of a side in one epoch: every row once."""
         seed = mix(self.run.seed, epoch, *side.encode())
         return np.random.Generator(np.random.Philox(seed)).permutation(self.data.rows(side))
 
     def column(self, name: str, places: np.ndarray) -> Tensor:
-        """What is dealt of a column at these places, as the tensor that a batch holds."""
-        side = SIDES.get(name, "")
+        """The rows of a column at these places, as the tensor that a batch holds."""
+        declared = column_of(name)
+        side = declared.side
         column, rows = self.data.columns[name], self.rows(side, places)
-        if name not in PIXELS | MASKS:
+        if declared.kind == "rows":
             return torch.from_numpy(column[rows])
         if self.run.crop and isinstance(column, Windowed):
-            seen = column.cut(rows, self.chance(places, 1, side), self.chance(places, 2, side))
+            images = column.cut(rows, self.random_integers(places, 1, side), self.random_integers(places, 2, side))
         else:
-            seen = self.cut(column[rows], places, side)
-        seen = self.mirror(seen, places, side)
-        return to_images(seen) if name in PIXELS else to_masks(seen, self.data.facts.instances)
+            images = self.cut(column[rows], places, side)
+        images = self.flip(images, places, side)
+        return to_images(images) if declared.kind == "image" else to_masks(images, self.data.facts.instances)
 
-    def cut(self, pictures: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
-        """A window out of pictures that are stored larger than the game sees them: random, or the middle."""
-        (height, width), (h, w) = pictures.shape[1:3], self.window
+    def cut(self, images: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
+        """Cut windows out of images that are stored with a margin: at random if the run crops, else the centre."""
+        (height, width), (h, w) = images.shape[1:3], self.window
         if height <= h and width <= w:
-            return pictures
+            return images
         top, left = (height - h) // 2, (width - w) // 2
         if not self.run.crop:
-            return pictures[:, top : top + h, left : left + w]
-        tops = self.chance(places, 1, side) % (height - h + 1)
-        lefts = self.chance(places, 2, side) % (width - w + 1)
-        return np.stack([p[t : t + h, x : x + w] for p, t, x in zip(pictures, tops, lefts, strict=True)])
+            return images[:, top : top + h, left : left + w]
+        tops = self.random_integers(places, 1, side) % (height - h + 1)
+        lefts = self.random_integers(places, 2, side) % (width - w + 1)
+        return np.stack([p[t : t + h, x : x + w] for p, t, x in zip(images, tops, lefts, strict=True)])
 
-    def mirror(self, pictures: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
-        """Half of the pictures, left to right, if the run asks for it."""
+    def flip(self, images: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
+        """Flip each image left to right with probability 1/2, if the run asks for it."""
         if not self.run.flip:
-            return pictures
-        turned = (self.chance(places, 3, side) & 1 == 1)[:, None, None, None]
-        return np.where(turned, pictures[:, :, ::-1], pictures)
+            return images
+        flipped = (self.random_integers(places, 3, side) & 1 == 1)[:, None, None, None]
+        return np.where(flipped, images[:, :, ::-1], images)
 
-    def chance(self, places: np.ndarray, purpose: int, side: str) -> np.ndarray:
-        """One 63-bit number a row, from (seed, place, purpose, side) alone: SplitMix64 over the places."""
-        seed = np.uint64(mix(self.run.seed, purpose, *side.encode()))
-        with np.errstate(over="ignore"):
-            x = places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + seed
-            x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-        return ((x ^ x >> np.uint64(31)) >> np.uint64(1)).astype(np.int64)
+    def random_integers(self, places: np.ndarray, purpose: int, side: str) -> np.ndarray:
+        """One 63-bit integer a row, a function of (seed, place, purpose, side) alone: SplitMix64 over the places."""
+        seed = mix(self.run.seed, purpose, *side.encode())
+        states = (places.astype(np.uint64) - np.uint64(1)) * np.uint64(GOLDEN) + np.uint64(seed)
+        return (splitmix(states) >> np.uint64(1)).astype(np.int64)
 
 
-def to_images(pictures: np.ndarray) -> Tensor:
-    """Stored pictures (N, H, W, C) as float32 (N, C, H, W) in [-1, 1]; the memory stays channels-last."""
-    if pictures.dtype == np.uint16:  # torch knows few operations on uint16
-        pictures = pictures.astype(np.float32) / 32767.5 - 1
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+def to_images(images: np.ndarray) -> Tensor:
+    """Convert stored images (N, H, W, C) to float32 (N, C, H, W) in [-1, 1]; the memory stays channels-last."""
+    if images.dtype == np.uint16:  # torch knows few operations on uint16
+        images = images.astype(np.float32) / 32767.5 - 1
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
     return tensor.float() / 127.5 - 1 if tensor.dtype == torch.uint8 else tensor.float()
 
 
 def to_masks(stored: np.ndarray, most: int) -> Tensor:
-    """Stored masks (N, H, W, M) as float32 (N, most, H, W) in {0, 1}, filled up with empty ones."""
+    """Convert stored masks (N, H, W, M) to float32 (N, most, H, W) in {0, 1}, padded with empty masks."""
     masks = torch.from_numpy(np.ascontiguousarray(stored >= 128)).permute(0, 3, 1, 2).float()
     return F.pad(masks, (0, 0, 0, 0, 0, most - masks.shape[1]))

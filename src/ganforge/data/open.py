@@ -1,4 +1,4 @@
-"""From what a person writes after --data to a data set: a named one, or a path."""
+"""Open the data set that `--data` names: a named set, a path, or a data set of the Hugging Face Hub."""
 
 import difflib
 from collections.abc import Callable, Collection
@@ -8,26 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from ganforge.batches import MASKS, PIXELS
+from ganforge.batches import is_image, is_mask
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import DecodeOptions, Picture
-from ganforge.data.layouts.derived_pairs import made_pairs
-from ganforge.data.layouts.folders import find
-from ganforge.data.layouts.pairs import assemble_sides
-from ganforge.data.layouts.superresolution import enlargements, two_sizes
+from ganforge.data.decode import DecodeOptions, LazyImage
+from ganforge.data.layouts.derived_pairs import derive_pairs
+from ganforge.data.layouts.folders import find_images
+from ganforge.data.layouts.pairs import build_two_sided_dataset
+from ganforge.data.layouts.superresolution import build_superresolution_pairs, has_two_sizes
 from ganforge.data.paths import data_home
-from ganforge.data.read_options import AS_IT_IS, ReadOptions
-from ganforge.data.source import ImageSource, Labels, assemble
+from ganforge.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
+from ganforge.data.source import ImageSource, Labels, build_dataset
 from ganforge.data.synthetic.domains import DOMAINS, open_domains
 from ganforge.errors import DataError, OptionError
-from ganforge.images import look_at
+from ganforge.images import header_of
 
 HUB = "hub:"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was asked for, whatever the data set."""
+class OpenOptions:
+    """The arguments of `open_data` that the opener of a named set receives."""
 
     size: tuple[int, int] | None
     channels: int
@@ -48,45 +48,46 @@ def open_data(
     home: Path | None = None,
     held_out: bool = False,
     needed: Collection[str] = ("images",),
-    welcome: Collection[str] = (),
-    reading: ReadOptions = AS_IT_IS,
+    optional: Collection[str] = (),
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
     native: bool = False,
 ) -> DataSet:
-    """The data set called `spec`: a name of NAMED, a name under the data home, a path, or hub:owner/name.
+    """Open the data set `spec`: a name in NAMED, a name under the data home, a path, or hub:owner/name.
 
-    `size` is height and width, None: as the data has it; `channels` 0 likewise; `crop` stores a margin
-    for random windows; `seed` draws the embedded world; `held_out` asks for what training never sees;
-    `needed` are the columns that a model asks for, by which two sides are read as pairs or as domains, and `welcome`
-    those that it takes where they are; `native` keeps the pictures' own scale, of which windows are cut.
+    `size` is height and width, None: as stored; `channels` 0: as stored; `crop` stores a margin for random windows;
+    `seed` seeds the synthetic data; `held_out` selects the split that is never trained on; `needed` are the columns
+    that a model requires, which decides whether two sides are read as pairs or as domains; `optional` are columns that
+    it uses if they are there; `native` keeps the images at their own scale and cuts windows from them.
 
     Raises:
-        DataError: there is no such data set, it cannot be read, or has other columns.
-        OptionError: the reading is not for a model with these columns.
+        DataError: there is no such data set, it cannot be read, or it lacks a column.
+        OptionError: `reading` does not fit a model with these columns.
     """
     sided = not {"source", "a"}.isdisjoint(needed)
-    made = reading.make != "none"
-    if made and "source" not in needed:
+    derived = reading.make != "none"
+    if derived and "source" not in needed:
         raise OptionError(f"--make {reading.make} makes pairs, and this model needs {' and '.join(needed)}.")
     if reading.direction == "BtoA" and not sided:
         raise OptionError("--direction is for two sides, and this model learns from one.")
     if spec in NAMED:
-        data = NAMED[spec](Asked(size, channels, crop, seed, home, held_out, native))
+        data = NAMED[spec](OpenOptions(size, channels, crop, seed, home, held_out, native))
     else:
-        found, wanted = find_data(spec, home=home, held_out=held_out), DecodeOptions(size, channels, crop, native)
-        if made and found.sides:
-            one = found.sides[0].where
-            raise DataError(f"{spec} has two sides already; --make is for plain pictures, as in --data {one}.")
-        if "low" in welcome and two_sizes(found):
-            data = enlargements(found, wanted)
+        source, options = find_data(spec, home=home, held_out=held_out), DecodeOptions(size, channels, crop, native)
+        if derived and source.sides:
+            one = source.sides[0].where
+            raise DataError(f"{spec} has two sides already; --make is for plain images, as in --data {one}.")
+        if "low" in optional and has_two_sizes(source):
+            data = build_superresolution_pairs(source, options)
         else:
-            data = assemble_sides(found, wanted, needed) if sided and not made else assemble(found, wanted)
-    if made:
-        data = made_pairs(data, reading.make, seed)
-    return turned(data) if reading.direction == "BtoA" else data
+            two_sided = sided and not derived
+            data = build_two_sided_dataset(source, options, needed) if two_sided else build_dataset(source, options)
+    if derived:
+        data = derive_pairs(data, reading.make, seed)
+    return swap_sides(data) if reading.direction == "BtoA" else data
 
 
-def turned(data: DataSet) -> DataSet:
-    """The same data the other way round: what was the source is the target, what was a is b."""
+def swap_sides(data: DataSet) -> DataSet:
+    """The same data with its sides exchanged: source and target, a and b, and their masks."""
     other = {"source": "target", "target": "source", "a": "b", "b": "a", "a_masks": "b_masks", "b_masks": "a_masks"}
     columns = {other.get(name, name): column for name, column in data.columns.items()}
     facts = data.facts
@@ -96,92 +97,94 @@ def turned(data: DataSet) -> DataSet:
 
 
 def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) -> ImageSource:
-    """The pictures of the data set called `spec`, before any is decoded.
+    """Find the images of the data set `spec` without decoding them.
 
     Raises:
         DataError: there is no such data set.
     """
     if spec in NAMED:
-        return _drawn(NAMED[spec](Asked(None, 0, False, 0, home, held_out)))
+        return _source_of_named_set(NAMED[spec](OpenOptions(None, 0, False, 0, home, held_out)))
     if spec.startswith(HUB):
-        from ganforge.data.layouts.hub import in_hub
+        from ganforge.data.layouts.hub import open_hub
 
-        return in_hub(spec.removeprefix(HUB), held_out)
+        return open_hub(spec.removeprefix(HUB), held_out)
     at_home = data_home(home) / spec
     path = next((p for p in (Path(spec).expanduser(), at_home) if spec and p.exists()), None)
     if path is None:
         near = difflib.get_close_matches(spec, NAMED, 1)
-        meant = f" Did you mean {near[0]}?" if near else ""
+        hint = f" Did you mean {near[0]}?" if near else ""
         raise DataError(
             f"There is no data called {spec!r}: no such path, here or in {data_home(home)}, "
-            f"and the named sets are {', '.join(NAMED)}; hub:owner/name is one of the Hugging Face Hub.{meant}"
+            f"and the named sets are {', '.join(NAMED)}; hub:owner/name is one of the Hugging Face Hub.{hint}"
         )
-    return find(path, held_out)
+    return find_images(path, held_out)
 
 
-def _drawn(data: DataSet) -> ImageSource:
-    """A named set as though its pictures lay in files."""
-    columns = {name: _pictures(name, data.columns[name]) for name in data.columns if name in PIXELS | MASKS}
-    sides = [name for name in columns if name in PIXELS]
+def _source_of_named_set(data: DataSet) -> ImageSource:
+    """A named set as a source of images, as if they were files."""
+    columns = {name: _lazy_images(name, data.columns[name]) for name in data.columns if is_image(name) or is_mask(name)}
+    names = [name for name in columns if is_image(name)]
     labels, keys = Labels(data.columns.get("condition"), data.facts.labels, data.facts.attributes), ()
-    if len(sides) == 1:
-        return ImageSource(data.name, "a named set", data.fingerprint, columns[sides[0]], labels, data.notes)
+    if len(names) == 1:
+        return ImageSource(data.name, "a named set", data.fingerprint, columns[names[0]], labels, data.notes)
     if "source" in columns:
         keys = tuple(str(k) for k in range(len(data)))
-    masks = {name: tuple((mask,) for mask in columns.get(f"{name}_masks", ())) for name in sides}
-    found = tuple(
+    masks = {name: tuple((mask,) for mask in columns.get(f"{name}_masks", ())) for name in names}
+    sides = tuple(
         ImageSource(
             f"{data.name}: {name}", "one side", (data.fingerprint, name), columns[name], keys=keys, masks=masks[name]
         )
-        for name in sides
+        for name in names
     )
-    every = [picture for side in found for picture in side.pictures]
+    images = [image for side in sides for image in side.images]
     layout = "a named set of pairs" if keys else "a named set of two domains" + " with masks" * ("a_masks" in columns)
-    return ImageSource(data.name, layout, data.fingerprint, every, Labels(), data.notes, sides=found)
+    return ImageSource(data.name, layout, data.fingerprint, images, Labels(), data.notes, sides=sides)
 
 
-def _pictures(name: str, column: np.ndarray) -> list[Picture]:
-    def picture(k: int) -> Picture:
-        return Picture(
-            f"{name} {k}" if name != "images" else f"picture {k}",
-            lambda: look_at(column[k]),
+def _lazy_images(name: str, column: np.ndarray) -> list[LazyImage]:
+    def lazy_image(k: int) -> LazyImage:
+        return LazyImage(
+            f"{name} {k}" if name != "images" else f"image {k}",
+            lambda: header_of(column[k]),
             partial(column.__getitem__, k),
         )
 
-    return [picture(k) for k in range(len(column))]
+    return [lazy_image(k) for k in range(len(column))]
 
 
-def _shapes(variant: str) -> Callable[[Asked], DataSet]:
-    def opener(asked: Asked) -> DataSet:
+def _shapes_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
+    def open_variant(options: OpenOptions) -> DataSet:
         from ganforge.data.synthetic.shapes import open_shapes
 
-        size, channels = asked.size or (32, 32), asked.channels or 3
-        return open_shapes(variant, size=size, channels=channels, seed=asked.seed, held_out=asked.held_out)
+        size, channels = options.size or (32, 32), options.channels or 3
+        return open_shapes(variant, size=size, channels=channels, seed=options.seed, held_out=options.held_out)
 
-    return opener
-
-
-def _domains(variant: str) -> Callable[[Asked], DataSet]:
-    def opener(asked: Asked) -> DataSet:
-        size, channels, seed = asked.size or (32, 32), asked.channels, asked.seed
-        return open_domains(variant, size=size, channels=channels, crop=asked.crop, seed=seed, held_out=asked.held_out)
-
-    return opener
+    return open_variant
 
 
-def _fashion_mnist(asked: Asked) -> DataSet:
+def _domains_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
+    def open_variant(options: OpenOptions) -> DataSet:
+        size, channels, seed = options.size or (32, 32), options.channels, options.seed
+        return open_domains(
+            variant, size=size, channels=channels, crop=options.crop, seed=seed, held_out=options.held_out
+        )
+
+    return open_variant
+
+
+def _open_fashion_mnist(options: OpenOptions) -> DataSet:
     from ganforge.data.layouts.fashion_mnist import open_fashion_mnist
 
-    asked_for = {"size": asked.size, "channels": asked.channels, "native": asked.native}
-    return open_fashion_mnist(asked.home, held_out=asked.held_out, **asked_for)
+    arguments = {"size": options.size, "channels": options.channels, "native": options.native}
+    return open_fashion_mnist(options.home, held_out=options.held_out, **arguments)
 
 
-NAMED: dict[str, Callable[[Asked], DataSet]] = {
-    "shapes": _shapes("shapes"),
-    "shapes-scenes": _shapes("shapes-scenes"),
-    "shapes-digits": _shapes("shapes-digits"),
-    "shapes-defects": _shapes("shapes-defects"),
-    **{name: _domains(name) for name in DOMAINS},
-    "shapes-attributes": _shapes("shapes-attributes"),
-    "fashion-mnist": _fashion_mnist,
+NAMED: dict[str, Callable[[OpenOptions], DataSet]] = {
+    "shapes": _shapes_opener("shapes"),
+    "shapes-scenes": _shapes_opener("shapes-scenes"),
+    "shapes-digits": _shapes_opener("shapes-digits"),
+    "shapes-defects": _shapes_opener("shapes-defects"),
+    **{name: _domains_opener(name) for name in DOMAINS},
+    "shapes-attributes": _shapes_opener("shapes-attributes"),
+    "fashion-mnist": _open_fashion_mnist,
 }

@@ -1,22 +1,19 @@
-"""Where data lies: the home of named sets, and the cache of decoded ones."""
+"""Folders of the data: the home of named data sets, and the cache of decoded images."""
 
 import os
-import sys
 from pathlib import Path
+
+import platformdirs
 
 
 def data_home(home: Path | None = None) -> Path:
-    """Where named sets are looked for and downloaded to: `home`, else GANFORGE_DATA, else a folder of the cache."""
+    """The folder where named sets are searched and downloaded to: `home`, else GANFORGE_DATA, else one in the cache."""
     named = home or os.environ.get("GANFORGE_DATA")
     return Path(named).expanduser() if named else cache_home() / "data"
 
 
 def cache_home() -> Path:
-    """Where decoded pictures are kept: GANFORGE_CACHE, else the place this platform has for caches."""
+    """The folder of cached images and features: GANFORGE_CACHE, else the cache folder of this platform."""
     if named := os.environ.get("GANFORGE_CACHE"):
         return Path(named).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "ganforge"
-    if sys.platform == "darwin":
-        return Path("~/Library/Caches/ganforge").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ganforge"
+    return platformdirs.user_cache_path("ganforge", appauthor=False, opinion=False)

@@ -1,4 +1,4 @@
-"""How data is read, beside where it lies: what no picture says and no paper decides."""
+"""Options of how data are read that neither the files nor the model determine."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,12 +8,12 @@ Make = Literal["none", "edges", "grey", "lowres", "blur", "mask"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What becomes of data that has two sides, or shall get a second one."""
+    """How two-sided data are read, and whether a second side is derived from plain images."""
 
     direction: Literal["AtoB", "BtoA"] = "AtoB"
-    """Of pairs and of two domains: which side is translated into the other."""
+    """Which side is translated into the other, for pairs and for two domains."""
     make: Make = "none"
-    """Pairs from plain photographs: the source is their edges, grey, lowres (a quarter), blur or mask (a hole)."""
+    """Derive pairs from plain images: the source is their edges, grey, lowres (a quarter), blur or mask (a hole)."""
 
 
-AS_IT_IS = ReadOptions()
+DEFAULT_READ_OPTIONS = ReadOptions()

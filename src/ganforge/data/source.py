@@ -1,4 +1,4 @@
-"""From pictures that were found to a data set: what every reader of files ends with."""
+"""Build a data set from the images that a layout found; every reader of files ends here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,72 +6,70 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ganforge.batches import Facts
-from ganforge.data.cache import decoded, fingerprint
+from ganforge.data.cache import fingerprint, load_or_decode
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import DecodeOptions, Picture, decode, outdated
+from ganforge.data.decode import DecodeOptions, LazyImage, is_outdated, prepare_decoding
 from ganforge.errors import DataError
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known about each picture before any is decoded."""
+    """The labels of all images, known before any image is decoded."""
 
     column: np.ndarray | None = None
-    """int64 (N,) counting into `names`, or float32 (N, K) with one of `attributes` a column."""
+    """int64 (N,) of indices into `names`, or float32 (N, K) with one of `attributes` a column."""
     names: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Pictures that were found, before any is decoded."""
+    """Images that were found, none of them decoded yet."""
 
     where: str
     layout: str
-    """What was recognised, in a person's words."""
-    source: object
-    """Differs wherever the pictures do: names and marks of files."""
-    pictures: Sequence[Picture]
+    """The layout that was recognised, in words."""
+    identity: object
+    """Names and marks of the files; differs whenever the images do.  Part of the cache key."""
+    images: Sequence[LazyImage]
     labels: Labels = Labels()
     notes: tuple[str, ...] = ()
     splits: Mapping[str, int] = field(default_factory=dict)
-    """{split: its pictures}, the one that was taken included."""
-    trouble: DataError | None = None
-    """What is wrong with the labels, where they cannot be used."""
+    """{split: number of its images}, the chosen split included."""
+    label_error: DataError | None = None
+    """What is wrong with the labels, if they cannot be used."""
     sides: tuple["ImageSource", ...] = ()
-    """Side a and side b, where there are two; `pictures` are those of both."""
+    """Side a and side b, if there are two; `images` are those of both."""
     keys: tuple[str, ...] = ()
-    """Of a side: the name that each picture shares with its partner on the other."""
-    masks: tuple[tuple[Picture, ...], ...] = ()
-    """Of a side: the masks of each picture, where there are any."""
+    """Of a side: the name that each image shares with its partner on the other side."""
+    masks: tuple[tuple[LazyImage, ...], ...] = ()
+    """Of a side: the masks of each image, if there are any."""
 
     @property
-    def mixed(self) -> tuple[str, ...]:
-        """What to know for a model of single pictures, which takes both sides where there are two."""
-        alone = [
-            f"A model of single pictures takes both sides; one alone is --data {side.where}." for side in self.sides
-        ]
+    def notes_on_sides(self) -> tuple[str, ...]:
+        """The note for a model of single images, which trains on both sides if there are two."""
+        alone = [f"A model of single images takes both sides; one alone is --data {side.where}." for side in self.sides]
         return tuple(alone[:1])
 
 
-def assemble(found: ImageSource, wanted: DecodeOptions) -> DataSet:
-    """The data set of the pictures, out of the cache if they were decoded before.
+def build_dataset(source: ImageSource, options: DecodeOptions) -> DataSet:
+    """Decode the images of a source, or load them from the cache, and return them as a data set.
 
     Raises:
-        DataError: the labels make no sense, or the pictures make no data set (see decode.py).
+        DataError: the labels cannot be used, or the images do not make a data set (see decode.py).
     """
-    if found.trouble:
-        raise found.trouble
-    key = fingerprint(found.source, *wanted.key())
-    made = decoded(key, lambda: decode(found.where, found.pictures, wanted), outdated)
-    images, notes = wanted.dealt(made, [picture.name for picture in found.pictures])
+    if source.label_error:
+        raise source.label_error
+    key = fingerprint(source.identity, *options.key())
+    decoded = load_or_decode(key, lambda: prepare_decoding(source.where, source.images, options), is_outdated)
+    images, notes = options.build_column(decoded, [image.name for image in source.images])
     _, height, width, channels = images.shape
-    if wanted.size:
-        height, width = wanted.size
-    columns, labels = {"images": images}, found.labels
+    if options.size:
+        height, width = options.size
+    columns, labels = {"images": images}, source.labels
     if labels.column is not None:
-        columns["condition"] = labels.column[list(made.story.kept)]
+        columns["condition"] = labels.column[list(decoded.report.kept)]
         key = fingerprint(key, labels.names, labels.attributes, labels.column.tobytes().hex())
     facts = Facts(channels, height, width, labels.names, labels.attributes)
-    key = fingerprint(key, wanted.size) if wanted.native else key
-    return DataSet(found.where, facts, columns, key, (*found.notes, *found.mixed, *notes))
+    key = fingerprint(key, options.size) if options.native else key
+    return DataSet(source.where, facts, columns, key, (*source.notes, *source.notes_on_sides, *notes))

@@ -5,7 +5,7 @@ from ganforge.engine.ema import averaged_twin as averaged_twin
 from ganforge.engine.engine import BatchLoader as BatchLoader
 from ganforge.engine.engine import Callback as Callback
 from ganforge.engine.engine import Engine as Engine
-from ganforge.engine.engine import same as same
+from ganforge.engine.engine import check_same_moves as check_same_moves
 from ganforge.engine.engine import schedule as schedule
 from ganforge.engine.loss_means import LossMeans as LossMeans
 from ganforge.engine.loss_means import Row as Row

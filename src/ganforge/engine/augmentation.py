@@ -1,12 +1,12 @@
-"""Differentiable augmentation in front of a game's judges, for any game: the run's option `augment`.
+"""Differentiable augmentation in front of the discriminators of any game: the run's option `augment`.
 
-While the engine plays a round, every picture that goes into a judge is augmented, real and fake, in the
-judge's moves and in the generator's.  Each call draws anew (Karras 2020, Zhao 2020); several pictures of one
-call, such as the source and the target of a pair, are changed alike, so that they go on belonging together.
-The game knows nothing of it: its draws are the ones it would make without.
+During a training step every image that enters a discriminator is augmented, real and fake, in the discriminator's
+moves and in the generator's.  Each call draws anew (Karras 2020, Zhao 2020); several images of one call, such as
+the source and the target of a pair, are augmented alike, so that they still match.  The game's own random
+numbers are the same with and without augmentation.
 
-With `ada` the probability p follows how sure the judge is of real pictures (Karras 2020, section 3.1).
-Departures: p never exceeds 1, and verdicts are found by `says_real`, as `Augmentation.hear` says.
+With `ada` the probability p follows the sign of the discriminator's outputs on real images (Karras 2020, section
+3.1).  Departures: p never exceeds 1, and these outputs are identified by `says_real` (`Augmentation.update`).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,133 +24,135 @@ from ganforge.nn.ada import ada
 from ganforge.nn.diffaug import Chance, diffaug
 from ganforge.run import Run
 
-TARGET = 0.6  # of the mean sign of the verdicts on real pictures
-INTERVAL = 4  # rounds between two adjustments of p
-SPEED = 500_000  # pictures in which p could rise from 0 to 1
-STREAM = 0xADA  # keeps these draws apart from the game's own
+TARGET = 0.6  # for the mean sign of the outputs on real images
+INTERVAL = 4  # steps between two adjustments of p
+SPEED = 500_000  # images in which p could rise from 0 to 1
+STREAM = 0xADA  # separates these random numbers from the game's own
 
 
 class Augmentation:
-    """What a run puts in front of its judges, and ADA's p.  A context: it acts only inside `with`."""
+    """The augmentation of a run, and ADA's p.  A context manager: it acts only inside `with`."""
 
     def __init__(self, game: Game[Any, Any], run: Run, device: torch.device | str) -> None:
-        """Raises OptionError where the game has nothing to augment, or says nothing that ADA could follow."""
+        """Raises OptionError where the game has no discriminator to augment, or none whose outputs ADA can use."""
         self.name, self.run, self.device = type(game).__name__, run, torch.device(device)
-        self.discriminators = networks(game, game.augmented) if run.augment != "none" else []
+        self.discriminators = find_networks(game, game.augmented) if run.augment != "none" else []
         self.adaptive = run.augment == "ada"
         self.p = 0.0
-        self.turn = self.turn_of(0, 0, 1)
-        """Whose turn it is to play: the engine sets it before it asks a share for its move."""
+        self.turn = self.new_turn(0, 0, 1)
+        """The turn of the micro-batch that is running; set by the engine."""
         self.handles: list[Any] = []
-        self.heard = torch.zeros(3, device=self.device)  # mean signs, how many, how many were not found
+        self.sign_sums = torch.zeros(3, device=self.device)  # sum of mean signs, their number, how many were not found
         if run.augment != "none" and not self.discriminators:
-            raise OptionError(
-                f"--augment {run.augment}: {self.name} has no network that judges pictures; leave it out."
-            )
+            raise OptionError(f"--augment {run.augment}: {self.name} has no discriminator of images; leave it out.")
         if self.adaptive and game.discriminator_output != "logits":
             raise OptionError(
-                f"--augment ada follows the sign of a judge's logits, and {self.name} gives scores without a zero; "
-                "--augment diffaug works."
+                f"--augment ada needs the sign of the discriminator's logits, and {self.name} gives scores without a "
+                "zero; --augment diffaug works."
             )
 
-    # -- change -------------------------------------------------------------------------------
+    # -- augment ------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self.handles = [judge.register_forward_pre_hook(self.before) for judge in self.discriminators]
+        self.handles = [net.register_forward_pre_hook(self.augment_inputs) for net in self.discriminators]
         if self.adaptive:
-            self.handles += [judge.register_forward_hook(self.listen) for judge in self.discriminators]
+            self.handles += [net.register_forward_hook(self.record_outputs) for net in self.discriminators]
         return self
 
     def __exit__(self, *_: object) -> None:
         for handle in self.handles:
             handle.remove()
 
-    def turn_of(self, step: int, share: int, shares: int) -> "Turn":
-        """A share's turn in one round.  Its draws are made on the CPU, where they decide the size of tensors."""
+    def new_turn(self, step: int, share: int, shares: int) -> "Turn":
+        """The turn of a share in one step.  Its numbers are drawn on the CPU, where they decide tensor sizes."""
         return Turn(RoundDraw(mix(self.run.seed, STREAM), step, share, shares, "cpu"))
 
-    def before(self, judge: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A judge's inputs with all pictures among them changed alike."""
-        size = next((x.shape[2:] for x in inputs if is_picture(x)), None)
-        if size is None or any(lies_on(x, size) for x in inputs):
+    def augment_inputs(self, discriminator: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A discriminator's inputs with all images among them augmented alike.
+
+        Raises OptionError for images of several sizes, and for label maps or masks, which would not move along.
+        """
+        size = next((x.shape[2:] for x in inputs if is_image_batch(x)), None)
+        if size is None or any(cannot_follow(x, size) for x in inputs):
             raise OptionError(
-                f"--augment {self.run.augment} changes pictures (N, C, H, W) of one size, and {self.name}'s judge "
-                f"{type(judge).__name__} was given {described(inputs)}; leave --augment out for this model."
+                f"--augment {self.run.augment} augments images (N, C, H, W) of one size, and {self.name}'s network "
+                f"{type(discriminator).__name__} was given {describe_shapes(inputs)}; leave --augment out for "
+                "this model."
             )
         draws = Replay(self.turn.draw)
-        return tuple(self.change(x, draws.again()) if is_picture(x) else x for x in inputs)
+        return tuple(self.augment(x, draws.restart()) if is_image_batch(x) else x for x in inputs)
 
-    def change(self, images: Tensor, chance: Chance) -> Tensor:
+    def augment(self, images: Tensor, chance: Chance) -> Tensor:
         return ada(images, self.p, chance) if self.adaptive else diffaug(images, chance)
 
     # -- adapt --------------------------------------------------------------------------------
 
-    def listen(self, judge: nn.Module, inputs: tuple[Any, ...], answer: Any) -> None:
-        """Note the mean of what a judge answers, and the mean of its signs."""
-        answers = answer if isinstance(answer, tuple | list) else (answer,)
+    def record_outputs(self, discriminator: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Record the mean of each of a discriminator's outputs, and the mean of its signs."""
+        outputs = output if isinstance(output, tuple | list) else (output,)
         with torch.no_grad():
-            for verdicts in (a for a in answers if isinstance(a, Tensor) and a.is_floating_point()):
-                self.turn.means.append(verdicts.mean().float())
-                self.turn.signs.append(verdicts.sign().mean(dtype=torch.float32))
+            for values in (o for o in outputs if isinstance(o, Tensor) and o.is_floating_point()):
+                self.turn.means.append(values.mean().float())
+                self.turn.signs.append(values.sign().mean(dtype=torch.float32))
 
-    def hear(self, says_real: Tensor | None) -> None:
-        """Count the mean sign of a move's verdicts on real pictures.
+    def update(self, says_real: Tensor | None) -> None:
+        """Add the mean sign of a move's outputs on real images.
 
-        A move tells only their mean, `says_real`, and ADA needs their signs: the verdicts are the answer,
-        among those that the judges have given in this turn, whose mean that is.
+        A move has only their mean, `says_real`, and ADA needs their signs: of the outputs recorded in this turn,
+        those with that mean are taken.
         """
         if not self.adaptive or says_real is None:
             return
         if not self.turn.means:
-            self.heard += torch.tensor([0.0, 0.0, 1.0], device=self.device)
+            self.sign_sums += torch.tensor([0.0, 0.0, 1.0], device=self.device)
             return
         distances = (torch.stack(self.turn.means) - says_real.detach()).abs()
         nearest = distances.argmin()
         missed = distances[nearest] > 0.01 * says_real.detach().abs() + 1e-5
         sign = torch.stack(self.turn.signs)[nearest]
-        self.heard += torch.stack([sign, torch.ones_like(sign), missed]) / self.run.accumulate
+        self.sign_sums += torch.stack([sign, torch.ones_like(sign), missed]) / self.run.accumulate
 
     def adapt(self, step: int) -> None:
-        """Move p after every fourth round: up if the judge is surer of real pictures than the target, else down."""
+        """Adjust p after every fourth step: up if the mean sign on real images exceeds the target, else down."""
         if not self.adaptive or step % INTERVAL:
             return
-        self.agree()
-        signs, count, missed = self.heard.tolist()
-        self.heard.zero_()
+        self.average_signs()
+        signs, count, missed = self.sign_sums.tolist()
+        self.sign_sums.zero_()
         if missed:
             raise OptionError(
-                f"--augment ada needs a says_real that is the mean of one answer of a judge, and {self.name}'s is not; "
-                "--augment diffaug works."
+                f"--augment ada needs a says_real that is the mean of one output of a discriminator, and {self.name}'s "
+                "is not; --augment diffaug works."
             )
         if count:
             stride = self.run.batch * INTERVAL / SPEED
             self.p = min(1.0, max(0.0, self.p + stride * (signs / count > TARGET) - stride * (signs / count < TARGET)))
 
-    def agree(self) -> None:
-        """Give every process the mean of what all have heard."""
+    def average_signs(self) -> None:
+        """Average the sign sums over the processes."""
         if self.adaptive:
-            distributed.average(self.heard)
+            distributed.average(self.sign_sums)
 
-    # -- keep and tell ------------------------------------------------------------------------
+    # -- state and log -----------------------------------------------------------------------
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps of ADA, to be called after `agree()`."""
-        return {"p": torch.tensor(self.p, dtype=torch.float64), "heard": self.heard}
+        """ADA's state for a checkpoint; call `average_signs()` before."""
+        return {"p": torch.tensor(self.p, dtype=torch.float64), "heard": self.sign_sums}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state()`; from p = 0 where a run took up ADA only now, and the checkpoint has none."""
+        """Continue from `state()`; from p = 0 where the checkpoint was written without ADA."""
         if self.adaptive and state:
             self.p = state["p"].item()
-            self.heard.copy_(state["heard"])
+            self.sign_sums.copy_(state["heard"])
 
     def row(self) -> dict[str, float]:
-        """What the log says of ADA."""
+        """ADA's columns of the log."""
         return {"augment/p": self.p} if self.adaptive else {}
 
 
 @dataclass
 class Turn:
-    """One share's part in a round: its draws, and what the judges have answered so far."""
+    """The augmentation of one micro-batch in one step: random numbers, and statistics of the outputs so far."""
 
     draw: Chance
     means: list[Tensor] = field(default_factory=list)
@@ -158,13 +160,13 @@ class Turn:
 
 
 class Replay:
-    """Draws that can be had again: what was drawn for one picture serves the next one too."""
+    """Random numbers that can be repeated: the numbers of the first image are used for the others too."""
 
     def __init__(self, chance: Chance) -> None:
         self.chance, self.drawn, self.place = chance, [], 0
 
-    def again(self) -> Self:
-        """From the first draw on."""
+    def restart(self) -> Self:
+        """Start again from the first draw."""
         self.place = 0
         return self
 
@@ -181,39 +183,39 @@ class Replay:
         return self.drawn[self.place - 1]
 
 
-def networks(game: nn.Module, names: Sequence[str]) -> list[nn.Module]:
-    """The networks of those names; of a list of networks each one, for a list is never called itself."""
-    found = [game.get_submodule(name) for name in names]
-    return [n for net in found for n in (net.children() if isinstance(net, nn.ModuleList) else [net])]
+def find_networks(game: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """The networks of those names; a ModuleList is replaced by its networks, since it is never called itself."""
+    listed = [game.get_submodule(name) for name in names]
+    return [n for net in listed for n in (net.children() if isinstance(net, nn.ModuleList) else [net])]
 
 
-def is_picture(x: Any) -> bool:
-    """Whether an input of a judge is a batch of pictures (N, C, H, W)."""
+def is_image_batch(x: Any) -> bool:
+    """Whether an input of a discriminator is a batch of images (N, C, H, W)."""
     return isinstance(x, Tensor) and x.ndim == 4 and x.is_floating_point()
 
 
-def lies_on(x: Any, size: torch.Size) -> bool:
-    """Whether an input has places like the pictures of `size`, but could not be moved with them."""
+def cannot_follow(x: Any, size: torch.Size) -> bool:
+    """Whether an input has pixels like the images of `size` but cannot be augmented with them."""
     if not isinstance(x, Tensor):
         return isinstance(x, tuple | list)
-    if is_picture(x):
+    if is_image_batch(x):
         return x.shape[2:] != size
     return x.ndim >= 3 and not x.is_floating_point() and x.shape[-2:] == size  # a label map or masks
 
 
-def described(inputs: Sequence[Any]) -> str:
-    """The shapes of a judge's inputs, for a person."""
+def describe_shapes(inputs: Sequence[Any]) -> str:
+    """The shapes of a discriminator's inputs, for an error message."""
     shapes = [f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
     return " and ".join(shapes) or "nothing"
 
 
-def gallery(
+def show_augmentation(
     images: Tensor, kind: Literal["diffaug", "ada"], p: Sequence[float] = (0.2, 0.5, 0.8), seed: int = 0
 ) -> Tensor:
-    """What an augmentation does, to look at: `images` (N, C, H, W), then a row of N for each probability in `p`.
+    """Examples of an augmentation: `images` (N, C, H, W), then a row of N for each probability in `p`.
 
-    Returns (N * (1 + len(p)), C, H, W) in [-1, 1]; the same numbers are drawn for every row of `ada`, so that
-    down a column more and more of the same befalls a picture.  `diffaug` has no p: its rows are draws of their own.
+    Returns (N * (1 + len(p)), C, H, W) in [-1, 1].  Every row of `ada` uses the same random numbers, so that an image
+    changes more and more down its column.  `diffaug` has no p: its rows use different random numbers.
     """
     rows = [images]
     for number, probability in enumerate(p):

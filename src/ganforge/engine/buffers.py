@@ -1,11 +1,11 @@
-"""The buffers of a game while the shares of a batch play a round: running means, averaged latents, counters.
+"""The buffers of a game during a step in several micro-batches: running means, averaged latents, counters.
 
-A share's batch norm sees the share's pictures alone.  Whether one process plays all shares in turn or each
-has a process of its own, the running means must come out the same.
+Batch norm sees the images of one micro-batch.  Whether one process runs all micro-batches in turn or each has
+a process of its own, the running means must come out the same.
 
-A module that says `keeps_rows` is a memory, such as a pool of past pictures: row k of each of its buffers is one thing
-that a share may replace, and its buffer `written` counts how often that happened.  Rows are never averaged: of the
-shares that wrote a row in a round the last one's stays.
+A module with `keeps_rows` is a memory, such as a pool of past images: row k of each of its buffers is one entry that a
+micro-batch may replace, and its buffer `written` counts how often that happened.  Rows are never averaged: of the
+micro-batches that wrote a row in a step, the last one's row is kept.
 """
 
 import torch
@@ -15,37 +15,37 @@ from ganforge import distributed
 
 
 class Buffers:
-    """The buffers of a game in one round: each share starts from the same and has its own.
+    """The buffers of a game in one step: every micro-batch starts from the same values and has its own copy.
 
-    After the round the floats among them are their mean over all shares, the others (counters) the first share's;
-    memories hold what any share has written.
+    After the step, floats are the mean over all micro-batches, other buffers (counters) those of the first;
+    memories hold what any micro-batch has written.
     """
 
-    def __init__(self, game: nn.Module, hands: int) -> None:
+    def __init__(self, game: nn.Module, micro_batches: int) -> None:
         self.homes: dict[Tensor, list[tuple[nn.Module, str]]] = {}  # where each buffer is registered
-        if hands * distributed.world() > 1:
+        if micro_batches * distributed.world_size() > 1:
             for module in game.modules():
                 for name, buffer in module.named_buffers(recurse=False):
                     self.homes.setdefault(buffer, []).append((module, name))
         self.kept = {m: m.get_buffer("written").clone() for m in game.modules() if self.homes and keeps_rows(m)}
-        # The first hand plays on the game's own buffers, every other on copies.
-        self.sets = [[*self.homes], *([buffer.clone() for buffer in self.homes] for _ in range(hands - 1))]
+        # The first micro-batch uses the game's own buffers, all others use copies.
+        self.sets = [[*self.homes], *([buffer.clone() for buffer in self.homes] for _ in range(micro_batches - 1))]
 
-    def activate(self, hand: int) -> None:
-        """Let a hand play on its buffers.
+    def activate(self, micro: int) -> None:
+        """Register the buffers of a micro-batch in the game.
 
-        They take the place of others without a copy: graphs of earlier moves may still hold those.
+        Tensors are replaced, not copied into: graphs of earlier moves may still hold the others.
         """
         if len(self.sets) > 1:
-            for homes, tensor in zip(self.homes.values(), self.sets[hand], strict=True):
+            for homes, tensor in zip(self.homes.values(), self.sets[micro], strict=True):
                 for module, name in homes:
                     setattr(module, name, tensor)
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Make the buffers of all shares one."""
+        """Merge the buffers of all micro-batches and processes."""
         for module, before in self.kept.items():
-            self.unite_rows(module, before)
+            self.merge_rows(module, before)
         self.activate(0)
         means = [i for i, homes in enumerate(self.homes.values()) if not any(keeps_rows(m) for m, _ in homes)]
         for dtype in dict.fromkeys(self.sets[0][i].dtype for i in means):
@@ -54,28 +54,28 @@ class Buffers:
             row = (
                 distributed.average(torch.stack(rows).mean(0))
                 if dtype.is_floating_point
-                else distributed.the_first(rows[0])
+                else distributed.broadcast_integers(rows[0])
             )
-            distributed.put_back(sets[0], row)
+            distributed.unflatten_into(sets[0], row)
 
-    def unite_rows(self, module: nn.Module, before: Tensor) -> None:
-        """Make a memory hold, in each row, what the last share that wrote it wrote; `before`: `written` at first."""
+    def merge_rows(self, module: nn.Module, before: Tensor) -> None:
+        """Keep, in each row of a memory, what the last micro-batch wrote; `before`: `written` before the step."""
         own = [i for i, homes in enumerate(self.homes.values()) if module in dict(homes)]
-        last = torch.zeros_like(before)  # the number of the share that wrote each row last, from 1; 0: none
-        for hand, buffers in enumerate(self.sets):
-            self.activate(hand)
+        last = torch.zeros_like(before)  # the share that wrote each row last, from 1; 0: none
+        for micro, buffers in enumerate(self.sets):
+            self.activate(micro)
             wrote = module.get_buffer("written") != before
-            last = torch.where(wrote, distributed.rank() * len(self.sets) + hand + 1, last)
-            for i in own if hand else ():
-                self.sets[0][i].copy_(torch.where(like(wrote, buffers[i]), buffers[i], self.sets[0][i]))
-        if distributed.world() > 1:
-            winner = distributed.largest(last)
+            last = torch.where(wrote, distributed.rank() * len(self.sets) + micro + 1, last)
+            for i in own if micro else ():
+                self.sets[0][i].copy_(torch.where(expand_like(wrote, buffers[i]), buffers[i], self.sets[0][i]))
+        if distributed.world_size() > 1:
+            winner = distributed.all_max(last)
             rows = winner.nonzero().flatten()
             mine = (last == winner)[rows]
             for i in own:
                 part = self.sets[0][i][rows]
-                part = torch.where(like(mine, part), part, torch.zeros_like(part))
-                distributed.add_up(part)
+                part = torch.where(expand_like(mine, part), part, torch.zeros_like(part))
+                distributed.all_reduce(part)
                 self.sets[0][i][rows] = part
 
 
@@ -84,6 +84,6 @@ def keeps_rows(module: nn.Module) -> bool:
     return getattr(module, "keeps_rows", False)
 
 
-def like(rows: Tensor, buffer: Tensor) -> Tensor:
-    """One value a row, in a shape that spreads over the rows of `buffer`."""
+def expand_like(rows: Tensor, buffer: Tensor) -> Tensor:
+    """Reshape one value per row so that it broadcasts over `buffer`."""
     return rows.view(-1, *[1] * (buffer.dim() - 1))

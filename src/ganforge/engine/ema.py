@@ -1,4 +1,4 @@
-"""Averaged copies of a game's networks."""
+"""Exponential moving averages of a game's networks."""
 
 import copy
 from typing import Any
@@ -9,9 +9,9 @@ from ganforge.game import Game
 
 
 def averaged_twin(game: Game[Any, Any]) -> Game[Any, Any]:
-    """A second view of `game` whose averaged networks are its own and whose other parts are shared.
+    """A shallow copy of `game` with copies of its averaged networks; all other parts are shared.
 
-    All of them are copied in one call, so that what they share they go on sharing.
+    The networks are copied in one call, so that modules shared between them stay shared.
     """
     twin = copy.copy(game)
     copies = copy.deepcopy({name: getattr(game, name) for name in game.averaged})

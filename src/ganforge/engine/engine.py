@@ -1,11 +1,11 @@
-"""The one training loop.
+"""The training loop, shared by all models.
 
-Each round asks the game for its moves and carries them out.  Everything that is the same for
-every paper lives here, and nothing that differs between papers.
+Each step runs the game's `play()` and carries out its moves.  Everything that is the same for every paper is
+here, and nothing that differs between papers.
 
-A round's batch is cut into shares: one for every micro-batch of every process.  Each share plays
-the round for itself, all of them in step: they come to a move, their gradients are averaged, the
-player steps, they go on to the next move.
+A batch is split into shares: one for every micro-batch of every process.  Every share runs `play()` on its
+own rows, move by move in lockstep: all shares reach a move, their gradients are averaged, the player's
+optimiser steps, all shares continue to the next move.
 """
 
 import math
@@ -31,7 +31,7 @@ from ganforge.runs.checkpoint import Checkpoints, State, flatten_optimiser, load
 
 
 class BatchLoader(Protocol):
-    """Where batches come from: batch number k of a run is always the same."""
+    """Source of training batches: batch k of a run is always the same."""
 
     count: int
     """Images in an epoch."""
@@ -42,42 +42,45 @@ class BatchLoader(Protocol):
 
 
 class Callback:
-    """Somebody who looks on.  Watchers change nothing but the end: a run with them equals one without, bit for bit."""
+    """Base class for callbacks.  They must not change the training state; they may only end the run.
+
+    A run with callbacks equals one without, bit for bit.
+    """
 
     def start(self, engine: "Engine") -> None:
-        """Before the first round."""
+        """Before the first step."""
 
-    def round(self, engine: "Engine") -> None:
-        """After every round."""
+    def after_step(self, engine: "Engine") -> None:
+        """After every step."""
 
     def log(self, engine: "Engine", row: Row) -> None:
-        """When the means since the last log are known."""
+        """With the mean terms since the last log, every `log_every` steps."""
 
     def saved(self, engine: "Engine") -> None:
         """After a checkpoint was written."""
 
     def end(self, engine: "Engine") -> None:
-        """After the last round, or when the run was stopped."""
+        """After the last step, or when the run was stopped."""
 
 
 class Engine:
-    """Plays a game until the run is over; goes on where its last checkpoint stands."""
+    """Trains a game for the length of a run; `restore` continues from a checkpoint."""
 
     def __init__(
         self,
         game: Game[Any, Any],
         run: Run,
-        deck: BatchLoader,
+        loader: BatchLoader,
         checkpoints: Checkpoints | None = None,
-        watchers: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] = (),
         device: torch.device | str = "cpu",
     ) -> None:
-        self.run, self.deck, self.checkpoints, self.watchers = run, deck, checkpoints, watchers
+        self.run, self.loader, self.checkpoints, self.callbacks = run, loader, checkpoints, callbacks
         self.device = torch.device(device)
-        self.shares = distributed.world() * run.accumulate
+        self.shares = distributed.world_size() * run.accumulate
         if run.batch % self.shares:
             raise OptionError(
-                f"A batch of {run.batch} cannot be cut into {self.shares} equal shares; try {self.shares}."
+                f"A batch of {run.batch} cannot be split into {self.shares} equal micro-batches; try {self.shares}."
             )
         self.game = game.to(self.device)
         self.players = game.players()
@@ -87,23 +90,23 @@ class Engine:
             prefer_speed(self.game, self.players, self.device)
         self.half_life = game.ema if run.ema is None else run.ema
         self.averaged = averaged_twin(game) if self.half_life else game
-        self.step = self.dealt = 0
+        self.step = self.batches_drawn = 0
         self.saved_at = -1
-        self.stopping = ""  # why the run shall end after this round, and how to go on; a watcher may ask for it
+        self.stopping = ""  # reason to stop after this step, and how to go on; a callback may set it
         self.means = LossMeans(self.device)
         self.augmentation = Augmentation(game, run, self.device)
-        distributed.share_from_first([*game.parameters(), *game.buffers()])
+        distributed.broadcast_tensors([*game.parameters(), *game.buffers()])
 
-    # -- play ---------------------------------------------------------------------------------
+    # -- train ------------------------------------------------------------------------------
 
     def train(self) -> Game[Any, Any]:
-        """Play to the end of the run, or until somebody asks to stop; returns the averaged game."""
-        self.tell("start")
+        """Train to the end of the run, or until `stopping` is set; returns the averaged game."""
+        self.notify("start")
         self.since = time.perf_counter()
-        while self.step < self.run.steps and not distributed.agree(bool(self.stopping)):
-            self.play_round()
-            self.average()
-            self.tell("round")
+        while self.step < self.run.steps and not distributed.any_process(bool(self.stopping)):
+            self.train_step()
+            self.update_averages()
+            self.notify("after_step")
             if self.due(self.run.log_every):
                 self.log()
             if self.due(self.run.save_every) or self.due(self.run.every):
@@ -112,28 +115,28 @@ class Engine:
             self.log()
         if self.saved_at != self.step:
             self.save()
-        self.tell("end")
+        self.notify("end")
         return self.averaged
 
-    def play_round(self) -> None:
-        """All shares play one round of the game, move by move in step."""
+    def train_step(self) -> None:
+        """One step: all micro-batches run `play()`, move by move in lockstep."""
         now = self.clock()
         self.game.train()
-        self.set_rates(now)
-        hands = [MicroBatch(self, i, now) for i in range(self.run.accumulate)]
-        self.buffers = Buffers(self.game, len(hands))
+        self.set_learning_rates(now)
+        micro_batches = [MicroBatch(self, i, now) for i in range(self.run.accumulate)]
+        self.buffers = Buffers(self.game, len(micro_batches))
         with self.augmentation:
-            while moves := [move for hand in hands if (move := hand.next_move()) is not None]:
-                same(moves, len(hands))
+            while moves := [move for micro in micro_batches if (move := micro.next_move()) is not None]:
+                check_same_moves(moves, len(micro_batches))
                 if moves[0].steps:
-                    self.move(moves[0].player)
+                    self.step_player(moves[0].player)
         self.buffers.merge()
-        self.dealt = hands[0].dealt
+        self.batches_drawn = micro_batches[0].batches_drawn
         self.step += 1
         self.augmentation.adapt(self.step)
 
-    def move(self, player: str) -> None:
-        """`player` takes its step along the gradient that its moves have left."""
+    def step_player(self, player: str) -> None:
+        """Average the gradients of `player`'s moves over the processes and take an optimiser step."""
         parameters = self.parameters[player]
         if all(p.grad is None for p in parameters):
             raise ContractError(f"The player {player!r} moves, but no term of its move reaches its parameters.")
@@ -143,22 +146,22 @@ class Engine:
         self.players[player].step()
         self.players[player].zero_grad(set_to_none=True)
         # Fused optimisers do not tell autograd that weights changed: without this a graph made before
-        # the step would be differentiated silently with the weights of after it.
+        # the step would be differentiated silently with the new weights.
         torch.autograd.graph.increment_version(parameters)
         with torch.no_grad():
             self.game.after(player)
 
-    def draws(self, step: int, share: int) -> Draw:
-        """Where chance comes from in round `step`, for this share of it."""
+    def make_draw(self, step: int, share: int) -> Draw:
+        """The source of random numbers in step `step`, for one share of the batch."""
         return RoundDraw(self.run.seed, step, share, self.shares, self.device)
 
     def clock(self) -> Clock:
-        """Where in the run the next round stands."""
-        seen = self.dealt * self.run.batch
-        return Clock(self.step, seen, seen // max(1, self.deck.count), self.step / max(1, self.run.steps))
+        """The state of the run before the next step."""
+        seen = self.batches_drawn * self.run.batch
+        return Clock(self.step, seen, seen // max(1, self.loader.count), self.step / max(1, self.run.steps))
 
-    def set_rates(self, now: Clock) -> None:
-        """The run's schedule first; the paper's own has the last word."""
+    def set_learning_rates(self, now: Clock) -> None:
+        """Apply the run's schedule and warm-up, then the game's own (`tune`)."""
         scale = schedule(self.run.schedule, now.progress) * min(1.0, (now.step + 1) / (self.run.warmup + 1))
         for name, optimiser in self.players.items():
             for group, rate in zip(optimiser.param_groups, self.rates[name], strict=True):
@@ -166,11 +169,11 @@ class Engine:
         self.game.tune(self.players, now)
 
     @torch.no_grad()
-    def average(self) -> None:
-        """Move the averaged networks towards the live ones: half of a difference is gone after `half_life` images."""
+    def update_averages(self) -> None:
+        """Update the exponential moving averages: after `half_life` images a difference to the live weights halves."""
         if self.averaged is self.game:
             return
-        half_life = min(self.half_life, 0.05 * self.dealt * self.run.batch)  # short at first, as in StyleGAN2
+        half_life = min(self.half_life, 0.05 * self.batches_drawn * self.run.batch)  # short at first, as in StyleGAN2
         weight = 1 - 0.5 ** (self.run.batch / max(half_life, 1e-8))
         live, mean = averaged_tensors(self.game), averaged_tensors(self.averaged)
         floats = [i for i, tensor in enumerate(mean) if tensor.is_floating_point()]
@@ -180,21 +183,21 @@ class Engine:
         for i in set(range(len(mean))) - set(floats):
             mean[i].copy_(live[i])
 
-    # -- keep ---------------------------------------------------------------------------------
+    # -- checkpoints ------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write a checkpoint; never one with a broken loss or weight."""
+        """Write a checkpoint.  Raises NotFiniteError instead where a loss or a weight is not finite."""
         self.check_finite()
         self.check_weights()
-        self.augmentation.agree()
+        self.augmentation.average_signs()
         if self.checkpoints and distributed.rank() == 0:
             self.checkpoints.save(self.step, self.state())
-            self.tell("saved")
+            self.notify("saved")
         self.saved_at = self.step
-        distributed.wait()
+        distributed.barrier()
 
     def state(self) -> State:
-        """Everything that the rounds to come depend on."""
+        """Everything that later steps depend on."""
         tensors: dict[str, dict[str, Tensor]] = {"game": dict(self.game.state_dict()), "players": {}}
         if self.augmentation.adaptive:
             tensors["augmentation"] = self.augmentation.state()
@@ -208,10 +211,10 @@ class Engine:
                 for name in self.game.averaged
                 for key, value in getattr(self.averaged, name).state_dict().items()
             }
-        return State(tensors, {"clock": {"step": self.step, "dealt": self.dealt}, "players": players})
+        return State(tensors, {"clock": {"step": self.step, "dealt": self.batches_drawn}, "players": players})
 
     def restore(self, state: State) -> None:
-        """Stand where `state` was taken.  Raises CheckpointError when it is another game's."""
+        """Continue from `state`.  Raises CheckpointError when it belongs to another game."""
         try:
             load_weights(self.game, state, averaged=self.averaged)
             for name, optimiser in self.players.items():
@@ -220,78 +223,79 @@ class Engine:
                 lay_out_like_parameters(optimiser)
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"The checkpoint's players are not those of this game ({error}).") from error
-        if self.run.fast:  # the file may come from a machine with other forms
+        if self.run.fast:  # the file may come from a machine with other layouts
             prefer_speed(self.game, self.players, self.device)
         self.augmentation.restore(state.tensors.get("augmentation", {}))
-        self.step, self.dealt = state.facts["clock"]["step"], state.facts["clock"]["dealt"]
+        self.step, self.batches_drawn = state.facts["clock"]["step"], state.facts["clock"]["dealt"]
         self.saved_at, self.means = self.step, LossMeans(self.device)
 
-    # -- tell ---------------------------------------------------------------------------------
+    # -- log --------------------------------------------------------------------------------
 
     def due(self, every: int) -> bool:
-        """Whether something that happens `every` so many rounds happens now."""
+        """Whether this step is a multiple of `every`; never for 0."""
         return every > 0 and self.step % every == 0
 
     def log(self) -> None:
         """Pass the means since the last log to the callbacks."""
         self.check_finite()
         seconds, self.since = time.perf_counter() - self.since, time.perf_counter()
-        row = {"step": self.step, "seen": self.dealt * self.run.batch, "seconds": seconds, **self.means.take()}
+        row = {"step": self.step, "seen": self.batches_drawn * self.run.batch, "seconds": seconds, **self.means.take()}
         row |= self.augmentation.row()
         if distributed.rank() == 0:
-            for watcher in self.watchers:
-                watcher.log(self, row)
+            for callback in self.callbacks:
+                callback.log(self, row)
 
     def check_finite(self) -> None:
-        """Raise NotFiniteError if a term since the last look was NaN or infinite."""
+        """Raise NotFiniteError if a term since the last check was NaN or infinite."""
         if (bad := self.means.first_bad()) is not None:
-            self.give_up(f"{bad[1]} became NaN or infinite in round {bad[0]}")
+            self.raise_not_finite(f"{bad[1]} became NaN or infinite in step {bad[0]}")
 
     def check_weights(self) -> None:
-        """Raise NotFiniteError if the last step broke a weight, which no loss has shown yet."""
+        """Raise NotFiniteError if a weight is not finite, which the losses may not show yet."""
         for name, weight in self.game.state_dict().items():
-            # the extremes show what is no number in one look at the weights, isfinite() would look at them five times
+            # the extremes reveal NaN and infinity in one pass over the weights, isfinite() would take five
             if weight.is_floating_point() and weight.numel() and not torch.stack(weight.aminmax()).isfinite().all():
-                self.give_up(f"{name} became NaN or infinite by round {self.step - 1}")
+                self.raise_not_finite(f"{name} became NaN or infinite by step {self.step - 1}")
 
-    def give_up(self, what: str) -> NoReturn:
-        """Raise the NotFiniteError about `what`."""
+    def raise_not_finite(self, what: str) -> NoReturn:
+        """Raise a NotFiniteError that names the last good checkpoint and the usual remedies."""
         whole = self.checkpoints.steps() if self.checkpoints else []
         last = f"The last good checkpoint is step {whole[-1]}" if whole else "There is no checkpoint yet"
         raise NotFiniteError(
             f"{what}. {last}. A lower learning rate (--config.lr), --clip 1 or --precision fp32 usually helps."
         )
 
-    def tell(self, event: str) -> None:
-        """Call every watcher's method of that name, on the first process only."""
+    def notify(self, event: str) -> None:
+        """Call every callback's method of that name, in the first process only."""
         if distributed.rank() == 0:
-            for watcher in self.watchers:
-                getattr(watcher, event)(self)
+            for callback in self.callbacks:
+                getattr(callback, event)(self)
 
 
 class MicroBatch:
-    """One share's round: its batches, its draws, and the game's generator between two moves."""
+    """One micro-batch of one process in one step: its rows, its random numbers, and its running `play()`."""
 
     def __init__(self, engine: Engine, micro: int, now: Clock) -> None:
-        self.engine, self.micro, self.now, self.dealt, self.moves = engine, micro, now, engine.dealt, 0
+        self.engine, self.micro, self.now, self.moves = engine, micro, now, 0
+        self.batches_drawn = engine.batches_drawn
         self.share = distributed.rank() * engine.run.accumulate + micro
-        self.draw = engine.draws(now.step, self.share)
-        self.turn = engine.augmentation.turn_of(now.step, self.share, engine.shares)
+        self.draw = engine.make_draw(now.step, self.share)
+        self.turn = engine.augmentation.new_turn(now.step, self.share, engine.shares)
         self.play = engine.game.play(self.batches(), now)
 
     def batches(self) -> Iterator[Batch]:
-        """This share's rows of one batch after another."""
+        """The rows of this share, from one batch after another."""
         while True:
-            batch = self.engine.deck.batch(self.dealt, self.share, self.engine.shares)
-            self.dealt += 1
+            batch = self.engine.loader.batch(self.batches_drawn, self.share, self.engine.shares)
+            self.batches_drawn += 1
             yield batch.to(self.engine.device)
 
     def next_move(self) -> Move | None:
-        """Play up to the next move and leave its gradient; None when the round is over."""
+        """Run `play()` to its next move and accumulate the gradient; None when `play()` has ended."""
         engine, run = self.engine, self.engine.run
         engine.game.draw, engine.augmentation.turn = self.draw, self.turn
         engine.buffers.activate(self.micro)
-        torch.manual_seed(mix(run.seed, self.now.step, self.share, self.moves))  # dropout is all that uses it
+        torch.manual_seed(mix(run.seed, self.now.step, self.share, self.moves))  # used by dropout alone
         with torch.autocast(engine.device.type, torch.bfloat16, run.precision == "bf16"):
             move = next(self.play, None)
         if not torch.is_grad_enabled():
@@ -305,24 +309,24 @@ class MicroBatch:
         if move.terms:
             terms = torch.stack([term.float() for term in move.terms.values()])
             engine.means.add(self.now.step, move, terms.detach())
-            engine.augmentation.hear(move.terms.get("says_real"))
+            engine.augmentation.update(move.terms.get("says_real"))
             if terms.requires_grad:
                 (terms.sum() / run.accumulate).backward(inputs=engine.parameters[move.player])
         return move
 
 
-def same(moves: Sequence[Move], hands: int) -> None:
-    """Raise ContractError unless all shares made the same move."""
+def check_same_moves(moves: Sequence[Move], micro_batches: int) -> None:
+    """Raise ContractError unless all micro-batches made the same move."""
     kinds = {(m.player, m.steps, tuple(m.terms)) for m in moves}
-    if len(kinds) > 1 or len(moves) != hands:
+    if len(kinds) > 1 or len(moves) != micro_batches:
         raise ContractError(
-            f"Micro-batches of one round made different moves ({', '.join(sorted(str(k[0]) for k in kinds))}): "
-            "which move comes may depend on the clock, never on the data."
+            f"Micro-batches of one step made different moves ({', '.join(sorted(str(k[0]) for k in kinds))}): "
+            "the sequence of moves may depend on the clock, never on the data."
         )
 
 
 def schedule(name: str, progress: float) -> float:
-    """Factor of the learning rate at `progress` in [0, 1)."""
+    """Factor of the learning rate at `progress` in [0, 1): constant, linear or cosine."""
     if name == "linear":  # constant for the first half, as pix2pix and CycleGAN do
         return min(1.0, 2 - 2 * progress)
     if name == "cosine":

@@ -10,17 +10,17 @@ Row = dict[str, float]  # a row of the log: step, seen, seconds, player/term ...
 
 
 class LossMeans:
-    """Running means of all terms, kept on the device until somebody asks: the loop never waits for them."""
+    """Running means of all terms, kept on the device until they are read, so that training never waits for them."""
 
     def __init__(self, device: torch.device) -> None:
-        self.kinds: list[tuple[str, ...]] = []  # every kind of move met, as the names of its terms
-        self.bits: list[Tensor] = []  # for every kind: 1, 2, 4, ... one bit a term
+        self.kinds: list[tuple[str, ...]] = []  # the kinds of moves so far, as the names of their terms
+        self.bits: list[Tensor] = []  # for every kind: 1, 2, 4, ... one bit per term
         self.sums: list[Tensor] = []
         self.counts: list[int] = []
-        self.bad = torch.tensor(-1, device=device)  # (step, kind, bits) of the first move with a broken term
+        self.bad = torch.tensor(-1, device=device)  # (step, kind, bits) of the first move that is not finite
 
     def add(self, step: int, move: Move, terms: Tensor) -> None:
-        """Count a move's terms, and note the first that is not finite."""
+        """Add a move's terms, and record the first that is not finite."""
         names = tuple(f"{move.player}/{term}" for term in move.terms)
         if names not in self.kinds:
             self.kinds.append(names)
@@ -36,7 +36,7 @@ class LossMeans:
     def first_bad(self) -> tuple[int, str] | None:
         """(step, terms) of the first move, in any process, with a term that was not finite."""
         never = 2**62
-        code = -int(distributed.largest(torch.where(self.bad < 0, -never, -self.bad)))
+        code = -int(distributed.all_max(torch.where(self.bad < 0, -never, -self.bad)))
         if code == never:
             return None
         names = self.kinds[code >> 16 & 0x3FF]
@@ -47,7 +47,7 @@ class LossMeans:
         return any(self.counts)
 
     def take(self) -> Row:
-        """Means over micro-batches, rounds and processes since the last call."""
+        """Means over micro-batches, steps and processes since the last call; resets them."""
         row: Row = {}
         for kind, names in enumerate(self.kinds):
             if self.counts[kind]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def lay_out_like_parameters(optimiser: torch.optim.Optimizer) -> None:
-    """Give an optimiser's moments the memory layout of their parameters: fused steps run over both side by side."""
+    """Give an optimiser's moments the memory layout of their parameters: fused optimisers need equal layouts."""
     for parameter, values in optimiser.state.items():
         for key, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
@@ -15,7 +15,7 @@ def lay_out_like_parameters(optimiser: torch.optim.Optimizer) -> None:
 
 
 def prefer_speed(game: nn.Module, players: Mapping[str, torch.optim.Optimizer], device: torch.device) -> None:
-    """Take the forms that are faster on this device and equal up to the last digits: measured in benchmarks/."""
+    """Choose the faster layouts and optimisers of this device; results differ in the last digits (see benchmarks/)."""
     for layer in (game, *game.modules()):
         if layout := getattr(layer, "layout", torch.channels_last if layer is game else None):
             layer.to(memory_format=layout)  # pyright: ignore[reportCallIssue]

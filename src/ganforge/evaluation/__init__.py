@@ -1,1 +1,1 @@
-"""Is this GAN any good, and which one is better?  Runs, folders and arrays of pictures against data."""
+"""Evaluation: runs, image folders and arrays scored against data; comparison of several; checkpoint selection."""

@@ -1,4 +1,4 @@
-"""`compare`: several runs or sets of pictures against the same data, by the same eyes; a leaderboard and one page."""
+"""`compare`: several runs or image sets against the same data, with the same extractor; a leaderboard and one page."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,20 +6,20 @@ from functools import partial
 from pathlib import Path
 
 from ganforge import distributed, system
-from ganforge.callbacks.log import rows
-from ganforge.callbacks.loss_curves import draw
-from ganforge.console import Say, silent
+from ganforge.callbacks.log import read_rows
+from ganforge.callbacks.loss_curves import draw_curves
+from ganforge.console import Say, align_columns, silent
 from ganforge.errors import OptionError
-from ganforge.evaluation.compare_page import Entry, page
-from ganforge.evaluation.evaluate import judged
-from ganforge.evaluation.gallery import enlarged, first_look
-from ganforge.evaluation.inputs import EvalInputs, EvalOptions, case
-from ganforge.evaluation.report import Report, in_order, interval, number
-from ganforge.evaluation.selection import better
+from ganforge.evaluation.compare_page import Entry, build_page
+from ganforge.evaluation.evaluate import evaluate_inputs
+from ganforge.evaluation.gallery import LEAST, select_first
+from ganforge.evaluation.inputs import EvalInputs, EvalOptions, open_inputs
+from ganforge.evaluation.report import Report, format_interval, format_number, rank_reports
+from ganforge.evaluation.selection import metric_direction
 from ganforge.files import replacing
 from ganforge.game import parameters
-from ganforge.images import grid
-from ganforge.inference.load import address
+from ganforge.images import enlarge, grid
+from ganforge.inference.load import parse_run_address
 from ganforge.runs.folder import RunConfig, RunFolder, run_of
 
 SHOWN, COLUMNS = 24, 8
@@ -35,103 +35,109 @@ def compare(
     say: Say = silent,
     **options: object,
 ) -> tuple[Report, ...]:
-    """Judge several against the same data; returns their reports, the best first by the first figure.
+    """Evaluate several against the same data; returns their reports, the best first by the first metric.
 
-    `against` is by default the data of the first run among them; `options` are the fields of `Terms`.  `out` names
-    the page, one file that needs no other: figures with intervals, the same latents or inputs side by side, curves
-    over training, cost.
-    Raises OptionError where figures would not compare, and whatever `evaluate` raises.
+    `against` is by default the data of the first run among them; `options` are the fields of `EvalOptions`.
+    `out` names the HTML page, a single self-contained file: metrics with intervals, the same latents or inputs side by
+    side, training curves, cost.
+    Raises OptionError where the metrics would not be comparable, and whatever `evaluate` raises.
     """
     if len(subjects) < 2:
-        raise OptionError("A comparison needs two or more runs or sets of pictures.")
-    against = against if against is not None else data_of_the_first(subjects)
-    terms = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
+        raise OptionError("A comparison needs two or more runs or image sets.")
+    against = against if against is not None else find_reference_data(subjects)
+    eval_options = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
     home = Path(data_home) if data_home is not None else None
-    with distributed.joined(system.pick_device(terms.device)) as own:
-        say, terms = say if distributed.rank() == 0 else silent, replace(terms, device=str(own))
-        with distributed.one_prepares():
-            found = [case(subject, against, terms, home) for subject in subjects]
-            if (fewest := min(one.fake.count for one in found)) < max(one.fake.count for one in found):
-                say(f"The fewest pictures are {fewest}, so that many are taken of each: figures compare only at one n.")
-                found = [case(subject, against, replace(terms, n=fewest), home) for subject in subjects]
-        said: set[str] = set()
-        reports = [judged(one, terms, partial(once, said, say))[0] for one in found]
+    with distributed.join_processes(system.pick_device(eval_options.device)) as device:
+        say = say if distributed.rank() == 0 else silent
+        eval_options = replace(eval_options, device=str(device))
+        with distributed.main_process_first():
+            opened = [open_inputs(subject, against, eval_options, home) for subject in subjects]
+            counts = [inputs.fake.count for inputs in opened]
+            if (fewest := min(counts)) < max(counts):
+                say(f"The smallest set has {fewest} images, so {fewest} of each are used: metrics need equal n.")
+                opened = [open_inputs(subject, against, replace(eval_options, n=fewest), home) for subject in subjects]
+        messages: set[str] = set()
+        reports = [evaluate_inputs(inputs, eval_options, partial(say_once, messages, say))[0] for inputs in opened]
         first = distributed.rank() == 0
-    comparable(reports)
-    order = in_order(reports, reports[0].figures[0].name)
+    check_comparable(reports)
+    order = rank_reports(reports, reports[0].figures[0].name)
     if not first:
         return tuple(order)
-    say(leaderboard(order))
-    entries = [entry(found[reports.index(report)], report) for report in order]
+    say(format_leaderboard(order))
+    entries = [build_entry(opened[reports.index(report)], report) for report in order]
     with replacing(Path(out)) as file:
-        file.write(page(entries, against=str(order[0].against)).encode())
+        file.write(build_page(entries, against=str(order[0].against)).encode())
     say(f"Wrote {out}")
     return tuple(order)
 
 
-def once(said: set[str], say: Say, sentence: str) -> None:
-    """Say what was not said before: the eyes are the same for all."""
-    if sentence not in said:
-        said.add(sentence)
+def say_once(messages: set[str], say: Say, sentence: str) -> None:
+    """Print a message unless it was printed before: the extractor is the same for all."""
+    if sentence not in messages:
+        messages.add(sentence)
         say(sentence)
 
 
-def data_of_the_first(subjects: Sequence[str | Path]) -> str:
-    """The data that the first run among them was trained on.  Raises OptionError where there is no run."""
+def find_reference_data(subjects: Sequence[str | Path]) -> str:
+    """The data that the first run among the subjects was trained on.  Raises OptionError where there is no run."""
     for subject in subjects:
-        path, _ = address(subject)
+        path, _ = parse_run_address(subject)
         if (path / "config.yaml").is_file():
-            return RunFolder.open(path).card.data["asked"]
-    raise OptionError("None of these is a run, so say what to hold the pictures against with --against DATA.")
+            return RunFolder.open(path).run_config.data["asked"]
+    raise OptionError("None of these is a run: name the data to compare with by --against DATA.")
 
 
-def comparable(reports: Sequence[Report]) -> None:
-    """Raise OptionError where two reports did not look at the same data with the same eyes."""
+def check_comparable(reports: Sequence[Report]) -> None:
+    """Raise OptionError where two reports differ in their data or their feature extractor."""
     first = reports[0]
     for other in reports[1:]:
         if (first.key, first.data_fingerprint) != (other.key, other.data_fingerprint):
             raise OptionError(
-                f"{first.subject} is judged at {first.size[0]}x{first.size[1]} with {first.channels} channels and "
-                f"{other.subject} at {other.size[0]}x{other.size[1]} with {other.channels}: figures compare only when "
-                "all are judged alike, so give --size (and --channels)."
+                f"{first.subject} is evaluated at {first.size[0]}x{first.size[1]} with {first.channels} channels and "
+                f"{other.subject} at {other.size[0]}x{other.size[1]} with {other.channels}: metrics compare only at "
+                "one resolution and number of channels, so give --size (and --channels)."
             )
 
 
-def leaderboard(reports: Sequence[Report]) -> str:
-    """Reports in order as a table for a terminal."""
+def format_leaderboard(reports: Sequence[Report]) -> str:
+    """Reports, the best first, as a table for a terminal."""
     names = [f.name for f in reports[0].figures if all(f.name in [g.name for g in r.figures] for r in reports)]
     cells = [["", *names]]
     for place, report in enumerate(reports, 1):
         figures = [report[name] for name in names]
-        cells.append([f"{place}. {report.subject}", *(f"{number(f.value)} {interval(f)}".strip() for f in figures)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+        cells.append(
+            [f"{place}. {report.subject}", *(f"{format_number(f.value)} {format_interval(f)}".strip() for f in figures)]
+        )
+    return "\n".join(align_columns(cells))
 
 
-def entry(found: EvalInputs, report: Report) -> Entry:
-    """One of the compared, as the page shows it."""
-    pictures, columns = first_look(found, min(SHOWN, found.fake.count))
-    shown = grid(enlarged(pictures), columns or COLUMNS)
-    if found.run is None:
-        return Entry(report, shown)
+def build_entry(inputs: EvalInputs, report: Report) -> Entry:
+    """One entry of the comparison page."""
+    images, columns = select_first(inputs, min(SHOWN, inputs.fake.count))
+    image_grid = grid(enlarge(images, LEAST), columns or COLUMNS)
+    if inputs.run is None:
+        return Entry(report, image_grid)
     log, scores = (
-        [row for row in rows(found.run.path / name) if row["step"] <= found.run.step]
+        [row for row in read_rows(inputs.run.path / name) if row["step"] <= inputs.run.step]
         for name in ("log.jsonl", "scores.jsonl")
     )
     seconds, seen = sum(row["seconds"] for row in log), log[-1]["seen"] if log else 0.0
     cost = {
-        "parameters": f"{sum(parameters(found.run.game).values()):,}",
-        "steps": f"{found.run.step:,}",
+        "parameters": f"{sum(parameters(inputs.run.game).values()):,}",
+        "steps": f"{inputs.run.step:,}",
         "images/s": f"{seen / seconds:,.0f}" if seconds else "",
-        "hours": number(seconds / 3600) if seconds else "",
+        "hours": format_number(seconds / 3600) if seconds else "",
     }
-    curves = draw(log, found.run.game.discriminator_output) if log else None
-    return Entry(report, shown, cost, curves, scores, scored(RunFolder.open(found.run.path).card))
+    curves = draw_curves(log, inputs.run.game.discriminator_output) if log else None
+    return Entry(
+        report, image_grid, cost, curves, scores, describe_selection(RunFolder.open(inputs.run.path).run_config)
+    )
 
 
-def scored(card: RunConfig) -> str:
-    """How a run's checkpoints were measured, in words."""
-    run = run_of(card)
+def describe_selection(run_config: RunConfig) -> str:
+    """How a run's checkpoints were scored during training, in words."""
+    run = run_of(run_config)
     if not run.select:
         return ""
-    return f"{run.select}, {better(run.select)} is better; {run.judged:,} pictures against {card.data['asked']}"
+    direction = metric_direction(run.select)
+    return f"{run.select}, {direction} is better; {run.judged:,} images against {run_config.data['asked']}"

@@ -1,4 +1,4 @@
-"""`evaluate`: pictures against data, by several measures in one reading of each side, with how sure they are."""
+"""`evaluate`: images against data by several metrics with intervals; each side is run through the extractor once."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -6,24 +6,29 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ganforge import distributed, system
 from ganforge.console import Say, silent
-from ganforge.data.cache import DecodeJob, DecodeReport, decoded, fingerprint, kept
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.feature_metrics import AGAINST_TRUTH, EDITS, MEASURES, WHOLE, FeaturePair, agreement, odd
-from ganforge.evaluation.inputs import EvalInputs, EvalOptions, case
-from ganforge.evaluation.report import Report, table
-from ganforge.evaluation.sharded import by_first, seen_together, together
-from ganforge.inference.load import address
-from ganforge.metrics.estimate import Estimate, around
-from ganforge.metrics.extractors.base import Extractor, Features, reading
-from ganforge.metrics.extractors.choose import extractor
+from ganforge.evaluation.feature_metrics import (
+    agreement,
+    compute_feature_metrics,
+    compute_per_class,
+    extract_pair,
+    find_duplicates,
+    merge_per_class,
+)
+from ganforge.evaluation.inputs import EvalInputs, EvalOptions, open_inputs
+from ganforge.evaluation.report import Report, format_report
+from ganforge.inference.load import parse_run_address
+from ganforge.metrics import catalogue
+from ganforge.metrics.estimate import Estimate, normal_estimate
+from ganforge.metrics.extractors.base import Extractor
+from ganforge.metrics.extractors.choose import choose_extractor
+from ganforge.metrics.metric import FeaturePair, Metric
+from ganforge.metrics.sharded import compute_on_first, compute_sharded
 from ganforge.runs.folder import versions
-
-PerClass = Mapping[str, tuple[Estimate, ...]]
 
 
 def evaluate(
@@ -37,180 +42,150 @@ def evaluate(
     say: Say = silent,
     **options: object,
 ) -> Report:
-    """Judge a run, `RUN@best`, or pictures in a folder, zip or array, against data: by default, the run's own.
+    """Evaluate a run, `RUN@best`, or images in a folder, zip or array, against data: by default, the run's own.
 
-    `options` are the fields of `Terms`.  The report is written to `out`: by default `report.json` in the run folder,
-    or NAME-report.json here.  `pictures` writes grids beside it (see gallery.py).
-    Several processes that torchrun started judge together; the first one writes and speaks.
-    Raises OptionError, DataError, RunError or WeightsError with the sentence that says what to mend.
+    `options` are the fields of `EvalOptions`.  The report is written to `out`: by default `report.json` in the run
+    folder, or NAME-report.json here.  `pictures` writes grids beside it (see gallery.py).
+    Processes started by torchrun share the work; the first one writes and prints.
+    Raises OptionError, DataError, RunError or WeightsError; the message says what to change.
     """
-    terms = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
-    with distributed.joined(system.pick_device(terms.device)) as own:
-        terms = replace(terms, device=str(own))
-        with distributed.one_prepares():
-            found = case(run, against, terms, Path(data_home) if data_home is not None else None)
-        report, sides = judged(found, terms, say if distributed.rank() == 0 else silent)
+    eval_options = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
+    with distributed.join_processes(system.pick_device(eval_options.device)) as device:
+        eval_options = replace(eval_options, device=str(device))
+        with distributed.main_process_first():
+            inputs = open_inputs(run, against, eval_options, Path(data_home) if data_home is not None else None)
+        report, sides = evaluate_inputs(inputs, eval_options, say if distributed.rank() == 0 else silent)
         if distributed.rank():
             return report
-    target = Path(out) if str(out) else place(run, found)
+    target = Path(out) if str(out) else default_report_path(run, inputs)
     if pictures:
-        from ganforge.evaluation.gallery import gallery
+        from ganforge.evaluation.gallery import write_gallery
 
-        grids = gallery(found, sides, target.with_suffix(""))
+        grids = write_gallery(inputs, sides, target.with_suffix(""))
         report = replace(report, pictures=tuple(str(path) for path in grids))
     report.save(target)
-    say(f"{table(report)}\nWrote {target}")
+    say(f"{format_report(report)}\nWrote {target}")
     return report
 
 
-def judged(found: EvalInputs, terms: EvalOptions, say: Say = silent) -> tuple[Report, FeaturePair | None]:
-    """The report on a case, and what the extractor saw.  Raises as `evaluate` does."""
+def evaluate_inputs(inputs: EvalInputs, options: EvalOptions, say: Say = silent) -> tuple[Report, FeaturePair | None]:
+    """The report on opened inputs, and both sides' features.  Raises as `evaluate` does."""
     began = time.perf_counter()
     system.keep_memory()
-    asked = terms.metrics or (tuple(AGAINST_TRUTH) if found.paired else (EDITS,) if found.asked else ())
-    figures = against_truth(found, [name for name in asked if name in AGAINST_TRUTH], terms)
-    figures += tuple(
-        figure for name in asked if name in WHOLE for figure in by_first(partial(of_whole, name, found, terms, say))
-    )
+    metrics = {name: catalogue.find(name) for name in options.metrics} or find_default_metrics(inputs)
+
+    # metrics of images
+    figures = compute_target_metrics(inputs, select_by_need(metrics, "target"), options)
+    for metric in select_by_need(metrics, "inputs").values():
+        figures += compute_on_first(partial(metric.compute, inputs, options, say))
     rows = {}
-    if EDITS in asked:
-        edited, rows = edits(found, terms)
-        figures += edited
+    for metric in select_by_need(metrics, "labels").values():
+        edited, of_labels = metric.compute(inputs, options, say)
+        figures, rows = figures + edited, merge_per_class(rows, of_labels)
     report = Report(
-        subject=found.fake.name,
-        against=found.data.name + (" (held out)" if terms.held_out else ""),
+        subject=inputs.fake.name,
+        against=inputs.data.name + (" (held out)" if options.held_out else ""),
         figures=figures,
-        n_fake=found.fake.count,
-        n_real=found.real.count,
+        n_fake=inputs.fake.count,
+        n_real=inputs.real.count,
         per_class=rows,
-        warnings=(*found.notes, *dict.fromkeys(note for figure in figures for note in figure.notes)),
-        seed=terms.seed,
-        size=(found.data.facts.height, found.data.facts.width),
-        channels=found.data.facts.channels,
-        data_fingerprint=found.data.fingerprint,
+        warnings=(*inputs.notes, *dict.fromkeys(note for figure in figures for note in figure.notes)),
+        seed=options.seed,
+        size=(inputs.data.facts.height, inputs.data.facts.width),
+        channels=inputs.data.facts.channels,
+        data_fingerprint=inputs.data.fingerprint,
         versions=versions(),
     )
+
+    # metrics of features
     sides = None
-    if not asked or any(name in MEASURES for name in asked):
-        with distributed.one_prepares():
-            eyes, why = extractor(
-                terms.features,
-                found.data,
-                weights=terms.weights,
-                resize=terms.resize,
-                precision=terms.precision,
-                device=system.pick_device(terms.device),
+    if any(metric.of_features for metric in metrics.values()):
+        with distributed.main_process_first():
+            extractor, reason = choose_extractor(
+                options.features,
+                inputs.data,
+                weights=options.weights,
+                resize=options.resize,
+                precision=options.precision,
+                device=system.pick_device(options.device),
             )
-        say(f"Features: {eyes.about} ({why}).")
-        sides = read(found, eyes, terms)
-        report = measured(report, found, sides, eyes, terms)
+        say(f"Features: {extractor.about} ({reason}).")
+        sides = extract_pair(inputs, extractor, options)
+        if not options.metrics and sides.fake.logits is None:
+            metrics = select_by_need(metrics, "features")
+        report = add_feature_metrics(report, inputs, sides, extractor, metrics, options.per_class)
     return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
 
 
-def edits(found: EvalInputs, terms: EvalOptions) -> tuple[tuple[Estimate, ...], PerClass]:
-    """The figures of edits, of all and label by label."""
-    from ganforge.evaluation import model_metrics
-
-    return model_metrics.edits(found, terms)
-
-
-def of_whole(name: str, found: EvalInputs, terms: EvalOptions, say: Say) -> tuple[Estimate, ...]:
-    """The figures of a measure that needs more than two sets of features."""
-    from ganforge.evaluation import model_metrics
-
-    return getattr(model_metrics, name)(found, terms, say)
+def find_default_metrics(inputs: EvalInputs) -> dict[str, Metric]:
+    """The metrics that are computed without --metrics: against the targets where there are some, else the edits of a
+    label-conditioned translator, else those of features."""
+    needs = ("target",) if inputs.paired else ("labels",) if inputs.label_targets else ("features", "logits")
+    return {name: metric for name, metric in catalogue.find_all().items() if metric.default and metric.needs in needs}
 
 
-def place(run: str | Path, found: EvalInputs) -> Path:
-    """Where a report goes when nobody says."""
-    _, which = address(run)
-    if found.run is not None:
-        return found.run.path / ("report.json" if which == "latest" else f"report-{which}.json")
+def select_by_need(metrics: Mapping[str, Metric], need: str) -> dict[str, Metric]:
+    """The metrics that need `need`."""
+    return {name: metric for name, metric in metrics.items() if metric.needs == need}
+
+
+def default_report_path(run: str | Path, inputs: EvalInputs) -> Path:
+    """Where a report is written unless `out` names a file."""
+    _, checkpoint = parse_run_address(run)
+    if inputs.run is not None:
+        return inputs.run.path / ("report.json" if checkpoint == "latest" else f"report-{checkpoint}.json")
     return Path(f"{Path(run).stem or 'pictures'}-report.json")
 
 
-def read(found: EvalInputs, eyes: Extractor, terms: EvalOptions) -> FeaturePair:
-    """Both sides as the extractor sees them; the real one from the cache if it was read before."""
-    fake = seen_together(eyes, found.fake, terms.batch)
-    real = Features(real_features(found, eyes, terms))
-    classes = found.real.labels if found.data.facts.labels else None
-    return FeaturePair(real, fake, classes, found.fake.labels, terms.seed)
-
-
-def real_features(found: EvalInputs, eyes: Extractor, terms: EvalOptions) -> torch.Tensor:
-    """The features of the real side, kept under the content, the choice of pictures, and the extractor."""
-    real = found.real
-    key = fingerprint("features", found.data.fingerprint, real.name, real.count, found.paired, eyes.key)
-    missing = distributed.agree(not kept(key))  # to one of the processes
-    seen = seen_together(eyes, real, terms.batch).features if missing else None
-
-    def begin() -> DecodeJob:
-        rows = (reading(eyes, real.batches(terms.batch)).features if seen is None else seen).numpy()
-        return DecodeJob(rows.shape[1:], rows.dtype, rows, lambda: DecodeReport(tuple(range(real.count))))
-
-    return torch.from_numpy(np.array(decoded(key, begin).images))
-
-
-def measured(report: Report, found: EvalInputs, sides: FeaturePair, eyes: Extractor, terms: EvalOptions) -> Report:
-    """The report with every measure of features that was asked for, over all pictures and class by class."""
-    asked = terms.metrics or ("fid", "kid", "prdc", *(["is"] if sides.fake.logits is not None else []))
-    figures = tuple(figure for name in asked if name in MEASURES for figure in by_first(partial(MEASURES[name], sides)))
-    if sides.fake_labels is not None and eyes.name == "classifier":
+def add_feature_metrics(
+    report: Report,
+    inputs: EvalInputs,
+    sides: FeaturePair,
+    extractor: Extractor,
+    metrics: Mapping[str, Metric],
+    per_class: bool,
+) -> Report:
+    """The report with the feature metrics among `metrics`, over all images and class by class."""
+    figures = compute_feature_metrics(sides, metrics)
+    if sides.fake_labels is not None and extractor.name == "classifier":
         figures += (agreement(sides),)
+    rows = compute_per_class(inputs, sides, metrics) if per_class else {}
     return replace(
         report,
         figures=(*report.figures, *figures),
-        features=eyes.about,
-        key=eyes.key,
-        per_class=beside(report.per_class, by_class(found, sides, asked)) if terms.per_class else report.per_class,
-        warnings=(*report.warnings, *odd(sides), *dict.fromkeys(note for figure in figures for note in figure.notes)),
+        features=extractor.about,
+        key=extractor.key,
+        per_class=merge_per_class(report.per_class, rows),
+        warnings=(
+            *report.warnings,
+            *find_duplicates(sides),
+            *dict.fromkeys(note for figure in figures for note in figure.notes),
+        ),
     )
 
 
-def beside(
-    rows: Mapping[str, tuple[Estimate, ...]], more: Mapping[str, tuple[Estimate, ...]]
-) -> dict[str, tuple[Estimate, ...]]:
-    """The figures of each class, of both."""
-    return {name: (*rows.get(name, ()), *more.get(name, ())) for name in {**rows, **more}}
-
-
-def by_class(found: EvalInputs, sides: FeaturePair, asked: Sequence[str]) -> PerClass:
-    """The measures class by class.  Raises OptionError where nobody knows what the pictures show."""
-    if sides.fake_labels is None or sides.real_labels is None:
+def compute_target_metrics(
+    inputs: EvalInputs, metrics: Mapping[str, Metric], options: EvalOptions
+) -> tuple[Estimate, ...]:
+    """Each image against its own target, as the mean over images.  Raises OptionError where there is none."""
+    if metrics and not inputs.paired:
         raise OptionError(
-            "--per-class needs labelled data, and pictures whose classes are known: a conditional run, or one folder "
-            "a class with the same names."
+            f"--metrics {next(iter(metrics))} needs a translator and paired data: these images have no known targets."
         )
-    rows = {}
-    for number, name in enumerate(found.data.facts.labels):
-        one = sides.of_class(number)
-        if min(len(one.real), len(one.fake)) < 2:
-            continue
-        of_one = [m for m in asked if m in MEASURES and m not in ("is", "modes")]
-        rows[name] = tuple(figure for m in of_one for figure in by_first(partial(MEASURES[m], one)))
-    return rows
-
-
-def against_truth(found: EvalInputs, names: Sequence[str], terms: EvalOptions) -> tuple[Estimate, ...]:
-    """Each picture against its own truth, as the mean over pictures.  Raises OptionError where there is none."""
-    if names and not found.paired:
-        raise OptionError(
-            f"--metrics {names[0]} needs a translator and paired data: nobody knows these pictures' truth."
-        )
-    if not names:
+    if not metrics:
         return ()
-    if found.fake.count < 2:
-        raise DataError(f"One pair has no interval: {found.data.name} needs 2 or more.")
+    if inputs.fake.count < 2:
+        raise DataError(f"One pair has no interval: {inputs.data.name} needs 2 or more.")
 
-    def compared(start: int, stop: int) -> torch.Tensor:
+    def compute(start: int, stop: int) -> torch.Tensor:
         parts = []
-        for first in range(start, stop, terms.batch):
-            last = min(first + terms.batch, stop)
-            made, true = found.fake.rows(first, last), found.real.rows(first, last)
-            parts.append(torch.stack([AGAINST_TRUTH[name][0](made, true) for name in names], 1))
+        for first in range(start, stop, options.batch):
+            last = min(first + options.batch, stop)
+            made, true = inputs.fake.rows(first, last), inputs.real.rows(first, last)
+            parts.append(torch.stack([metric.compute(made, true) for metric in metrics.values()], 1))
         return torch.cat(parts)
 
-    values, figures = together(found.fake.count, compared), []
-    for name, each in zip(names, values.unbind(1), strict=True):
-        figures.append(around(name, float(each.mean()), float(each.std()) / len(each) ** 0.5, AGAINST_TRUTH[name][1]))
+    values, figures = compute_sharded(inputs.fake.count, compute), []
+    for (name, metric), each in zip(metrics.items(), values.unbind(1), strict=True):
+        figures.append(normal_estimate(name, float(each.mean()), float(each.std()) / len(each) ** 0.5, metric.better))
     return tuple(figures)

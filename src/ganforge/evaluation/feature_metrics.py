@@ -1,99 +1,90 @@
-"""The measures by the names that a person writes, over two sides that one extractor has read."""
+"""The metrics of features: both sides run through one extractor, the metrics over all images and class by class."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from ganforge import distributed
+from ganforge.data.cache import DecodeJob, DecodeReport, fingerprint, is_cached, load_or_decode
 from ganforge.errors import OptionError
-from ganforge.metrics.cmmd import cmmd
+from ganforge.evaluation.inputs import EvalInputs, EvalOptions
 from ganforge.metrics.estimate import Estimate
-from ganforge.metrics.extractors.base import Features
-from ganforge.metrics.fid import fid, fid_infinity
-from ganforge.metrics.inception_score import inception_score
-from ganforge.metrics.kid import kid
-from ganforge.metrics.modes import modes_of_classes
-from ganforge.metrics.paired import l1
-from ganforge.metrics.prdc import prdc, share
-from ganforge.metrics.psnr import psnr
-from ganforge.metrics.ssim import ssim
+from ganforge.metrics.extractors.base import Extractor, Features, extract_features
+from ganforge.metrics.metric import FeaturePair, Metric, require_logits
+from ganforge.metrics.prdc import proportion
+from ganforge.metrics.sharded import compute_on_first, extract_sharded
+
+PerClass = Mapping[str, tuple[Estimate, ...]]
 
 
-@dataclass(frozen=True)
-class FeaturePair:
-    """Both sides as an extractor read them."""
+def extract_pair(inputs: EvalInputs, extractor: Extractor, options: EvalOptions) -> FeaturePair:
+    """Features of both sides; those of the real side come from the cache where they are stored."""
+    fake = extract_sharded(extractor, inputs.fake, options.batch)
+    real = Features(load_real_features(inputs, extractor, options))
+    classes = inputs.real.labels if inputs.data.facts.labels else None
+    return FeaturePair(real, fake, classes, inputs.fake.labels, options.seed)
 
-    real: Features
-    fake: Features
-    real_labels: np.ndarray | None = None
-    """int64 (N,), where the data has classes."""
-    fake_labels: np.ndarray | None = None
-    """int64 (M,), the classes that the pictures were asked to show, or are filed under."""
-    seed: int = 0
 
-    def of_class(self, number: int) -> "FeaturePair":
-        """The pictures of one class."""
-        real, fake = (
-            Features(r.features[torch.from_numpy(rows)], None if r.logits is None else r.logits[torch.from_numpy(rows)])
-            for r, rows in ((self.real, self.real_labels == number), (self.fake, self.fake_labels == number))
+def load_real_features(inputs: EvalInputs, extractor: Extractor, options: EvalOptions) -> torch.Tensor:
+    """Features of the real images, cached by the data's content, the choice of images, and the extractor."""
+    real = inputs.real
+    key = fingerprint("features", inputs.data.fingerprint, real.name, real.count, inputs.paired, extractor.key)
+    missing = distributed.any_process(not is_cached(key))  # in any of the processes
+    seen = extract_sharded(extractor, real, options.batch).features if missing else None
+
+    def begin() -> DecodeJob:
+        rows = (extract_features(extractor, real.batches(options.batch)).features if seen is None else seen).numpy()
+        return DecodeJob(rows.shape[1:], rows.dtype, rows, lambda: DecodeReport(tuple(range(real.count))))
+
+    return torch.from_numpy(np.array(load_or_decode(key, begin).images))
+
+
+def compute_feature_metrics(sides: FeaturePair, metrics: Mapping[str, Metric]) -> tuple[Estimate, ...]:
+    """The feature metrics among `metrics`, computed in the first process."""
+    return tuple(
+        figure
+        for metric in metrics.values()
+        if metric.of_features
+        for figure in compute_on_first(partial(metric.compute, sides))
+    )
+
+
+def compute_per_class(inputs: EvalInputs, sides: FeaturePair, metrics: Mapping[str, Metric]) -> PerClass:
+    """The feature metrics class by class.  Raises OptionError where the classes of the images are unknown."""
+    if sides.fake_labels is None or sides.real_labels is None:
+        raise OptionError(
+            "--per-class needs labelled data, and images whose classes are known: a conditional run, or one folder "
+            "a class with the same names."
         )
-        return FeaturePair(real, fake, seed=self.seed)
+    rows = {}
+    by_class = {name: metric for name, metric in metrics.items() if metric.per_class}
+    for number, label in enumerate(inputs.data.facts.labels):
+        one = sides.of_class(number)
+        if min(len(one.real), len(one.fake)) >= 2:
+            rows[label] = compute_feature_metrics(one, by_class)
+    return rows
 
 
-def classes_read(sides: FeaturePair) -> tuple[Estimate, ...]:
-    """Modes, where classes can be read off pictures."""
-    if sides.real_labels is None:
-        raise OptionError("--metrics modes counts classes: it needs labelled data and --features classifier.")
-    logits = logits_of(sides, "modes")
-    return modes_of_classes(logits.argmax(1), torch.from_numpy(sides.real_labels), logits.shape[1])
+def merge_per_class(rows: PerClass, more: PerClass) -> PerClass:
+    """The per-class figures of both, merged by class."""
+    return {name: (*rows.get(name, ()), *more.get(name, ())) for name in {**rows, **more}}
 
 
-def logits_of(sides: FeaturePair, metric: str) -> Tensor:
-    """The verdicts on the generated pictures.  Raises OptionError where the extractor gives none."""
-    if sides.fake.logits is None:
-        raise OptionError(f"--metrics {metric} needs --features that tell classes apart: classifier or inception.")
-    return sides.fake.logits
-
-
-MEASURES: dict[str, Callable[[FeaturePair], tuple[Estimate, ...]]] = {
-    "fid": lambda s: (fid(s.real.features, s.fake.features),),
-    "fid_infinity": lambda s: (fid_infinity(s.real.features, s.fake.features, s.seed),),
-    "kid": lambda s: (kid(s.real.features, s.fake.features),),
-    "is": lambda s: (inception_score(logits_of(s, "is")),),
-    "prdc": lambda s: prdc(s.real.features, s.fake.features),
-    "cmmd": lambda s: (cmmd(s.real.features, s.fake.features),),
-    "modes": classes_read,
-}
-"""What compares two sets of features, by the name that a person writes."""
-
-AGAINST_TRUTH: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
-    "psnr": (psnr, "higher"),
-    "ssim": (ssim, "higher"),
-    "l1": (l1, "lower"),
-}
-"""What compares each picture with the truth that belongs to it, and which way is better."""
-
-WHOLE = ("fcn", "labels", "lpips", "diversity", "cas")
-"""What needs more of a case than that (model_metrics.py)."""
-
-EDITS = "edits"
-"""What has figures for each label (model_metrics.py)."""
-
-
-def odd(sides: FeaturePair) -> tuple[str, ...]:
-    """What is so strange about the pictures that a person must hear it before any figure."""
+def find_duplicates(sides: FeaturePair) -> tuple[str, ...]:
+    """Warnings about identical generated images: all of them, or more than a tenth."""
     features = sides.fake.features
     if bool((features == features[0]).all()):
-        return (f"All {len(features)} pictures look the same: what made them has collapsed to one.",)
+        return (f"All {len(features)} images look the same: the generator has collapsed to one output.",)
     copies = len(features) - len(torch.unique(features, dim=0))
     if copies > len(features) // 10:
-        return (f"{copies} of {len(features)} pictures are exact copies of others.",)
+        return (f"{copies} of {len(features)} images are exact copies of others.",)
     return ()
 
 
 def agreement(sides: FeaturePair) -> Estimate:
-    """How often the classifier reads the class that a picture was asked to show."""
-    wanted = torch.from_numpy(np.asarray(sides.fake_labels))
-    return replace(share("agreement", logits_of(sides, "agreement").argmax(1) == wanted), name="agreement")
+    """Share of images that the classifier assigns to the class they were conditioned on."""
+    expected = torch.from_numpy(np.asarray(sides.fake_labels))
+    return replace(proportion("agreement", require_logits(sides, "agreement").argmax(1) == expected), name="agreement")

@@ -1,4 +1,4 @@
-"""What is judged, what it is held against, and how: both sides opened, before anything is read."""
+"""Options of an evaluation, and its inputs: the generated and the real images, opened but not read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,162 +12,161 @@ from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.errors import OptionError
-from ganforge.evaluation.feature_metrics import AGAINST_TRUTH, EDITS, MEASURES, WHOLE
-from ganforge.evaluation.image_sets import ImageSet, brought, drawn, facts_for, of_data, reduced, run_at, translated
-from ganforge.evaluation.label_edits import Asked, asked, question
+from ganforge.evaluation.image_sets import (
+    choose_size,
+    convert_images,
+    load_run,
+    make_superresolution_pair,
+    sample_images,
+    translate_images,
+)
+from ganforge.evaluation.label_edits import draw_label_targets, find_label_question
 from ganforge.inference.trained import Trained
+from ganforge.metrics import catalogue
 from ganforge.metrics.extractors.choose import Name
 from ganforge.metrics.extractors.resize import Rule
+from ganforge.metrics.image_set import ImageSet, select_images
+from ganforge.metrics.inputs import MetricInputs
 from ganforge.runs.folder import RunFolder, run_of
 from ganforge.serialize import from_plain
 
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """How to judge."""
+    """How to evaluate."""
 
     metrics: tuple[str, ...] = ()
-    """fid fid_infinity kid is prdc cmmd modes cas; of translators diversity; with pairs psnr ssim l1 lpips fcn labels;
-    of those that are told what to make, edits.
-
-    Empty: fid, kid, prdc, and is where classes can be read; where each picture has its truth, psnr, ssim and l1; of
-    those that are told what to make, edits.
-    """
+    """Names of metrics.  Empty: those that docs/metrics.md marks as default, for images of this kind."""
     features: Name = "auto"
-    """What looks at the pictures; auto says what it chose and why."""
+    """The feature extractor; auto prints which one it chose and why."""
     n: int = 5_000
-    """Pictures to draw from a run; also -n."""
+    """Images to sample from a run; also -n."""
     reals: int = 0
-    """Real pictures to hold them against, chosen at random, always the same.  0: as many as there are pictures."""
+    """Real images to compare with, a fixed random choice.  0: as many as there are generated images."""
     seed: int = 0
-    """Which pictures are drawn."""
+    """Random seed of the samples."""
     weights: str = ""
     """A file, or a folder of `save_pretrained`, with the extractor's weights."""
     lpips: tuple[str, ...] = ()
     """Two files: torchvision's AlexNet or VGG-16, and the lin layers of LPIPS 0.1 for it."""
     resize: Rule = "clean"
-    """How pictures are brought to the extractor's size: antialiased, or one of the legacy rules."""
+    """How images are resized to the extractor's input size: antialiased, or one of the legacy rules."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of Inception's arithmetic: bf16 is faster and moves a figure by a little."""
+    """Precision of Inception: bf16 is faster and changes the metrics slightly."""
     size: tuple[int, ...] = ()
-    """Bring both sides to this size first, so that runs of different sizes compare.  Empty: as the pictures are."""
+    """Resize both sides to this size first, so that runs of different sizes compare.  Empty: unchanged."""
     channels: int = 0
-    """The same for channels: 1 grey, 3 colour."""
+    """Convert both sides to this many channels first: 1 grey, 3 colour.  0: unchanged."""
     per_class: bool = False
-    """Also class by class, where the classes of the pictures are known."""
+    """Also compute metrics class by class, where the classes of the images are known."""
     held_out: bool = False
-    """Hold them against what training never saw."""
+    """Compare with the held-out split, which training never sees."""
     device: str = "auto"
     batch: int = 50
-    """Pictures at a time; changes nothing but memory and pace."""
+    """Images per batch; affects memory and speed only."""
 
     def __post_init__(self) -> None:
-        known = (*MEASURES, *AGAINST_TRUTH, *WHOLE, EDITS)
-        if strange := [name for name in self.metrics if name not in known]:
-            raise OptionError(f"There is no metric {strange[0]!r}; there are {', '.join(known)}.")
+        for name in self.metrics:
+            catalogue.find(name)
         if self.n < 2 or self.batch < 1:
-            raise OptionError(f"--n {self.n} pictures, {self.batch} at a time, measure nothing: take 2 or more.")
+            raise OptionError(
+                f"--n {self.n} --batch {self.batch} measures nothing: --n needs 2 or more, --batch 1 or more."
+            )
         if len(self.lpips) not in (0, 2):
             raise OptionError("--lpips takes two files: torchvision's network, and LPIPS's lin layers for it.")
 
 
 @dataclass(frozen=True)
-class EvalInputs:
-    """Both sides opened, before anything is read."""
+class EvalInputs(MetricInputs):
+    """What the metrics read, with the run that the generated images come from."""
 
-    fake: ImageSet
-    real: ImageSet
-    data: DataSet
-    open: Callable[..., DataSet]
-    """Opens the data again, with another `size` (None: its own) or split (`held_out`)."""
     run: Trained | None = None
-    paired: bool = False
-    """Picture k of one side is the truth of picture k of the other."""
-    sources: ImageSet | None = None
-    """What a translator was given."""
-    again: Callable[[int], ImageSet] | None = None
-    """A translator's answers to the same pictures by the chance of another seed."""
-    asked: Asked | None = None
-    """What each picture was asked to become, where a translator has to be told."""
     notes: tuple[str, ...] = ()
-    """What was left out or changed as the pictures were read from files."""
+    """Images that were skipped or converted when reading files."""
 
 
-def case(what: str | Path, against: str | Path | None, terms: EvalOptions, home: Path | None) -> EvalInputs:
-    """Open what is judged and what it is held against.  Raises DataError, RunError and OptionError."""
-    trained = run_at(what, terms.device)
+def open_inputs(what: str | Path, against: str | Path | None, options: EvalOptions, home: Path | None) -> EvalInputs:
+    """Open a run or images, and the data to compare with.  Raises DataError, RunError and OptionError."""
+    trained = load_run(what, options.device)
     if trained is not None:
-        return of_run(trained, against, terms, home)
+        return open_run_inputs(trained, against, options, home)
     if against is None:
-        raise OptionError(f"{what} is no run, so say what to hold its pictures against with --against DATA.")
-    size = (terms.size[0], terms.size[-1]) if terms.size else None
-    given = open_data(str(what), size=size, channels=terms.channels, home=home)
-    fake = of_data(given, most=terms.n if terms.n < len(given) else 0)
-    opened = partial(open_data, str(against), size=facts_for((), given.facts), channels=given.facts.channels, home=home)
-    data, notes, has = opened(held_out=terms.held_out), given.notes, given.facts.channels
-    own = has if terms.channels else opened(channels=0, held_out=terms.held_out).facts.channels
+        raise OptionError(f"{what} is no run: name the data to compare with by --against DATA.")
+    size = (options.size[0], options.size[-1]) if options.size else None
+    given = open_data(str(what), size=size, channels=options.channels, home=home)
+    fake = select_images(given, most=options.n if options.n < len(given) else 0)
+    open_again = partial(
+        open_data, str(against), size=choose_size((), given.facts), channels=given.facts.channels, home=home
+    )
+    data, notes, has = open_again(held_out=options.held_out), given.notes, given.facts.channels
+    own = has if options.channels else open_again(channels=0, held_out=options.held_out).facts.channels
     if own != has:
         notes += (
-            f"{given.name} has pictures of {has} channels and {data.name} of {own}: all are judged with {has}, as "
-            f"--channels {has} says; --channels {own} judges them with {own}.",
+            f"{given.name} has images of {has} channels and {data.name} of {own}: all are evaluated with {has}, as "
+            f"--channels {has} does; --channels {own} evaluates them with {own}.",
         )
-    real = of_data(data, most=terms.reals or fake.count)
-    return EvalInputs(replace(fake, labels=as_named(fake.labels, given, data)), real, data, opened, notes=notes)
+    real = select_images(data, most=options.reals or fake.count)
+    return EvalInputs(replace(fake, labels=map_labels(fake.labels, given, data)), real, data, open_again, notes=notes)
 
 
-def of_run(trained: Trained, against: str | Path | None, terms: EvalOptions, home: Path | None) -> EvalInputs:
-    """A run against its own data or other data, by what it does: draw, translate, or enlarge."""
-    card, game = RunFolder.open(trained.path).card, trained.game
+def open_run_inputs(
+    trained: Trained, against: str | Path | None, options: EvalOptions, home: Path | None
+) -> EvalInputs:
+    """Open a run and its own or other data, according to what it does: sample, translate, or superresolve."""
+    run_config, game = RunFolder.open(trained.path).run_config, trained.game
     needs = game.batch_type.columns()
-    opened = partial(
+    open_again = partial(
         open_data,
-        str(against) if against is not None else card.data["asked"],
-        size=facts_for(terms.size, trained.facts),
-        channels=terms.channels or trained.facts.channels,
+        str(against) if against is not None else run_config.data["asked"],
+        size=choose_size(options.size, trained.facts),
+        channels=options.channels or trained.facts.channels,
         home=home,
         needed=needs,
-        welcome=game.batch_type.welcome(),
-        reading=from_plain(ReadOptions, card.data.get("reading", {})),
-        native=run_of(card).native,
+        optional=game.batch_type.optional_columns(),
+        reading=from_plain(ReadOptions, run_config.data.get("reading", {})),
+        native=run_of(run_config).native,
     )
-    data = opened(held_out=terms.held_out)
+    data = open_again(held_out=options.held_out)
     if hasattr(game, "sample"):
-        real = of_data(data, most=terms.reals or terms.n)
+        real = select_images(data, most=options.reals or options.n)
         return EvalInputs(
-            brought(drawn(trained, terms.n, terms.seed, real.labels), terms.size, terms.channels),
+            convert_images(
+                sample_images(trained, options.n, options.seed, real.labels), options.size, options.channels
+            ),
             real,
             data,
-            opened,
-            trained,
+            open_again,
+            run=trained,
         )
     if not hasattr(game, "translate"):
-        raise OptionError(f"{trained.model} neither samples nor translates pictures, so there is nothing to judge.")
-    if about := question(trained):
-        what, sources, again = asked(trained, about, data, terms.n, terms.seed)
-        fake = again(terms.seed) if trained.facts.attributes else replace(again(terms.seed), labels=what.label.numpy())
-        real = of_data(data, most=terms.reals or terms.n)
-        return EvalInputs(fake, real, data, opened, trained, False, sources, again, asked=what)
-    sources, real, again = translation(trained, data, terms.n)
-    return EvalInputs(again(terms.seed), real, data, opened, trained, "b" not in needs, sources, again)
+        raise OptionError(f"{trained.model} neither samples nor translates images, so there is nothing to evaluate.")
+    if question := find_label_question(trained):
+        targets, sources, resample = draw_label_targets(trained, question, data, options.n, options.seed)
+        fake = resample(options.seed)
+        fake = fake if trained.facts.attributes else replace(fake, labels=targets.label.numpy())
+        real = select_images(data, most=options.reals or options.n)
+        return EvalInputs(fake, real, data, open_again, False, sources, resample, targets, trained)
+    sources, real, resample = open_translation(trained, data, options.n)
+    return EvalInputs(resample(options.seed), real, data, open_again, "b" not in needs, sources, resample, run=trained)
 
 
-def translation(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:
-    """What a translator is given, what it is held against, and what it answers by the chance of a seed."""
+def open_translation(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:
+    """(sources, targets, seed -> outputs) of a translator on the first `n` rows of the data."""
     needs = type(trained.game).batch_type.columns()
     if "low" in data.columns:
-        sources, real = of_data(data, "low", n), of_data(data, most=n)
-        return sources, real, lambda seed: translated(trained, sources, seed)
+        sources, real = select_images(data, "low", n), select_images(data, most=n)
+        return sources, real, lambda seed: translate_images(trained, sources, seed)
     if "images" in needs:
-        sources, real = reduced(of_data(data, most=n), trained)
-        return sources, real, lambda seed: translated(trained, sources, seed)
+        sources, real = make_superresolution_pair(select_images(data, most=n), trained)
+        return sources, real, lambda seed: translate_images(trained, sources, seed)
     source, target = ("source", "target") if "source" in needs else ("a", "b")
-    sources, real = of_data(data, source, n), of_data(data, target, n)
-    masks = of_data(data, f"{source}_masks", n) if f"{source}_masks" in needs else None
-    return sources, real, lambda seed: translated(trained, sources, seed, masks)
+    sources, real = select_images(data, source, n), select_images(data, target, n)
+    masks = select_images(data, f"{source}_masks", n) if f"{source}_masks" in needs else None
+    return sources, real, lambda seed: translate_images(trained, sources, seed, masks)
 
 
-def as_named(labels: np.ndarray | None, own: DataSet, data: DataSet) -> np.ndarray | None:
-    """Labels that count into one data set's classes as labels of another's, by name; None where names differ."""
+def map_labels(labels: np.ndarray | None, own: DataSet, data: DataSet) -> np.ndarray | None:
+    """Labels of data set `own` as labels of `data`, matched by class name; None where names differ."""
     if labels is None or not set(own.facts.labels) <= set(data.facts.labels):
         return None
     return np.array([data.facts.labels.index(name) for name in own.facts.labels], np.int64)[labels]

@@ -1,82 +1,68 @@
-"""Translators that have to be told what a picture shall become: each picture is asked for a label that it lacks."""
+"""Evaluation of label-conditioned translators: each image is translated to a label that it lacks."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from ganforge.capabilities import Question, form, labels_of
+from ganforge.capabilities import Question, labels_of, list_questions
 from ganforge.data.dataset import DataSet
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.image_sets import ImageSet, of_data, some, translated
+from ganforge.evaluation.image_sets import translate_images
 from ganforge.inference.trained import Trained
+from ganforge.metrics.image_set import ImageSet, select_images, subsample
+from ganforge.metrics.inputs import LabelTargets
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What pictures were asked to become."""
+def find_label_question(trained: Trained) -> Question | None:
+    """The required argument of `translate` that is a label; None where nothing is required.
 
-    names: tuple[str, ...]
-    """Of all labels, classes or attributes."""
-    label: Tensor
-    """int64 (N,): of each picture the one that it was asked for."""
-    own: Tensor
-    """float (N, K): what the pictures show that were given."""
-    known: Tensor
-    """float (M, K): the same of all of the data."""
-
-
-def question(trained: Trained) -> Question | None:
-    """The one question that a translator must be asked if it is for a label; None where it asks nothing.
-
-    Raises OptionError where nobody but a person can answer.
+    Raises OptionError for required arguments that the data cannot supply.
     """
-    open_ones = [q for q in form(trained.game.translate) if q.required]  # pyright: ignore
-    if not open_ones:
+    required = [q for q in list_questions(trained.game.translate) if q.required]  # pyright: ignore
+    if not required:
         return None
-    first = open_ones[0]
-    stays = not trained.facts.attributes or math.isnan(first.unsaid)  # what is not named stays as it is
+    first = required[0]
+    unchanged = not trained.facts.attributes or math.isnan(first.unnamed)  # unnamed ones are kept
     if (
-        len(open_ones) == 1
+        len(required) == 1
         and first.meaning == "label"
-        and stays
+        and unchanged
         and "images" in type(trained.game).batch_type.columns()
     ):
         return first
     raise OptionError(
-        f"{trained.model} has to be told what each picture shall become ({', '.join(q.name for q in open_ones)}): "
-        "translate a folder with `ganforge translate`, and judge that folder against the pictures of the class."
+        f"{trained.model} needs a target for each image ({', '.join(q.name for q in required)}): "
+        "translate a folder with `ganforge translate`, and evaluate that folder against the images of the class."
     )
 
 
-def asked(
-    trained: Trained, about: Question, data: DataSet, n: int, seed: int
-) -> tuple[Asked, ImageSet, Callable[[int], ImageSet]]:
-    """What `n` pictures of the data are asked for, they themselves, and the answers by the chance of a seed.
+def draw_label_targets(
+    trained: Trained, question: Question, data: DataSet, n: int, seed: int
+) -> tuple[LabelTargets, ImageSet, Callable[[int], ImageSet]]:
+    """(target labels of at most `n` images, these source images, seed -> translated images).
 
-    Labels are drawn evenly among those that a picture lacks and the game can edit.
-    Raises DataError where no picture lacks one.
+    Target labels are drawn uniformly among those that an image lacks and the game can edit.
+    Raises DataError where no image lacks one.
     """
     facts, condition = trained.facts, torch.from_numpy(np.array(data.columns["condition"]))
     names = facts.attributes or facts.labels
     known = condition.float() if condition.ndim == 2 else F.one_hot(condition, len(names)).float()
     editable = labels_of(trained.game)
     lacking = (known == 0) & torch.tensor([name in editable for name in names])
-    rows = some(lacking.any(1).nonzero().flatten().numpy(), n)
+    rows = subsample(lacking.any(1).nonzero().flatten().numpy(), n)
     if not len(rows):
-        raise DataError(f"No picture of {data.name} lacks anything that {trained.path} can give it.")
-    sources = of_data(data, rows=rows)
-    chance = torch.from_numpy(np.random.Generator(np.random.Philox(seed)).random((len(rows), len(names))))
-    label = (chance * lacking[rows]).argmax(1)
-    told = label
+        raise DataError(f"No image of {data.name} lacks a label that {trained.path} can add.")
+    sources = select_images(data, rows=rows)
+    scores = torch.from_numpy(np.random.Generator(np.random.Philox(seed)).random((len(rows), len(names))))
+    label = (scores * lacking[rows]).argmax(1)
+    answer = label
     if facts.attributes:
-        told = torch.full((len(rows), len(names)), about.unsaid).scatter(1, label[:, None], 1.0)
+        answer = torch.full((len(rows), len(names)), question.unnamed).scatter(1, label[:, None], 1.0)
 
-    def answers(again: int) -> ImageSet:
-        return translated(trained, sources, again, said={about.name: told})
+    def translate(seed: int) -> ImageSet:
+        return translate_images(trained, sources, seed, answers={question.name: answer})
 
-    return Asked(names, label, known[rows], known), sources, answers
+    return LabelTargets(names, label, known[rows], known), sources, translate

@@ -1,12 +1,13 @@
-"""From the word after --select to the measure that compares a run's checkpoints.
+"""--select: the metric that compares a run's checkpoints.
 
-fid, kid, cmmd, is      a game that draws: its pictures against its data, in the features that suit it (`evaluate`
-                        says which) or in those that are named, as in `fid:pixels`; a translator of two domains: what
-                        it makes of one against the other, both of them what training never sees
-psnr, ssim, l1          a translator of pairs or an enlarger: its answers against the truth, on pictures that
-                        training never sees
+A metric says itself whether --select takes it (`select` in metrics/NAME.py), and what it needs:
 
-The figures are those of `ganforge evaluate` at the same n and seed.
+features    sampling games: samples against the data, in the features that `evaluate` would choose or in those that
+            are named, as in `fid:pixels`; translators between two domains: translated images against the other
+            domain, both from the held-out split
+target      translators of pairs, superresolution: outputs against their targets, on the held-out split
+
+The values are those of `ganforge evaluate` at the same n and seed.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,78 +17,95 @@ from typing import Any, Literal, get_args
 import torch
 
 from ganforge import distributed
-from ganforge.callbacks.best_checkpoint import CheckpointMetric, ScoreCallback, Selection
+from ganforge.callbacks.best_checkpoint import BestCheckpoint, CheckpointMetric, ScoreCallback
 from ganforge.capabilities import capabilities
 from ganforge.data.dataset import DataSet
 from ganforge.engine import Callback
 from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.inference.trained import Trained
+from ganforge.metrics import catalogue
+from ganforge.metrics.metric import SELECTABLE, Better, FeaturePair, Needs
 from ganforge.run import Run
 
-SEED = 0  # of the pictures that are compared: the same at every measurement
+SEED = 0  # of the generated images: the same at every evaluation
 BATCH = 64
-Better = Literal["lower", "higher"]
-Features = Literal["classifier", "inception", "dinov2", "clip", "pixels"]
-AGAINST_DATA: dict[str, Better] = {"fid": "lower", "kid": "lower", "cmmd": "lower", "is": "higher"}
-AGAINST_TRUTH: dict[str, Better] = {"psnr": "higher", "ssim": "higher", "l1": "lower"}
+FEATURES: tuple[Needs, ...] = ("features", "logits")
+FeatureName = Literal["classifier", "inception", "dinov2", "clip", "pixels"]
 
 
-def check(run: Run, game: type[Game[Any, Any]]) -> None:
-    """Raise OptionError for a selection that makes no sense, or that this kind of game cannot be compared by."""
-    measure, _, features = run.select.partition(":")
+def check_options(run: Run, game: type[Game[Any, Any]]) -> None:
+    """Raise OptionError where --select and its options contradict each other, or do not suit this game."""
+    metric, _, features = run.select.partition(":")
     if not run.select:
         if run.every or run.patience:
-            raise OptionError("--every and --patience need a measure: give one with --select fid.")
+            raise OptionError("--eval-every and --patience need a metric: give one with --select fid.")
         return
-    able = measures(game)
-    if measure not in able:
-        there = f"there are {', '.join(able)}" if able else "there is none for it"
-        raise OptionError(f"--select {measure} cannot compare the checkpoints of this model: {there}.")
-    if features and (measure not in AGAINST_DATA or features not in get_args(Features)):
+    if not suits(metric, find_needs(game)):
+        known = list_metrics(game)
+        there = f"there are {', '.join(known)}" if known else "there is none for it"
+        raise OptionError(f"--select {metric} cannot compare the checkpoints of this model: {there}.")
+    if features and not (suits(metric, FEATURES) and features in get_args(FeatureName)):
         raise OptionError(
-            f"--select {run.select} names no features: {', '.join(AGAINST_DATA)} take {', '.join(get_args(Features))}, "
-            "as in fid:pixels."
+            f"--select {run.select} names no features: {', '.join(list_selectable(FEATURES))} take "
+            f"{', '.join(get_args(FeatureName))}, as in fid:pixels."
         )
     if min(run.every, run.patience) < 0 or run.judged < 2:
-        raise OptionError("--every and --patience cannot be negative, and --judged is 2 or more.")
+        raise OptionError("--eval-every and --patience cannot be negative, and --eval-images is 2 or more.")
 
 
-def measures(game: type[Game[Any, Any]]) -> tuple[str, ...]:
-    """The measures by which a kind of game can be compared."""
+def list_metrics(game: type[Game[Any, Any]]) -> tuple[str, ...]:
+    """The metrics by which checkpoints of this kind of game can be compared."""
+    return list_selectable(find_needs(game))
+
+
+def find_needs(game: type[Game[Any, Any]]) -> tuple[Needs, ...]:
+    """What metrics may need to compare checkpoints of this kind of game: features, targets, or ()."""
     can, columns = capabilities(game), game.batch_type.columns()
     if ("sample" in can and "images" in columns) or ("translate" in can and "b" in columns):
-        return (*AGAINST_DATA,)
-    return (*AGAINST_TRUTH,) if "translate" in can and ("target" in columns or columns == ("images",)) else ()
+        return FEATURES
+    return ("target",) if "translate" in can and ("target" in columns or columns == ("images",)) else ()
 
 
-def better(select: str) -> Better:
-    """Which way a measure improves, by the word after --select.  Raises OptionError for one that there is not."""
-    known: dict[str, Better] = {**AGAINST_DATA, **AGAINST_TRUTH}
-    measure = select.partition(":")[0]
-    if measure not in known:
-        raise OptionError(f"There is no measure {measure!r} to compare by; there are {', '.join(known)}.")
-    return known[measure]
+def list_selectable(needs: Sequence[Needs] = SELECTABLE) -> tuple[str, ...]:
+    """The metrics that --select takes, of those that need one of `needs`."""
+    return tuple(name for name, one in catalogue.find_all().items() if one.select and one.needs in needs)
 
 
-def selection(
+def suits(metric: str, needs: Sequence[Needs] = SELECTABLE) -> bool:
+    """Whether --select takes `metric`, and it needs one of `needs`.  Imports that metric alone."""
+    return metric in catalogue.names() and (one := catalogue.find(metric)).select and one.needs in needs
+
+
+def metric_direction(select: str) -> Better:
+    """Whether lower or higher is better, for the value of --select.  Raises OptionError for an unknown metric."""
+    metric = select.partition(":")[0]
+    if not suits(metric):
+        raise OptionError(f"There is no metric {metric!r} to compare by; there are {', '.join(list_selectable())}.")
+    return catalogue.find(metric).better
+
+
+def build_selection(
     run: Run,
     data: DataSet,
     held_out: Callable[[], DataSet],
     folder: Path,
     device: torch.device,
-    seen_by: Sequence[Callback],
+    callbacks: Sequence[Callback],
     say: Callable[[str], None],
-) -> list[Selection]:
-    """Who chooses the best checkpoint of a run in `folder`, if somebody does; of several processes the first."""
+) -> list[BestCheckpoint]:
+    """The callback that marks the best checkpoint of the run in `folder`.
+
+    Empty without --select, and in all processes but the first.
+    """
     if not run.select or distributed.rank():
         return []
-    by = criterion(run, data, held_out, folder, device, say)
-    heard_by = [watcher for watcher in seen_by if isinstance(watcher, ScoreCallback)]
-    return [Selection(folder / "scores.jsonl", by, say, heard_by)]
+    metric = build_metric(run, data, held_out, folder, device, say)
+    score_callbacks = [callback for callback in callbacks if isinstance(callback, ScoreCallback)]
+    return [BestCheckpoint(folder / "scores.jsonl", metric, say, score_callbacks)]
 
 
-def criterion(
+def build_metric(
     run: Run,
     data: DataSet,
     held_out: Callable[[], DataSet],
@@ -95,62 +113,68 @@ def criterion(
     device: torch.device,
     say: Callable[[str], None] = lambda _: None,
 ) -> CheckpointMetric:
-    """What `--select` asks for; the data's side is read now, once.  `held_out` opens what training never sees."""
-    measure, _, features = run.select.partition(":")
+    """The metric of `--select`; real features are computed now, once.  `held_out` opens the held-out split."""
+    metric, _, features = run.select.partition(":")
 
-    def trained(game: Game[Any, Any]) -> Trained:
+    def as_trained(game: Game[Any, Any]) -> Trained:
         return Trained(game, folder, type(game).__name__, -1, device)
 
-    if measure in AGAINST_TRUTH:
-        return against_truth(measure, held_out(), run.judged, trained)
-    shown = held_out() if "b" in data.columns else data
-    return against_data(measure, features, shown, run.judged, device, trained, say)
+    if suits(metric, ("target",)):
+        return build_paired_metric(metric, held_out(), run.judged, as_trained)
+    reference = held_out() if "b" in data.columns else data
+    return build_data_metric(metric, features, reference, run.judged, device, as_trained, say)
 
 
-def against_data(
-    measure: str,
+def build_data_metric(
+    metric: str,
     features: str,
     data: DataSet,
     n: int,
     device: torch.device,
-    trained: Callable[[Game[Any, Any]], Trained],
+    as_trained: Callable[[Game[Any, Any]], Trained],
     say: Callable[[str], None],
 ) -> CheckpointMetric:
-    """Pictures that a game makes against as many pictures of the data."""
-    from ganforge.evaluation.feature_metrics import MEASURES, FeaturePair
-    from ganforge.evaluation.image_sets import drawn, of_data
-    from ganforge.evaluation.inputs import translation
+    """A metric of generated images against `n` images of the data."""
+    from ganforge.evaluation.image_sets import sample_images
+    from ganforge.evaluation.inputs import open_translation
     from ganforge.metrics.extractors import inception
-    from ganforge.metrics.extractors.base import reading
-    from ganforge.metrics.extractors.choose import extractor
+    from ganforge.metrics.extractors.base import extract_features
+    from ganforge.metrics.extractors.choose import choose_extractor
+    from ganforge.metrics.image_set import select_images
 
-    unknown = "condition" not in data.columns and not inception.at_hand().is_file()
-    name: Any = features or ("pixels" if unknown else "auto")  # of unlabelled pictures nothing else can be had here
-    eyes, _ = extractor(name, data, device=device)
-    say(f"Checkpoints are compared by {measure}, features: {eyes.about}.")
-    two = "b" in data.columns
-    side = of_data(data, "b" if two else "images", n)
-    real = reading(eyes, side.batches(BATCH))
+    no_extractor = "condition" not in data.columns and not inception.weights_path().is_file()
+    name: Any = features or (
+        "pixels" if no_extractor else "auto"
+    )  # without labels and Inception weights, only pixels are available
+    extractor, _ = choose_extractor(name, data, device=device)
+    say(f"Checkpoints are compared by {metric}, features: {extractor.about}.")
+    two_domains = "b" in data.columns
+    declared = catalogue.find(metric)
+    images = select_images(data, "b" if two_domains else "images", n)
+    real = extract_features(extractor, images.batches(BATCH))
 
-    def of(game: Game[Any, Any]) -> float:
-        made = translation(trained(game), data, n)[2](SEED) if two else drawn(trained(game), n, SEED, side.labels)
-        return MEASURES[measure](FeaturePair(real, reading(eyes, made.batches(BATCH))))[0].value
+    def compute(game: Game[Any, Any]) -> float:
+        made = (
+            open_translation(as_trained(game), data, n)[2](SEED)
+            if two_domains
+            else sample_images(as_trained(game), n, SEED, images.labels)
+        )
+        return declared.compute(FeaturePair(real, extract_features(extractor, made.batches(BATCH))))[0].value
 
-    return CheckpointMetric(measure, AGAINST_DATA[measure], of)
+    return CheckpointMetric(metric, declared.better, compute)
 
 
-def against_truth(
-    measure: str, data: DataSet, n: int, trained: Callable[[Game[Any, Any]], Trained]
+def build_paired_metric(
+    metric: str, data: DataSet, n: int, as_trained: Callable[[Game[Any, Any]], Trained]
 ) -> CheckpointMetric:
-    """A translator's answers against the truth that belongs to each."""
-    from ganforge.evaluation import feature_metrics as by_name
-    from ganforge.evaluation.inputs import translation
+    """A metric of translated images against their targets."""
+    from ganforge.evaluation.inputs import open_translation
 
-    compare = by_name.AGAINST_TRUTH[measure][0]
+    declared = catalogue.find(metric)
 
-    def of(game: Game[Any, Any]) -> float:
-        _, targets, answers = translation(trained(game), data, n)
-        pairs = zip(answers(SEED).batches(BATCH), targets.batches(BATCH), strict=True)
-        return float(torch.cat([compare(one, true) for one, true in pairs]).mean())
+    def compute(game: Game[Any, Any]) -> float:
+        _, targets, translate = open_translation(as_trained(game), data, n)
+        pairs = zip(translate(SEED).batches(BATCH), targets.batches(BATCH), strict=True)
+        return float(torch.cat([declared.compute(output, target) for output, target in pairs]).mean())
 
-    return CheckpointMetric(measure, AGAINST_TRUTH[measure], of)
+    return CheckpointMetric(metric, declared.better, compute)

@@ -1,7 +1,7 @@
-"""What a model teaches: its problem, its players, turns and losses, its networks, its result, its cures.
+"""Lessons about models: the problem, the players, steps and losses, the networks, the paper's result, troubleshooting.
 
-Everything that code can tell is found by playing rounds and following tensors, so it cannot drift; the words that code
-cannot give lie beside the models, in models/words/NAME.yaml, and a test holds them to what is played.
+Players, terms, networks and numbers are traced from the running code, so they cannot become outdated.  Texts that code
+cannot give are in models/words/NAME.yaml, beside the models, and a test checks them against what is traced.
 """
 
 from ganforge.explainer.explain import Lesson as Lesson

@@ -1,16 +1,16 @@
-"""Layers and networks as the explainer sees them."""
+"""Traced layers and networks."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-EVERYTHING = 0  # a receptive field that is the whole picture
+WHOLE_IMAGE = 0  # a receptive field that covers the whole image
 
-Family = Literal["conv", "up", "linear", "norm", "bend", "drop", "resize", "join", "shape", "other"]
+Family = Literal["conv", "up", "linear", "norm", "activation", "dropout", "resize", "join", "shape", "other"]
 
 
 @dataclass
 class Layer:
-    """One layer, the first time that a tensor passed it."""
+    """One layer, as traced in the first call of its network."""
 
     name: str
     """Its path within the network."""
@@ -19,33 +19,33 @@ class Layer:
     family: Family
     """What it does."""
     detail: str
-    """What it was made with: `4 x 4, / 2`."""
+    """Its settings: `4×4, stride 2`."""
     shape: tuple[int, ...]
-    """Of its result, without the rows of the batch."""
+    """Of its output, without the batch dimension."""
     parameters: int
     flops: int
-    """For one picture, two a multiplication and addition."""
+    """For one image; a multiplication with its addition counts as two."""
     inputs: tuple[int, ...] = ()
-    """Numbers of the layers whose results it is given; -1, -2 ... are what the network itself is given."""
-    field: tuple[float, float] | None = None
-    """Pixels (height, width) of the given picture that one pixel of the result sees; EVERYTHING where all of them,
-    None where none."""
-    apart: tuple[float, float] = (1.0, 1.0)
-    """Pixels of the input between two neighbours in the result."""
+    """Numbers of the layers whose outputs it takes; -1, -2 ... are the inputs of the network."""
+    receptive_field: tuple[float, float] | None = None
+    """Pixels (height, width) of the input image that one output pixel depends on; WHOLE_IMAGE for all of them, None
+    where the input is no image."""
+    jump: tuple[float, float] = (1.0, 1.0)
+    """Distance in input pixels between two neighbouring output pixels."""
 
 
 @dataclass
 class Network:
-    """One network of a game."""
+    """One traced network of a game."""
 
     name: str
     parameters: int
     flops: int
-    given: tuple[tuple[str, tuple[int, ...]], ...]
-    """What it is called with: (name, shape without rows)."""
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
+    """(argument name, shape without the batch dimension) of each."""
     layers: list[Layer] = field(default_factory=list)
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """Height and width, from one number or two."""
+def as_pair(value: Any) -> tuple[int, int]:
+    """(height, width), from one number or two."""
     return (value[0], value[-1]) if isinstance(value, tuple | list) else (value, value)

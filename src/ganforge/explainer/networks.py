@@ -1,7 +1,7 @@
-"""The networks of a game as tensors pass through them: layers, shapes, costs, and who hands what to whom.
+"""Trace the networks of a game: layers, shapes, parameters and FLOPs, and which layer takes whose output.
 
-Nothing is read from the code: a round is played with hooks on every layer, and every operation of torch between two
-layers is watched, so that skips and sums show up as they are.
+Nothing is read from the source: one step is played with hooks on every layer, and every torch operation between two
+layers is intercepted, so that skip connections and sums appear as they are.
 """
 
 from collections import defaultdict
@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ganforge.explainer.layers import Family, Layer, Network, pair
-from ganforge.explainer.receptive_field import see
+from ganforge.explainer.layers import Family, Layer, Network, as_pair
+from ganforge.explainer.receptive_field import set_receptive_field
 from ganforge.game import Clock, Game
-from ganforge.tracing import ROWS, played
+from ganforge.tracing import ROWS, trace_turns
 
 JOINS = {
     "add": "Sum",
@@ -27,7 +27,7 @@ JOINS = {
     "sub": "Difference",
     "max_unpool2d": "MaxUnpool2d",
 }
-OPERATIONS = {  # what networks do between their layers, by the name of torch's function
+OPERATIONS = {  # operations between layers, by the name of torch's function
     **{"relu": "ReLU", "leaky_relu": "LeakyReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "elu": "ELU", "silu": "SiLU"},
     **{"max_pool2d": "MaxPool2d", "max_pool2d_with_indices": "MaxPool2d", "max_unpool2d": "MaxUnpool2d"},
     **{"avg_pool2d": "AvgPool2d", "interpolate": "Resize", "pixel_shuffle": "PixelShuffle", "mean": "Mean"},
@@ -35,41 +35,41 @@ OPERATIONS = {  # what networks do between their layers, by the name of torch's 
 }
 
 
-def networks(game: Game[Any, Any], now: Clock) -> list[Network]:
-    """The networks that a round uses, in the order in which they are first used."""
-    watch = Watch(game)
-    with watch:
-        for _ in played(game, now):
+def trace_networks(game: Game[Any, Any], now: Clock) -> list[Network]:
+    """The networks that the step at `now` uses, in the order of their first call.  The game is left unchanged."""
+    tracer = NetworkTracer(game)
+    with tracer:
+        for _ in trace_turns(game, now):
             pass
-    return watch.networks()
+    return list(tracer.networks.values())
 
 
-class Watch:
-    """Hooks on every layer of a game, and an ear on the operations between them."""
+class NetworkTracer:
+    """Records the first call of every network of a game, by hooks on its layers and on the operations between them."""
 
     def __init__(self, game: Game[Any, Any]) -> None:
         self.game = game
-        self.top: list[str] = []
-        """Networks that are being called, the innermost last."""
-        self.seen: dict[str, Network] = {}
+        self.networks: dict[str, Network] = {}
+        self.call_stack: list[str] = []
+        """Names of the networks that are being called, the innermost last."""
         self.calls: dict[str, int] = defaultdict(int)
-        self.origins = Origins(self.operation)
-        self.inside = 0  # layers that are at work: what they do within is their own affair
-        self.flops = Flops()
+        self.origins = TensorOrigins(self.record_operation)
+        self.layer_depth = 0  # layers that are running: operations inside a layer are not recorded
+        self.flops = FlopCounter()
         self.hooks: list[Any] = []
-        self.started: dict[int, int] = {}
+        self.flops_before: dict[int, int] = {}
         self.rows = ROWS
 
     def __enter__(self) -> None:
         for name, network in self.game.named_children():
             if not any(True for _ in network.parameters()):
                 continue
-            self.hooks.append(network.register_forward_pre_hook(self.entering(name), with_kwargs=True))
+            self.hooks.append(network.register_forward_pre_hook(self.on_network_start(name), with_kwargs=True))
             for path, layer in network.named_modules():
                 if is_layer(layer):
-                    self.hooks.append(layer.register_forward_pre_hook(self.starting(name)))
-                    self.hooks.append(layer.register_forward_hook(self.done(name, path)))
-            self.hooks.append(network.register_forward_hook(self.leaving(name), always_call=True))
+                    self.hooks.append(layer.register_forward_pre_hook(self.on_layer_start))
+                    self.hooks.append(layer.register_forward_hook(self.on_layer_end(name, path)))
+            self.hooks.append(network.register_forward_hook(self.on_network_end, always_call=True))
         self.stack = ExitStack()
         self.stack.enter_context(self.flops)
         self.stack.enter_context(self.origins)
@@ -79,65 +79,58 @@ class Watch:
         for hook in self.hooks:
             hook.remove()
 
-    def entering(self, name: str) -> Any:
-        """A hook that begins a call of a network."""
+    def on_network_start(self, name: str) -> Any:
+        """A forward pre-hook that begins to record a network, at its first call."""
 
         def hook(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self.top.append(name)
+            self.call_stack.append(name)
             self.calls[name] += 1
             if self.calls[name] > 1:
                 return
-            given = {**dict(zip(argument_names(network), args, strict=False)), **kwargs}
-            tensors = {key: value for key, value in given.items() if isinstance(value, Tensor)}
+            arguments = {**dict(zip(argument_names(network), args, strict=False)), **kwargs}
+            tensors = {key: value for key, value in arguments.items() if isinstance(value, Tensor)}
             rows = {len(value) for value in tensors.values() if value.ndim}
-            shapes = tuple((key, tuple(value.shape[1:])) for key, value in tensors.items())
-            self.seen[name] = Network(name, counted(network), 0, shapes)
+            inputs = tuple((key, tuple(value.shape[1:])) for key, value in tensors.items())
+            self.networks[name] = Network(name, count_parameters(network), 0, inputs)
             self.rows = max(rows, default=ROWS)
             for number, value in enumerate(tensors.values()):
                 self.origins.set(value, -1 - number)
 
         return hook
 
-    def leaving(self, name: str) -> Any:
-        """A hook that ends it."""
+    def on_network_end(self, *_: object) -> None:
+        """A forward hook that ends a call of a network."""
+        self.call_stack.pop()
 
-        def hook(*_: object) -> None:
-            self.top.pop()
-
-        return hook
-
-    def recording(self, name: str) -> bool:
+    def is_recorded(self, name: str) -> bool:
         """Whether this is the first call of that network."""
-        return bool(self.top) and self.top[-1] == name and self.calls[name] == 1
+        return bool(self.call_stack) and self.call_stack[-1] == name and self.calls[name] == 1
 
-    def starting(self, name: str) -> Any:
-        """A hook that begins a layer."""
+    def on_layer_start(self, layer: nn.Module, args: tuple[Any, ...]) -> None:
+        """A forward pre-hook of a layer."""
+        self.layer_depth += 1
+        self.flops_before[id(layer)] = self.flops.total
 
-        def hook(layer: nn.Module, args: tuple[Any, ...]) -> None:
-            self.inside += 1
-            self.started[id(layer)] = self.flops.total
-
-        return hook
-
-    def done(self, name: str, path: str) -> Any:
-        """A hook that writes a layer down."""
+    def on_layer_end(self, name: str, path: str) -> Any:
+        """A forward hook that records a layer."""
 
         def hook(layer: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-            self.inside -= 1
-            flops = (self.flops.total - self.started[id(layer)]) // self.rows
-            if self.recording(name):
-                self.write(path, type(layer).__name__, detail(layer), args, out, layer, counted(layer), flops)
+            self.layer_depth -= 1
+            flops = (self.flops.total - self.flops_before[id(layer)]) // self.rows
+            if self.is_recorded(name):
+                kind, detail = type(layer).__name__, describe_layer(layer)
+                self.record(path, kind, detail, args, out, layer, count_parameters(layer), flops)
 
         return hook
 
-    def operation(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-        """Write down what happens between layers: two tensors that become one, and what bends, pools and resizes."""
-        if self.inside or not self.top or not self.recording(self.top[-1]):
+    def record_operation(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        """Record an operation between layers: one that joins two tensors, an activation, a pooling, a resizing."""
+        if self.layer_depth or not self.call_stack or not self.is_recorded(self.call_stack[-1]):
             return
         name = getattr(function, "__name__", "").strip("_").removeprefix("r" if "__r" in str(function) else "")
-        parents = {self.origins.of(t) for t in flat((args, kwargs)) if isinstance(t, Tensor)} - {None}
+        parents = {self.origins.get(t) for t in flatten((args, kwargs)) if isinstance(t, Tensor)} - {None}
         if len(parents) > 1:
-            self.write("", JOINS.get(name, name), "", (args, kwargs), out, nn.Identity())
+            self.record("", JOINS.get(name, name), "", (args, kwargs), out, nn.Identity())
         elif name in OPERATIONS and parents:
             size = kwargs.get("kernel_size", args[1] if "pool" in name and len(args) > 1 else 1)
             window = nn.Identity()
@@ -145,42 +138,39 @@ class Watch:
                 stride = kwargs.get("stride") or (args[2] if len(args) > 2 and args[2] else size)
                 window = nn.AvgPool2d(size, stride)
             slope = f"{kwargs.get('negative_slope', args[1] if len(args) > 1 else 0.01):g}" if "leaky" in name else ""
-            self.write("", OPERATIONS[name], slope or detail(window), args, out, window)
+            self.record("", OPERATIONS[name], slope or describe_layer(window), args, out, window)
 
-    def write(
+    def record(
         self,
         path: str,
         kind: str,
-        note: str,
+        detail: str,
         args: Any,
         out: Any,
-        layer: nn.Module,
+        module: nn.Module,
         parameters: int = 0,
         flops: int = 0,
     ) -> None:
-        """Write a layer, or what is done between two, into the network that is being called."""
-        network, tensors = self.seen[self.top[-1]], [t for t in flat(args) if isinstance(t, Tensor)]
-        results = [t for t in flat(out) if isinstance(t, Tensor)]
+        """Append a layer, or an operation between two, to the network that is being called."""
+        network, tensors = self.networks[self.call_stack[-1]], [t for t in flatten(args) if isinstance(t, Tensor)]
+        results = [t for t in flatten(out) if isinstance(t, Tensor)]
         if not results:
             return
         number = len(network.layers)
-        known = sorted({n for t in tensors if (n := self.origins.of(t)) is not None})
+        known = sorted({n for t in tensors if (n := self.origins.get(t)) is not None})
         inputs = tuple(known) or ((number - 1,) if number else (-1,))
-        given = next((t for t in tensors if self.origins.of(t) is not None), results[0])
-        made = Layer(path, kind, family_of(kind, layer), note, tuple(results[0].shape[1:]), parameters, flops, inputs)
-        see(made, layer, given, network)
-        network.layers.append(made)
+        given = next((t for t in tensors if self.origins.get(t) is not None), results[0])
+        shape = tuple(results[0].shape[1:])
+        layer = Layer(path, kind, classify(kind, module), detail, shape, parameters, flops, inputs)
+        set_receptive_field(layer, module, given, network)
+        network.layers.append(layer)
         network.flops += flops
         for tensor in results:
             self.origins.set(tensor, number)
 
-    def networks(self) -> list[Network]:
-        """What was seen."""
-        return list(self.seen.values())
 
-
-class Flops(TorchDispatchMode):
-    """Counts as torch's FlopCounterMode does, whose hooks are at odds with gradients of gradients."""
+class FlopCounter(TorchDispatchMode):
+    """Counts as torch's FlopCounterMode does, whose module hooks fail with second-order gradients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,100 +183,100 @@ class Flops(TorchDispatchMode):
         return out
 
 
-class Origins(TorchFunctionMode):
-    """Follows tensors through everything that torch does to them: which layer's result is each made of?"""
+class TensorOrigins(TorchFunctionMode):
+    """Follows tensors through every torch function: the number of the layer that each one was computed from."""
 
-    def __init__(self, heard: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
+    def __init__(self, on_operation: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
         super().__init__()
-        self.heard = heard
-        self.known: dict[int, tuple[Tensor, int]] = {}  # the tensor is kept, so that its id stays its own
+        self.on_operation = on_operation
+        self.known: dict[int, tuple[Tensor, int]] = {}  # the tensor is kept alive, so that its id is not used again
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        results = [t for t in flat(out) if isinstance(t, Tensor)]
-        parents = [n for t in flat((args, kwargs)) if isinstance(t, Tensor) and (n := self.of(t)) is not None]
+        results = [t for t in flatten(out) if isinstance(t, Tensor)]
+        parents = [n for t in flatten((args, kwargs)) if isinstance(t, Tensor) and (n := self.get(t)) is not None]
         if results and parents:
             for result in results:
                 self.set(result, max(parents))
-            self.heard(func, args, kwargs, out)
+            self.on_operation(func, args, kwargs, out)
         return out
 
-    def of(self, tensor: Tensor) -> int | None:
-        """The number of the layer that it comes from; None where nobody knows."""
+    def get(self, tensor: Tensor) -> int | None:
+        """The number of the layer that a tensor comes from; None where it is unknown."""
         return self.known.get(id(tensor), (tensor, None))[1]
 
     def set(self, tensor: Tensor, origin: int) -> None:
-        """Say where it comes from."""
+        """Store the number of the layer that a tensor comes from."""
         self.known[id(tensor)] = (tensor, origin)
 
 
-def flat(values: Any) -> Iterator[Any]:
-    """Whatever is in tuples, lists and dictionaries, however deep."""
+def flatten(values: Any) -> Iterator[Any]:
+    """The leaves of nested tuples, lists and dictionaries."""
     if isinstance(values, dict):
         values = values.values()
     elif not isinstance(values, list | tuple):
         yield values
         return
     for value in values:
-        yield from flat(value)
+        yield from flatten(value)
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether nothing in it is worth looking at alone; a norm of its weights is no part of its own."""
-    inner = [name for name, _ in module.named_children() if name != "parametrizations"]
+    """Whether a module has no submodules of its own; a parametrization of its weights does not count."""
+    children = [name for name, _ in module.named_children() if name != "parametrizations"]
     if isinstance(module, nn.Dropout) and not module.p:
         return False  # it does nothing
-    return not inner and not isinstance(module, nn.ModuleList | nn.ModuleDict | nn.Identity)
+    return not children and not isinstance(module, nn.ModuleList | nn.ModuleDict | nn.Identity)
 
 
-def family_of(kind: str, layer: nn.Module) -> Family:
-    """What a layer does, by its class; its name decides for what stands between layers."""
+def classify(kind: str, module: nn.Module) -> Family:
+    """The family of a layer, by its class; of an operation between layers, by its name."""
     if kind in JOINS.values():
         return "join"
     if "Norm" in kind:
         return "norm"
     if kind == "Maximum":
-        return "bend"  # of maxout
-    if type(layer).__module__ == "torch.nn.modules.activation" or (
+        return "activation"  # of maxout
+    if type(module).__module__ == "torch.nn.modules.activation" or (
         isinstance(getattr(nn, kind, None), type) and (getattr(nn, kind).__module__ == "torch.nn.modules.activation")
     ):
-        return "bend"
+        return "activation"
     families: dict[Family, tuple[type[nn.Module], ...]] = {
         "up": (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
         "conv": (nn.Conv1d, nn.Conv2d, nn.Conv3d),
         "linear": (nn.Linear, nn.Bilinear, nn.Embedding),
-        "drop": (nn.Dropout, nn.Dropout1d, nn.Dropout2d),
+        "dropout": (nn.Dropout, nn.Dropout1d, nn.Dropout2d),
         "shape": (nn.Flatten, nn.Unflatten),
     }
     for family, kinds in families.items():
-        if isinstance(layer, kinds):
+        if isinstance(module, kinds):
             return family
     if "latten" in kind:
         return "shape"
     return "resize" if any(word in kind for word in ("Pool", "Resize", "Shuffle", "Upsample", "Mean")) else "other"
 
 
-def counted(module: nn.Module) -> int:
-    """Parameters."""
+def count_parameters(module: nn.Module) -> int:
+    """The number of parameters of a module."""
     return sum(p.numel() for p in module.parameters())
 
 
 def argument_names(network: nn.Module) -> list[str]:
-    """The names of what a network's `forward` takes, the rest of them numbered."""
+    """The names of the positional arguments of a network's `forward`; empty where they are unknown."""
     code = getattr(type(network).forward, "__code__", None)
     return [*code.co_varnames[1 : code.co_argcount]] if code else []
 
 
-def detail(layer: nn.Module) -> str:
-    """What a layer was made with, shortly."""
+def describe_layer(module: nn.Module) -> str:
+    """The settings of a layer, in short: `4×4, stride 2`."""
     parts = []
-    kernel, stride = getattr(layer, "kernel_size", None), getattr(layer, "stride", None)
+    kernel, stride = getattr(module, "kernel_size", None), getattr(module, "stride", None)
     if kernel is not None:
-        parts.append("×".join(map(str, pair(kernel))))
-        if stride is not None and pair(stride) != (1, 1):
-            parts.append(f"stride {pair(stride)[0]}")
+        parts.append("×".join(map(str, as_pair(kernel))))
+        if stride is not None and as_pair(stride) != (1, 1):
+            parts.append(f"stride {as_pair(stride)[0]}")
     for name in ("negative_slope", "p"):
-        if isinstance(value := getattr(layer, name, None), float) and value:
+        if isinstance(value := getattr(module, name, None), float) and value:
             parts.append(f"{value:g}")
     return ", ".join(parts)

@@ -1,16 +1,16 @@
-"""The words about a model that its code cannot give: models/words/NAME.yaml, beside the model's file.
+"""Texts about a model that its code cannot give: models/words/NAME.yaml, beside the model's file.
 
     idea: ...                                   the first line of the model's file, in Korean
     solves: {en: ..., ko: ...}                  the problem, and the paper's idea
-    symbols: {en: ..., ko: ...}                 what the letters of the formulas stand for
-    players: {generator: {en: ..., ko: ...}}    what each is after
-    terms:                                      every term that a round has, by its name in the log
+    symbols: {en: ..., ko: ...}                 what the symbols of the formulas stand for
+    players: {generator: {en: ..., ko: ...}}    the aim of each player
+    terms:                                      every term of a step, by its name in the log
       generator/fool: {formula: '...', en: ..., ko: ...}
-    result: {en: ..., ko: ...}                  the paper's headline result
-    trying: [{en: ..., ko: ...}]                what to try when it fails
+    result: {en: ..., ko: ...}                  the paper's main result
+    trying: [{en: ..., ko: ...}]                what to try when training fails
 
-A formula that holds for some settings alone says so: `when: {objective: minimax}`; a term may be a list of such.
-A term is what its player descends, so its sign is the opposite of what the player climbs.
+A formula that holds for some settings only says so: `when: {objective: minimax}`; a term may be a list of such.
+A term is what its player minimises, so its sign is the opposite of an objective that the paper maximises.
 """
 
 from collections.abc import Mapping
@@ -25,87 +25,87 @@ from ganforge.errors import ContractError
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, Language] = ("en", "ko")
-Both = Mapping[str, str]  # {language: text}
-COMMON: dict[str, Both] = {  # reports that every game may make (game.py)
+Bilingual = Mapping[str, str]  # {language: text}
+COMMON_TERMS: dict[str, Bilingual] = {  # reports that every game may log (game.py)
     "says_real": {
-        "en": "The judge's mean verdict on real pictures; only logged.",
-        "ko": "진짜 그림에 대한 판정의 평균. 기록만 합니다.",
+        "en": "The discriminator's mean output on real images; only logged.",
+        "ko": "진짜 이미지에 대한 판별자 출력의 평균. 기록만 합니다.",
     },
     "says_fake": {
-        "en": "The judge's mean verdict on fakes; only logged.",
-        "ko": "가짜 그림에 대한 판정의 평균. 기록만 합니다.",
+        "en": "The discriminator's mean output on generated images; only logged.",
+        "ko": "생성된 이미지에 대한 판별자 출력의 평균. 기록만 합니다.",
     },
 }
 
 
 @dataclass(frozen=True)
-class About:
-    """What is said about one term, for the settings under which it holds."""
+class TermNote:
+    """Formula and meaning of one term, with the settings under which they hold."""
 
     formula: str
-    says: Both
+    meaning: Bilingual
     when: Mapping[str, Any]
 
     def holds(self, config: Any) -> bool:
-        """Whether it is about a game of these settings."""
+        """Whether it holds for this Config."""
         return all(getattr(config, name) in (v if isinstance(v, list) else [v]) for name, v in self.when.items())
 
 
 @dataclass(frozen=True)
-class Words:
-    """Everything that is said about a model."""
+class Notes:
+    """All texts about a model."""
 
     idea: str
-    solves: Both
-    symbols: Both
-    players: Mapping[str, Both]
-    terms: Mapping[str, tuple[About, ...]]
-    result: Both
-    trying: tuple[Both, ...]
+    solves: Bilingual
+    symbols: Bilingual
+    players: Mapping[str, Bilingual]
+    terms: Mapping[str, tuple[TermNote, ...]]
+    result: Bilingual
+    trying: tuple[Bilingual, ...]
 
-    def about(self, term: str, config: Any) -> About | None:
-        """What is said about `player/term` under these settings; None where nothing is."""
-        found = next((a for a in self.terms.get(term, ()) if a.holds(config)), None)
+    def find_term(self, term: str, config: Any) -> TermNote | None:
+        """The note about `player/term` that holds for this Config; None where there is none."""
+        note = next((one for one in self.terms.get(term, ()) if one.holds(config)), None)
         name = term.partition("/")[2]
-        return found or (About("", COMMON[name], {}) if name in COMMON else None)
+        return note or (TermNote("", COMMON_TERMS[name], {}) if name in COMMON_TERMS else None)
 
 
-NOTHING = Words("", {}, {}, {}, {}, {}, ())
+NO_NOTES = Notes("", {}, {}, {}, {}, {}, ())
 
 
-def words_of(model: str) -> Words:
-    """The words about a model, by its name or its own file; none where there is no words/NAME.yaml beside it.
+def read_notes(model: str) -> Notes:
+    """The notes about a model, by its name or its own file; NO_NOTES where there is no words/NAME.yaml beside it.
 
-    Raises ContractError, naming the file and the place, where one does not have this form.
+    Raises ContractError, naming the file and the place, where it does not have this form.
     """
     file = Path(model) if model.endswith(".py") else FOLDER / f"{model}.py"
     file = file.with_name("words") / f"{file.stem}.yaml"
     if not file.is_file():
-        return NOTHING
+        return NO_NOTES
     try:
-        said = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ContractError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     try:
-        return Words(
-            idea=said["idea"],
-            solves=both(said, "solves"),
-            symbols=both(said, "symbols"),
-            players={name: both(said["players"], name) for name in said["players"]},
-            terms={name: abouts(name, entry) for name, entry in said["terms"].items()},
-            result=both(said, "result"),
-            trying=tuple(both({"trying": each}, "trying") for each in said["trying"]),
+        return Notes(
+            idea=content["idea"],
+            solves=parse_bilingual(content["solves"]),
+            symbols=parse_bilingual(content["symbols"]),
+            players={name: parse_bilingual(texts) for name, texts in content["players"].items()},
+            terms={name: parse_term_notes(entry) for name, entry in content["terms"].items()},
+            result=parse_bilingual(content["result"]),
+            trying=tuple(parse_bilingual(texts) for texts in content["trying"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ContractError(f"{file} lacks {error}: lesson/words.py says which form it has.") from error
+        raise ContractError(f"{file} lacks {error}: explainer/notes.py describes its form.") from error
 
 
-def both(said: Mapping[str, Any], key: str) -> Both:
+def parse_bilingual(texts: Mapping[str, Any]) -> Bilingual:
     """A text in both languages, each on one line."""
-    return {language: " ".join(said[key][language].split()) for language in LANGUAGES}
+    return {language: " ".join(texts[language].split()) for language in LANGUAGES}
 
 
-def abouts(name: str, entry: Any) -> tuple[About, ...]:
-    """What is said about a term: once, or once for each of several settings."""
+def parse_term_notes(entry: Any) -> tuple[TermNote, ...]:
+    """The notes about one term: one, or one for each of several settings."""
     entries = entry if isinstance(entry, list) else [entry]
-    return tuple(About(each["formula"], both({name: each}, name), each.get("when", {})) for each in entries)
+    return tuple(TermNote(one["formula"], parse_bilingual(one), one.get("when", {})) for one in entries)

@@ -1,51 +1,51 @@
-"""Receptive fields of layers, from those of their inputs."""
+"""Receptive fields of layers, computed from those of their inputs."""
 
 from torch import Tensor, nn
 
-from ganforge.explainer.layers import EVERYTHING, Layer, Network, pair
+from ganforge.explainer.layers import WHOLE_IMAGE, Layer, Network, as_pair
 
 
-def see(made: Layer, layer: nn.Module, given: Tensor, network: Network) -> None:
-    """Give a layer its receptive field and how far its results lie apart, from those of its inputs.
+def set_receptive_field(layer: Layer, module: nn.Module, given: Tensor, network: Network) -> None:
+    """Set a layer's receptive field and jump from those of its inputs; `given` is the tensor that it takes.
 
-    A kernel of k pixels that lie `apart` pixels of the input from each other sees (k - 1) apart more; a stride takes
-    its results farther apart, an enlargement nearer together.  What a norm learns of the whole picture does not count.
+    A kernel of k pixels whose inputs lie `jump` input pixels apart enlarges the field by (k - 1) jumps; a stride
+    multiplies the jump, upsampling divides it.  The statistics that a norm takes over the whole image do not count.
     """
-    seeing = [origin(number, network) for number in made.inputs]
-    seeing = [(field, apart) for field, apart in seeing if field is not None]
-    if not seeing:
+    inputs = [field_and_jump(number, network) for number in layer.inputs]
+    inputs = [(field, jump) for field, jump in inputs if field is not None]
+    if not inputs:
         return
-    if len(made.shape) != 3 or given.ndim != 4 or any(EVERYTHING in field for field, _ in seeing):
-        made.field = (EVERYTHING, EVERYTHING)
+    if len(layer.shape) != 3 or given.ndim != 4 or any(WHOLE_IMAGE in field for field, _ in inputs):
+        layer.receptive_field = (WHOLE_IMAGE, WHOLE_IMAGE)
         return
-    fields, aparts = [], []
+    fields, jumps = [], []
     for side in (0, 1):
-        field, apart = max(f[side] for f, _ in seeing), max(a[side] for _, a in seeing)
-        seen, between = along(layer, side, given.shape[2 + side], made.shape[1 + side], field, apart)
-        fields.append(seen)
-        aparts.append(between)
-    made.field, made.apart = (fields[0], fields[1]), (aparts[0], aparts[1])
+        field, jump = max(f[side] for f, _ in inputs), max(j[side] for _, j in inputs)
+        field, jump = propagate(module, side, given.shape[2 + side], layer.shape[1 + side], field, jump)
+        fields.append(field)
+        jumps.append(jump)
+    layer.receptive_field, layer.jump = (fields[0], fields[1]), (jumps[0], jumps[1])
 
 
-def along(layer: nn.Module, side: int, before: int, after: int, field: float, apart: float) -> tuple[float, float]:
-    """(receptive field, distance of neighbours) of a layer's results along one side, from those of its input."""
-    taps, stride = pair(getattr(layer, "kernel_size", 1))[side], pair(getattr(layer, "stride", 1))[side]
-    spread = pair(getattr(layer, "dilation", 1))[side]
-    if taps >= before > 1 and after == 1:
-        return EVERYTHING, apart * before  # one result, from all there is
-    if after >= 2 * before:  # enlarged: neighbours are nearer, and the kernel lies on them or on what it enlarges
-        near = apart / (after // before)
-        if isinstance(layer, nn.ConvTranspose2d):  # every result meets ceil(k / stride) of its pixels
-            return field + (-(-taps // stride) - 1) * apart, near
-        return field + (taps - 1) * spread * near, near
-    shrunk = stride if hasattr(layer, "stride") else max(1, round(before / after))
-    return field + (taps - 1) * spread * apart, apart * shrunk
+def propagate(module: nn.Module, side: int, before: int, after: int, field: float, jump: float) -> tuple[float, float]:
+    """(receptive field, jump) of a layer's output along one side, from those of its input."""
+    kernel, stride = as_pair(getattr(module, "kernel_size", 1))[side], as_pair(getattr(module, "stride", 1))[side]
+    dilation = as_pair(getattr(module, "dilation", 1))[side]
+    if kernel >= before > 1 and after == 1:
+        return WHOLE_IMAGE, jump * before  # one output, from all pixels
+    if after >= 2 * before:  # upsampled: the jump shrinks, and the kernel lies on the output pixels or on the input's
+        smaller = jump / (after // before)
+        if isinstance(module, nn.ConvTranspose2d):  # every output depends on ceil(kernel / stride) input pixels
+            return field + (-(-kernel // stride) - 1) * jump, smaller
+        return field + (kernel - 1) * dilation * smaller, smaller
+    factor = stride if hasattr(module, "stride") else max(1, round(before / after))
+    return field + (kernel - 1) * dilation * jump, jump * factor
 
 
-def origin(number: int, network: Network) -> tuple[tuple[float, float] | None, tuple[float, float]]:
-    """(receptive field, distance of neighbours) of a layer's result, or of what the network is given."""
+def field_and_jump(number: int, network: Network) -> tuple[tuple[float, float] | None, tuple[float, float]]:
+    """(receptive field, jump) of a layer's output; for a negative number, of an input of the network."""
     if number >= 0:
-        return network.layers[number].field, network.layers[number].apart
-    shapes = [shape for _, shape in network.given]
-    picture = -1 - number < len(shapes) and len(shapes[-1 - number]) == 3
-    return (1, 1) if picture else None, (1.0, 1.0)
+        return network.layers[number].receptive_field, network.layers[number].jump
+    shapes = [shape for _, shape in network.inputs]
+    is_image = -1 - number < len(shapes) and len(shapes[-1 - number]) == 3
+    return (1, 1) if is_image else None, (1.0, 1.0)

@@ -1,10 +1,10 @@
-"""The perceptual study of pix2pix (section 4.1): do people take the generated pictures for real ones?
+"""The perceptual study of pix2pix (section 4.1): do people take generated images for real ones?
 
-    make(fakes, against=reals, out="facades.study")     the pictures, the plan of trials, no answer yet
-    serve("facades.study")                              the web page, until it is stopped
+    make(fakes, against=reals, out="facades.study")     a study file with its images, no answers yet
+    serve("facades.study")                              serve the web page until Ctrl-C
     study_results("facades.study")                      the fooling rate with its interval
 
-A study is one SQLite file: settings, pictures, participants, trials and answers.
+A study is one SQLite file: settings, images, participants, trials and answers.
 """
 
 from ganforge.human_study.pictures import make as make

@@ -1,4 +1,4 @@
-"""What the answers of a study say: the fooling rate, with an interval over participants."""
+"""The result of a study: the fooling rate, with a bootstrap interval over participants."""
 
 import csv
 from collections.abc import Sequence
@@ -17,28 +17,28 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Results:
-    """The fooling rate of a study, of those who finished unless asked otherwise."""
+    """The fooling rate of a study, by default over participants who finished."""
 
     rate: float
-    """Share of scored trials in which the fake was called real: 0.5 where nobody can tell, 0 where everybody can."""
+    """Share of scored trials in which the fake was called real: 0.5 is chance, 0 means always recognised."""
     low: float | None
-    """The interval of the bootstrap over participants; None for a single one."""
+    """Lower end of the 95 % bootstrap interval over participants; None for a single one."""
     high: float | None
     error: float | None
-    """Standard error by the same bootstrap: the number after the paper's plus-minus."""
+    """Standard error by the same bootstrap: the number after +/- in the paper."""
     participants: int
     trials: int
     left_out: int
-    """Participants who began and did not finish."""
+    """Participants who joined and did not finish."""
     practice_right: float | None
-    """Share of their practice trials that were answered rightly; None without practice."""
+    """Share of correctly answered practice trials; None without practice."""
     exposure_ms: float | None
-    """Median time that a pair was on the screen, as the browsers measured it."""
+    """Median time that a pair was on screen, as measured by the browsers."""
     exposure_worst_ms: float | None
-    """The time farthest from the one asked for."""
+    """The time farthest from the setting."""
 
     def __str__(self) -> str:
-        """For a person, in a few lines."""
+        """The results as a few lines of text."""
         interval = "an interval needs two participants"
         if self.low is not None and self.high is not None:
             interval = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f} %, "
@@ -59,30 +59,30 @@ class Results:
 def study_results(study: str | Path, *, unfinished: bool = False, seed: int = 0) -> Results:
     """The fooling rate of a study file.
 
-    As in the paper there are no vigilance trials, so nobody is left out for a wrong answer; participants who did not
-    finish are, unless `unfinished`.  `seed` draws the bootstrap.
+    As in the paper there are no vigilance trials, so nobody is excluded for wrong answers; participants who did not
+    finish are excluded, unless `unfinished`.  `seed` is that of the bootstrap.
 
-    Raises RunError when it is no study, or nobody has answered yet.
+    Raises RunError where the file is not a study, or nobody has finished yet.
     """
     opened = Study(study)
-    wanted = opened.settings
+    settings = opened.settings
     sessions: dict[str, list[Trial]] = {}
     for trial in opened.trials():
         sessions.setdefault(trial.participant, []).append(trial)
     counted = {
-        who: trials
-        for who, trials in sessions.items()
-        if len(trials) == wanted.length or (unfinished and any(not trial.practice for trial in trials))
+        participant: trials
+        for participant, trials in sessions.items()
+        if len(trials) == settings.length or (unfinished and any(not trial.practice for trial in trials))
     }
-    left_out = opened.joined() - len(counted)
+    left_out = opened.count_participants() - len(counted)
     if not counted:
-        begun = f" {left_out} began; --unfinished counts what they answered." if left_out else ""
+        begun = f" {left_out} joined; --unfinished counts their answers." if left_out else ""
         raise RunError(f"Nobody has finished the study {study} yet.{begun}")
     scored = [[trial.fooled for trial in trials if not trial.practice] for trials in counted.values()]
     rate, low, high, error = bootstrap([sum(one) for one in scored], [len(one) for one in scored], seed)
     practice = [not trial.fooled for trials in counted.values() for trial in trials if trial.practice]
     times = np.array([t.exposure_ms for trials in counted.values() for t in trials if t.exposure_ms is not None])
-    farthest = float(times[np.abs(times - 1000 * wanted.seconds).argmax()]) if len(times) else None
+    farthest = float(times[np.abs(times - 1000 * settings.seconds).argmax()]) if len(times) else None
     return Results(
         rate,
         low,
@@ -103,7 +103,7 @@ def bootstrap(
     """The rate sum(fooled) / sum(trials), its 95 % percentile interval and standard error.
 
     Participants are drawn with replacement, each with all of their trials: answers of one person are not independent
-    (Efron 1979; the paper's tables give such errors).  None in place of the interval for fewer than two.
+    (Efron 1979; the paper's tables give such errors).  The interval is None for fewer than two.
     """
     hits, counts, n = np.asarray(fooled, float), np.asarray(trials, float), len(trials)
     rate = float(hits.sum() / counts.sum())
@@ -116,7 +116,7 @@ def bootstrap(
 
 
 def write_csv(study: str | Path, path: str | Path) -> None:
-    """Every answered trial as a row, for other people's statistics.  Raises RunError when it cannot be written."""
+    """Write every answered trial as a CSV row.  Raises RunError where the file cannot be written."""
     trials = Study(study).trials()
     names = [field.name for field in fields(Trial)]
     with replacing(Path(path)) as file, TextIOWrapper(file, encoding="utf-8", newline="") as text:

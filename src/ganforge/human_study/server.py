@@ -1,4 +1,4 @@
-"""The study as a web page: one page, one word of JSON a step, and pictures by tokens that say nothing."""
+"""The study as a web page: one HTML page, one JSON message per step, images by opaque tokens."""
 
 import hmac
 import ipaddress
@@ -12,32 +12,32 @@ from socketserver import TCPServer
 from typing import Any
 
 from ganforge.errors import GANForgeError, OptionError
-from ganforge.human_study.store import Lost, Study
+from ganforge.human_study.store import StaleStateError, Study
 
 PAGE = Path(__file__).with_name("page.html")
 PORT = 8760
-LONGEST = 4096  # bytes that a browser has to say
-POLICY = (  # nothing from elsewhere, nothing sent elsewhere
+LONGEST = 4096  # bytes of a request body
+POLICY = (  # nothing is loaded from or sent to other hosts
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
-class Refused(Exception):
-    """A request that is answered with a status and one sentence."""
+class RequestRefused(Exception):
+    """A request that is refused with an HTTP status and a message."""
 
-    def __init__(self, status: HTTPStatus, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
 class StudyServer(ThreadingHTTPServer):
-    """Serves one study until `shutdown`; a thread a connection."""
+    """Serves one study until `shutdown`, with one thread per connection."""
 
     daemon_threads = True
 
     def __init__(self, study: Study, host: str = "127.0.0.1", port: int = PORT) -> None:
-        """Raises OptionError when nothing can be served at that address."""
+        """Raises OptionError where the address cannot be bound."""
         self.study, self.host = study, host
         self.shared = not is_loopback(host)
         if ":" in host:
@@ -49,47 +49,47 @@ class StudyServer(ThreadingHTTPServer):
             raise OptionError(f"The study cannot be served at {host} port {port} ({reason}): try --port 0.") from error
 
     def server_bind(self) -> None:
-        """Bind, without the base class's question to a name server who we are."""
+        """Bind without the base class's DNS lookup of the host name."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     @property
-    def base(self) -> str:
-        """What paths begin with: the access token of a shared study, nothing on loopback."""
+    def base_path(self) -> str:
+        """The prefix of all paths: the access token of a shared study, none on loopback."""
         return f"/{self.study.token}/" if self.shared else "/"
 
     @property
     def link(self) -> str:
-        """What participants open."""
-        host = own_address() if self.host in ("0.0.0.0", "::", "") else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}{self.base}"
+        """The URL for participants."""
+        host = find_address() if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}{self.base_path}"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request, and one connection for it: nobody holds on to a server that has stopped."""
+    """Handles one request per connection, so that no connection outlives a stopped server."""
 
-    timeout = 60  # seconds for what a browser has to say
+    timeout = 60  # seconds to receive a request
     server: StudyServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
-        """The page, or a picture."""
-        self.carry_out(self.got)
+        """Serve the page, or an image."""
+        self.dispatch(self.handle_get)
 
     def do_POST(self) -> None:
-        """A step of a participant."""
-        self.carry_out(self.posted)
+        """Handle a step of a participant."""
+        self.dispatch(self.handle_post)
 
-    def got(self, path: str) -> None:
+    def handle_get(self, path: str) -> None:
         """Answer a GET."""
         if path == "":
             return self.send(PAGE.read_bytes(), "text/html; charset=utf-8")
         if path.startswith("picture/") and (png := self.server.study.picture(path.removeprefix("picture/"))):
             return self.send(png, "image/png")
-        raise Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        raise RequestRefused(HTTPStatus.NOT_FOUND, "Not found.")
 
-    def posted(self, path: str) -> None:
+    def handle_post(self, path: str) -> None:
         """Answer a POST."""
-        said = self.body()
+        message = self.read_body()
         steps: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "about": self.about,
             "join": self.join,
@@ -98,11 +98,11 @@ class Handler(BaseHTTPRequestHandler):
             "answer": self.answer,
         }
         if path not in steps:
-            raise Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
-        self.send(json.dumps(steps[path](said)).encode(), "application/json")
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "Not found.")
+        self.send(json.dumps(steps[path](message)).encode(), "application/json")
 
-    def about(self, said: dict[str, Any]) -> dict[str, Any]:
-        """What everybody may know before they take part."""
+    def about(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The settings shown before joining."""
         s = self.server.study.settings
         return {
             "seconds": s.seconds,
@@ -112,72 +112,73 @@ class Handler(BaseHTTPRequestHandler):
             "trials": s.trials,
         }
 
-    def join(self, said: dict[str, Any]) -> dict[str, Any]:
-        """A new participant, and where they stand."""
-        participant = self.server.study.join(word(said, "language"))
+    def join(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Create a participant; returns the id and the state."""
+        participant = self.server.study.join(read_text(message, "language"))
         return {"participant": participant, **self.state({"participant": participant})}
 
-    def state(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Where a participant stands."""
-        return {**vars(self.server.study.state(word(said, "participant"))), **self.about(said)}
+    def state(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The state of a participant."""
+        return {**vars(self.server.study.state(read_text(message, "participant"))), **self.about(message)}
 
-    def show(self, said: dict[str, Any]) -> dict[str, Any]:
-        """The pair is about to be seen."""
-        self.server.study.show(word(said, "participant"), number(said, "trial"))
+    def show(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Record that the pair is about to be shown."""
+        self.server.study.show(read_text(message, "participant"), read_number(message, "trial"))
         return {}
 
-    def answer(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Store an answer; in practice say where the fake was."""
-        called = word(said, "called_fake")
-        if called not in ("left", "right"):
-            raise Refused(HTTPStatus.BAD_REQUEST, "An answer is left or right.")
-        who, trial = word(said, "participant"), number(said, "trial")
-        fake = self.server.study.answer(who, trial, called, spent(said, "exposure_ms"), spent(said, "response_ms"))
-        return {"fake": fake, "next": self.state(said)}
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Store an answer; returns the fake's side in practice trials, and the next state."""
+        called_fake = read_text(message, "called_fake")
+        if called_fake not in ("left", "right"):
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "An answer is left or right.")
+        participant, trial = read_text(message, "participant"), read_number(message, "trial")
+        exposure, response = read_milliseconds(message, "exposure_ms"), read_milliseconds(message, "response_ms")
+        fake = self.server.study.answer(participant, trial, called_fake, exposure, response)
+        return {"fake": fake, "next": self.state(message)}
 
-    def carry_out(self, act: Callable[[str], None]) -> None:
-        """Let the right people in, and turn what goes wrong into a status and a sentence."""
+    def dispatch(self, handler: Callable[[str], None]) -> None:
+        """Check access, run the handler, and turn errors into a status and a message."""
         try:
-            act(self.inside())
-        except Refused as refusal:
-            self.refuse(refusal.status, str(refusal))
-        except Lost as error:
-            self.refuse(HTTPStatus.CONFLICT, str(error))
+            handler(self.check_access())
+        except RequestRefused as refusal:
+            self.send_refusal(refusal.status, str(refusal))
+        except StaleStateError as error:
+            self.send_refusal(HTTPStatus.CONFLICT, str(error))
         except GANForgeError:
-            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "The study cannot be read or written at the moment.")
+            self.send_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The study cannot be read or written at the moment.")
         except (ConnectionError, TimeoutError):
-            pass  # gone: it will ask again
+            pass  # the browser is gone, and will ask again
 
-    def inside(self) -> str:
-        """The path behind the access token.  Raises Refused for anybody without it, and for names not ours."""
-        path, base = self.path.partition("?")[0], self.server.base
+    def check_access(self) -> str:
+        """The path after the access token.  Raises RequestRefused for a wrong token, or another host name."""
+        path, base = self.path.partition("?")[0], self.server.base_path
         if self.server.shared:
             if not hmac.compare_digest(path[: len(base)].encode(), base.encode()):
-                raise Refused(HTTPStatus.FORBIDDEN, "Open the whole link that you were given: its token lets you in.")
-        elif not is_loopback(hostname(self.headers.get("Host", ""))):  # a site that had its name point here
-            raise Refused(HTTPStatus.FORBIDDEN, "This study is served to this machine only.")
+                raise RequestRefused(HTTPStatus.FORBIDDEN, "Open the complete link: it contains an access token.")
+        elif not is_loopback(hostname(self.headers.get("Host", ""))):  # protects from DNS rebinding
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "This study is served on this machine only.")
         return path.removeprefix(base)
 
-    def body(self) -> dict[str, Any]:
-        """The JSON object that was sent.  Raises Refused when it is none."""
+    def read_body(self) -> dict[str, Any]:
+        """The JSON object of the request.  Raises RequestRefused for anything else."""
         length = self.headers.get("Content-Length", "")
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip()
         if not length.isascii() or not length.isdigit() or int(length) > LONGEST or kind != "application/json":
-            raise Refused(HTTPStatus.BAD_REQUEST, "A step is a small JSON object.")
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "A step is a small JSON object.")
         try:
-            said = json.loads(self.rfile.read(int(length)))
+            message = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError):
-            said = None
-        if not isinstance(said, dict):
-            raise Refused(HTTPStatus.BAD_REQUEST, "A step is a small JSON object.")
-        return said
+            message = None
+        if not isinstance(message, dict):
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "A step is a small JSON object.")
+        return message
 
-    def refuse(self, status: HTTPStatus, sentence: str) -> None:
-        """Say no."""
-        self.send(json.dumps({"error": sentence}).encode(), "application/json", status)
+    def send_refusal(self, status: HTTPStatus, message: str) -> None:
+        """Send an error message as JSON."""
+        self.send(json.dumps({"error": message}).encode(), "application/json", status)
 
     def send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
-        """Answer."""
+        """Send a response."""
         self.send_response(status)
         headers = {
             "Content-Type": kind,
@@ -193,32 +194,32 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def version_string(self) -> str:
-        """What the Server header says."""
+        """The content of the Server header."""
         return "ganforge"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Silence: the answers are in the study."""
+        """No request log: the answers are in the study."""
 
 
-def word(said: dict[str, Any], name: str) -> str:
-    """A short text that the browser sent.  Raises Refused for anything else."""
-    value = said.get(name)
+def read_text(message: dict[str, Any], name: str) -> str:
+    """A text field of at most 100 characters.  Raises RequestRefused for anything else."""
+    value = message.get(name)
     if not isinstance(value, str) or len(value) > 100:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is a short text.")
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"{name} is a short text.")
     return value
 
 
-def number(said: dict[str, Any], name: str) -> int:
-    """A whole number that the browser sent.  Raises Refused for anything else."""
-    value = said.get(name)
+def read_number(message: dict[str, Any], name: str) -> int:
+    """An integer field.  Raises RequestRefused for anything else."""
+    value = message.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 10**9:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is a whole number.")
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"{name} is a whole number.")
     return value
 
 
-def spent(said: dict[str, Any], name: str) -> float | None:
-    """Milliseconds that the browser measured; None where it has none that make sense."""
-    value = said.get(name)
+def read_milliseconds(message: dict[str, Any], name: str) -> float | None:
+    """A duration in milliseconds measured by the browser; None where it is missing or out of range."""
+    value = message.get(name)
     return float(value) if isinstance(value, int | float) and 0 <= value < 10**9 else None
 
 
@@ -228,7 +229,7 @@ def hostname(header: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can come by that address."""
+    """Whether the address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -237,11 +238,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def own_address() -> str:
-    """The address at which others find this machine; its name where it has no network."""
+def find_address() -> str:
+    """The address of this machine in the local network; its host name where there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks which way it would go
+            probe.connect(("192.0.2.1", 9))  # sends no packet: only selects the outgoing interface
             return probe.getsockname()[0]
         except OSError:
             return socket.gethostname()
@@ -250,17 +251,17 @@ def own_address() -> str:
 def serve(
     study: str | Path, *, host: str = "127.0.0.1", port: int = PORT, say: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Serve a study file until Ctrl-C; `say` hears the link.  Every answer is on the disk before it is acknowledged.
+    """Serve a study file until Ctrl-C; `say` receives the link.  Every answer is on disk before it is acknowledged.
 
     On an address that others can reach, the link carries an access token, the same each time.  `port` 0 takes a free
-    one.  Raises RunError when it is no study, OptionError when the address cannot be had.
+    one.  Raises RunError where the file is not a study, OptionError where the address cannot be bound.
     """
     opened = Study(study)
     with StudyServer(opened, host, port) as server:
         s = opened.settings
-        say(f"{s.practice} practice and {s.trials} scored trials of {s.seconds:g} s a participant, at {server.link}")
-        say(f"Ctrl-C stops it and loses nothing; go on with: ganforge study {study}")
-        say(f"What the answers say: ganforge study results {study}")
+        say(f"{s.practice} practice and {s.trials} scored trials of {s.seconds:g} s per participant, at {server.link}")
+        say(f"Ctrl-C stops it without loss; resume with: ganforge study {study}")
+        say(f"Results: ganforge study results {study}")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -1,7 +1,7 @@
-"""Pictures that Pillow cannot hold: colour of 16 bits or of floats, and TIFFs of any number of channels.
+"""Images that Pillow cannot hold: colour of 16 bits or of floats, and TIFFs of any number of channels.
 
-PNG through imagecodecs, TIFF through tifffile (pip install 'ganforge[deep]').  They are imported when the first such
-picture comes; without them Pillow gives what it can.  A picture is an array (H, W, C), as in images.py.
+PNG through imagecodecs, TIFF through tifffile (pip install 'ganforge[deep]').  They are imported for the
+first such image; without them Pillow reads what it can.  An image is an array (H, W, C), as in convert.py.
 """
 
 import io
@@ -19,38 +19,38 @@ from PIL import Image
 from ganforge.errors import DataError
 
 EXTRA = "pip install 'ganforge[deep]'"
-CUT = f"have 16-bit colour or more than four channels, of which a part is read; for all of it: {EXTRA}."
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how a file begins; with a plus it is a BigTIFF
+PARTLY_READ = f"have 16-bit colour or more than four channels, of which a part is read; for all of it: {EXTRA}."
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of a file; with a plus it is a BigTIFF
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, CMYK = 0, 1, 2, 5  # of TIFF's PhotometricInterpretation
 PREMULTIPLIED, ALPHA = 1, 2  # of TIFF's ExtraSamples
-for library in ("PIL", "tifffile", "imagecodecs"):  # they log what is odd about a file; what is wrong they raise
+for library in ("PIL", "tifffile", "imagecodecs"):  # they log oddities of a file; errors are raised
     logging.getLogger(library).addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """What the header of a file says about its picture, and the way to the numbers."""
+    """The header of an image file, and a function that decodes its pixels."""
 
     array: Callable[[], np.ndarray]
-    """Decodes (H, W) or (H, W, C), upright, in the type that the file has."""
+    """Decodes (H, W) or (H, W, C), upright, in the dtype of the file."""
     height: int = 0
     width: int = 0
     channels: int = 1
     dtype: np.dtype | None = None
-    """What the numbers become; None where only they tell, which goes for the size as well if that is 0."""
+    """The dtype of the decoded image; None if only the pixels tell, and so does the size if that is 0."""
     orientation: int = 1
-    """EXIF's: how the picture lies in the file, which has this height and width."""
+    """EXIF orientation of the pixels in the file; `height` and `width` are those of the file."""
     deeper: bool = False
-    """The file has more bits or channels than come out of `array`."""
+    """The file has more bits or channels than `array` returns."""
 
 
-def here() -> bool:
-    """Whether the libraries are installed.  Imports neither."""
+def is_available() -> bool:
+    """Whether tifffile and imagecodecs are installed.  Imports neither."""
     return all(find_spec(name) is not None for name in ("tifffile", "imagecodecs"))
 
 
-def libraries() -> tuple[Any, Any] | None:
-    """tifffile and imagecodecs; None where one is missing, or does not import."""
+def import_libraries() -> tuple[Any, Any] | None:
+    """Import tifffile and imagecodecs; None if one is missing or fails to import."""
     try:
         import imagecodecs  # pyright: ignore[reportMissingImports]
         import tifffile  # pyright: ignore[reportMissingImports]
@@ -59,15 +59,15 @@ def libraries() -> tuple[Any, Any] | None:
     return tifffile, imagecodecs
 
 
-def upright(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """The picture (H, W) or (H, W, C) turned from how it lies in a file, in EXIF's numbers 1 ... 8."""
-    picture = picture.swapaxes(0, 1) if orientation >= 5 else picture
-    down, across = (-1 if orientation in turned else 1 for turned in ((3, 4, 7, 8), (2, 3, 6, 7)))
-    return picture[::down, ::across]
+def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn an image (H, W) or (H, W, C) upright, given its EXIF orientation 1 ... 8."""
+    image = image.swapaxes(0, 1) if orientation >= 5 else image
+    down, across = (-1 if orientation in reversed_by else 1 for reversed_by in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return image[::down, ::across]
 
 
-def more(image: Image.Image) -> bool:
-    """Whether the file of an image holds more bits or channels than Pillow, which opened it, gives."""
+def exceeds_pillow(image: Image.Image) -> bool:
+    """Whether a file holds more bits or channels than Pillow returns."""
     if image.format == "PNG":
         return image.mode in ("LA", "RGB", "RGBA") and ";16" in _raw_mode(image)
     if image.format != "TIFF":
@@ -77,23 +77,23 @@ def more(image: Image.Image) -> bool:
     return (samples > 1 and max(bits) > 8) or (samples > 4 and colours in (MIN_IS_BLACK, RGB))
 
 
-def garbled(image: Image.Image) -> bool:
-    """Whether Pillow gives the bytes of its numbers in the wrong order: grey TIFFs of big endian, compressed."""
+def has_swapped_bytes(image: Image.Image) -> bool:
+    """Whether Pillow returns the bytes of each number in the wrong order: compressed big-endian grey TIFFs."""
     if image.format != "TIFF" or image.mode not in ("I", "F"):
         return False
     return image.tag_v2.prefix == b"MM" and image.info.get("compression") != "raw"  # pyright: ignore
 
 
-def of_png(file: BinaryIO, image: Image.Image, orientation: int) -> EncodedImage | None:
-    """A PNG with 16 bits a channel, of which `image` is what Pillow makes; None without the libraries."""
-    if not (found := libraries()):
+def open_png(file: BinaryIO, image: Image.Image, orientation: int) -> EncodedImage | None:
+    """Open a PNG of 16 bits a channel, which Pillow has opened as `image`; None without the libraries."""
+    if not (libraries := import_libraries()):
         return None
     channels = len(_raw_mode(image).partition(";")[0]) + ("transparency" in image.info)
 
     def array() -> np.ndarray:
         file.seek(0)
-        with told("its numbers cannot be decoded"):
-            return upright(found[1].png_decode(file.read()), orientation)
+        with as_data_error("its numbers cannot be decoded"):
+            return turn_upright(libraries[1].png_decode(file.read()), orientation)
 
     return EncodedImage(array, image.height, image.width, channels, np.dtype(np.uint16), orientation)
 
@@ -103,49 +103,50 @@ def _raw_mode(image: Image.Image) -> str:
     return str(tiles[0][3]) if tiles else ""
 
 
-def of_tiff(file: BinaryIO) -> EncodedImage | None:
-    """The first picture of a TIFF, its channels side by side or a plane each; None without the libraries.
+def open_tiff(file: BinaryIO) -> EncodedImage | None:
+    """Open the first image of a TIFF, channels interleaved or planar; None without the libraries.
 
     Raises:
-        DataError: it is damaged, or no picture of a kind that is read.
+        DataError: it is damaged, or not a supported kind of image.
     """
-    if not (found := libraries()):
+    if not (libraries := import_libraries()):
         return None
     end = file.seek(0, 2)
     file.seek(0)
-    with told("its header is damaged"):
-        page = found[0].TiffFile(file).pages.first
-        return _of_page(page, end)
+    with as_data_error("its header is damaged"):
+        page = libraries[0].TiffFile(file).pages.first
+        return _open_page(page, end)
 
 
-def _of_page(page: Any, end: int) -> EncodedImage:
-    """The picture on a page of a file that ends at byte `end`."""
+def _open_page(page: Any, end: int) -> EncodedImage:
+    """Open the image on a page of a file that ends at byte `end`."""
     colours, channels, orientation = int(page.photometric), int(page.samplesperpixel), page.tags.valueof(274, 1)
     if page.dtype is None or page.dtype.kind not in "buif" or page.imagedepth != 1:
-        raise DataError("its numbers are not those of a picture")
+        raise DataError("its numbers are not those of an image")
     if colours not in (MIN_IS_WHITE, MIN_IS_BLACK, RGB, CMYK) or (colours == CMYK and channels < 4):
         raise DataError(f"its {channels} channels are {getattr(page.photometric, 'name', 'of an unknown kind')}")
     if 0 in page.shaped:
         raise DataError("it has no pixels")
     starts, lengths = page.dataoffsets, page.databytecounts
-    whole = len(starts) == len(lengths) and (page.is_contiguous or len(starts) == math.prod(page.chunked))
-    if not whole or any(n <= 0 or start + n > end for start, n in zip(starts, lengths, strict=True)):
+    complete = len(starts) == len(lengths) and (page.is_contiguous or len(starts) == math.prod(page.chunked))
+    if not complete or any(n <= 0 or start + n > end for start, n in zip(starts, lengths, strict=True)):
         raise DataError("parts of it are missing")
-    turn = orientation if orientation in range(1, 9) else 1
+    exif_orientation = orientation if orientation in range(1, 9) else 1
 
     def array() -> np.ndarray:
-        with told("its numbers cannot be decoded"):
-            numbers = page.asarray(squeeze=False, maxworkers=1)  # pictures are decoded side by side already
+        with as_data_error("its numbers cannot be decoded"):
+            numbers = page.asarray(squeeze=False, maxworkers=1)  # images are decoded in parallel already
             numbers = np.moveaxis(numbers[:, 0], 0, 2).reshape(*numbers.shape[2:4], channels)
-            return upright(_as_seen(numbers, colours, tuple(page.extrasamples)), turn)
+            return turn_upright(_to_display_colours(numbers, colours, tuple(page.extrasamples)), exif_orientation)
 
-    shown = 3 if colours == CMYK else channels
-    return EncodedImage(array, int(page.imagelength), int(page.imagewidth), shown, _type(page.dtype), turn)
+    colour_channels = 3 if colours == CMYK else channels
+    height, width = int(page.imagelength), int(page.imagewidth)
+    return EncodedImage(array, height, width, colour_channels, _target_dtype(page.dtype), exif_orientation)
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
-    """Whatever a library raises about damaged bytes, from ZeroDivisionError to UnicodeDecodeError, as one sentence."""
+def as_data_error(what: str) -> Iterator[None]:
+    """Raise DataError for whatever a library raises about damaged bytes: ZeroDivisionError to UnicodeDecodeError."""
     try:
         yield
     except DataError:
@@ -154,8 +155,8 @@ def told(what: str) -> Iterator[None]:
         raise DataError(f"{what} ({type(error).__name__})") from error
 
 
-def _type(stored: np.dtype) -> np.dtype | None:
-    """What numbers of a file become in a picture; None where that depends on how large they are."""
+def _target_dtype(stored: np.dtype) -> np.dtype | None:
+    """The dtype that numbers of a file are converted to; None if that depends on their values."""
     if stored.kind == "f":
         return np.dtype(np.float32)
     if stored.kind == "b":
@@ -163,39 +164,39 @@ def _type(stored: np.dtype) -> np.dtype | None:
     return np.dtype(f"u{stored.itemsize}") if stored.kind == "u" and stored.itemsize <= 2 else None
 
 
-def _as_seen(picture: np.ndarray, colours: int, extras: tuple[int, ...]) -> np.ndarray:
-    """The picture as people see it, where a file has ink for light, or colours multiplied by their alpha."""
-    if colours == MIN_IS_WHITE and picture.dtype.kind in "bu":
-        return ~picture
-    full = np.float32(np.iinfo(picture.dtype).max if picture.dtype.kind in "iu" else 1)
+def _to_display_colours(image: np.ndarray, colours: int, extras: tuple[int, ...]) -> np.ndarray:
+    """Convert inverted grey, CMYK and premultiplied alpha to the colours that a viewer shows."""
+    if colours == MIN_IS_WHITE and image.dtype.kind in "bu":
+        return ~image
+    full = np.float32(np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1)
     if colours == CMYK:
-        seen = (full - picture[..., :3]) * ((full - picture[..., 3:4]) / full)
+        shown = (full - image[..., :3]) * ((full - image[..., 3:4]) / full)
     elif extras == (PREMULTIPLIED,):
-        colour, alpha = picture[..., :-1].astype(np.float32), picture[..., -1:]
+        colour, alpha = image[..., :-1].astype(np.float32), image[..., -1:]
         cover = alpha / full
-        seen = np.divide(colour, cover, out=colour, where=cover > 0).clip(0, full)
-        seen = np.concatenate([seen, alpha], 2)
+        shown = np.divide(colour, cover, out=colour, where=cover > 0).clip(0, full)
+        shown = np.concatenate([shown, alpha], 2)
     else:
-        return picture
-    return np.rint(seen).astype(picture.dtype) if picture.dtype.kind in "iu" else seen
+        return image
+    return np.rint(shown).astype(image.dtype) if image.dtype.kind in "iu" else shown
 
 
-def fits(suffix: str, picture: np.ndarray) -> bool:
-    """Whether the libraries, if they are here, write such a picture (H, W, C) into such a file without loss."""
-    deep_png = suffix == ".png" and picture.dtype == np.uint16 and picture.shape[2] <= 4
+def can_encode(suffix: str, image: np.ndarray) -> bool:
+    """Whether the libraries, if installed, can write this image (H, W, C) without loss to a file with this suffix."""
+    deep_png = suffix == ".png" and image.dtype == np.uint16 and image.shape[2] <= 4
     return deep_png or suffix in (".tif", ".tiff")
 
 
-def written(suffix: str, picture: np.ndarray) -> bytes | None:
-    """The whole file of a picture (H, W, C); None where it does not fit, or the libraries are not here."""
-    if not fits(suffix, picture) or not (found := libraries()):
+def encode(suffix: str, image: np.ndarray) -> bytes | None:
+    """Encode an image (H, W, C) as the bytes of a file; None if it does not fit or the libraries are missing."""
+    if not can_encode(suffix, image) or not (libraries := import_libraries()):
         return None
-    tifffile, imagecodecs = found
+    tifffile, imagecodecs = libraries
     if suffix == ".png":
-        return imagecodecs.png_encode(picture)
-    colour, alpha = picture.shape[2] in (3, 4), picture.shape[2] in (2, 4)
+        return imagecodecs.png_encode(image)
+    colour, alpha = image.shape[2] in (3, 4), image.shape[2] in (2, 4)
     kind = {"photometric": "rgb" if colour else "minisblack", "extrasamples": (ALPHA,) if alpha else None}
-    channels = {"planarconfig": "contig"} if picture.shape[2] > 1 else {}
+    channels = {"planarconfig": "contig"} if image.shape[2] > 1 else {}
     file = io.BytesIO()
-    tifffile.imwrite(file, picture, **kind, **channels, compression="zlib", metadata=None)
+    tifffile.imwrite(file, image, **kind, **channels, compression="zlib", metadata=None)
     return file.getvalue()

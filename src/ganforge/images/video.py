@@ -1,4 +1,4 @@
-"""Videos frame by frame, through PyAV (pip install 'ganforge[video]').  Sound is left behind."""
+"""Videos frame by frame, through PyAV (pip install 'ganforge[video]').  Audio is not copied."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ ENDINGS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 
 @dataclass(frozen=True)
 class Video:
-    """A video that is being read."""
+    """A video opened for reading."""
 
     rate: Fraction
-    """Frames a second."""
+    """Frames per second."""
     frames: Iterator[np.ndarray]
-    """uint8 (H, W, 3) each."""
+    """uint8 (H, W, 3) each, decoded on demand."""
 
 
-def library() -> Any:
-    """PyAV.  Raises DataError where it is not installed."""
+def import_av() -> Any:
+    """Import PyAV.  Raises DataError if it is not installed."""
     try:
         import av  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
@@ -34,17 +34,17 @@ def library() -> Any:
 
 
 def read(path: Path) -> Video:
-    """The frames of a video, in order, as they are asked for.
+    """Open a video; its frames are decoded on demand.
 
     Raises:
-        DataError: PyAV is not installed, or the video cannot be read; also while the frames are.
+        DataError: PyAV is not installed, or the video cannot be read; also raised while iterating over the frames.
     """
-    told = in_order(path, library())
-    return Video(next(told), told)  # pyright: ignore[reportArgumentType]
+    items = decode_frames(path, import_av())
+    return Video(next(items), items)  # pyright: ignore[reportArgumentType]
 
 
-def in_order(path: Path, av: Any) -> Iterator[Any]:
-    """The rate, then the frames; every error as one sentence."""
+def decode_frames(path: Path, av: Any) -> Iterator[Any]:
+    """Yield the frame rate, then the frames; any error becomes a DataError."""
     try:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
@@ -56,13 +56,13 @@ def in_order(path: Path, av: Any) -> Iterator[Any]:
 
 
 def write(path: Path, frames: Iterator[np.ndarray], rate: Fraction) -> int:
-    """Write frames uint8 (H, W, 3) of one size as H.264; returns how many.  The file appears whole or not at all.
+    """Write frames uint8 (H, W, 3) of one size as H.264; returns their number.  The write is atomic.
 
     Raises:
-        DataError: PyAV is not installed, or there is no frame.
+        DataError: PyAV is not installed, or `frames` is empty.
         RunError: the file cannot be written.
     """
-    av, count, draft = library(), 0, path.with_name(f".draft-{path.name}")
+    av, count, draft = import_av(), 0, path.with_name(f".draft-{path.name}")
     first = next(frames, None)
     if first is None:
         raise DataError(f"{path}: a video needs at least one frame.")
@@ -71,7 +71,7 @@ def write(path: Path, frames: Iterator[np.ndarray], rate: Fraction) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(draft), "w") as file:
             stream = file.add_stream("libx264", rate=rate, options={"crf": "17"})
-            # Colour at half the resolution plays everywhere, but needs even sides.
+            # yuv420p (colour at half resolution) plays everywhere but needs even sides.
             even = height % 2 == width % 2 == 0
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if even else "yuv444p"
             for frame in chain([first], frames):

@@ -1,1 +1,1 @@
-"""Use a trained run: load, sample, translate, show."""
+"""Use trained runs: load, sample, translate, show."""

@@ -1,4 +1,4 @@
-"""Open a run folder: from an address to the trained game."""
+"""Load the trained game of a run folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +20,16 @@ from ganforge.serialize import from_plain
 
 
 def load(run: str | Path, device: str = "auto") -> Trained:
-    """The trained game of a run folder; `RUN@best` and `RUN@12000` name a checkpoint of it."""
-    path, which = address(run)
-    card = RunFolder.open(path).card
-    model = model_of(card)
-    config = from_plain(model.game.Config, card.config)
-    loaded = parts.kept(config, path, load_part)
-    game = built(model, config, facts_of(card), 0, loaded)
+    """The trained game of a run folder; `RUN@best` and `RUN@12000` name a checkpoint of it.
+
+    Raises RunError, CheckpointError, ModelError or OptionError where run, checkpoint, model or device do not exist.
+    """
+    path, which = parse_run_address(run)
+    run_config = RunFolder.open(path).run_config
+    model = model_of(run_config)
+    config = from_plain(model.game.Config, run_config.config)
+    loaded = parts.load_kept(config, path, load_part)
+    game = build_game(model, config, facts_of(run_config), 0, loaded)
     step, state = Checkpoints(path / "checkpoints").load(which)
     load_weights(game, state, averaged=game)
     chosen = system.pick_device(device)
@@ -34,23 +37,23 @@ def load(run: str | Path, device: str = "auto") -> Trained:
 
 
 def load_part(run: str) -> Trained:
-    """A pretrained part, where its new game is built."""
+    """Load a pretrained part, on the CPU, where the new game is built."""
     return load(run, device="cpu")
 
 
-def model_of(card: RunConfig) -> Model:
-    """The model of a run; a person's own file must be where it was, as it was."""
-    if card.source:
-        path = Path(card.model)
+def model_of(run_config: RunConfig) -> Model:
+    """The model of a run.  Raises ModelError where a user's own file was moved or changed since."""
+    if run_config.source:
+        path = Path(run_config.model)
         if not path.is_file():
-            raise ModelError(f"The run was trained from {path}, which is not there any more: put the file back.")
-        if sha256(path) != card.source:
-            raise ModelError(f"{path} has changed since the run was trained: put the former version back.")
-    return find(card.model)
+            raise ModelError(f"The run was trained from {path}, which does not exist any more: restore the file.")
+        if sha256(path) != run_config.source:
+            raise ModelError(f"{path} has changed since the run was trained: restore the former version.")
+    return find(run_config.model)
 
 
-def address(run: str | Path) -> tuple[Path, str]:
-    """`RUN`, `RUN@best`, `RUN@12000` -> folder and checkpoint."""
+def parse_run_address(run: str | Path) -> tuple[Path, str]:
+    """Split `RUN`, `RUN@best` or `RUN@12000` into folder and checkpoint."""
     text = str(run)
     head, _, tail = text.rpartition("@")
     if head and (tail in ("best", "latest") or tail.isdigit()) and not Path(text).exists():
@@ -58,7 +61,7 @@ def address(run: str | Path) -> tuple[Path, str]:
     return Path(text), "latest"
 
 
-def built(model: Model, config: Any, facts: Facts, seed: int, loaded: Mapping[str, Trained]) -> Game[Any, Any]:
-    """The game with its first weights, which follow from the seed."""
+def build_game(model: Model, config: Any, facts: Facts, seed: int, loaded: Mapping[str, Trained]) -> Game[Any, Any]:
+    """Build the game; its initial weights follow from the seed."""
     torch.manual_seed(seed)
     return model.game(config, facts, **{name: part.game for name, part in loaded.items()})

@@ -7,8 +7,21 @@ import numpy as np
 
 from ganforge.errors import RunError
 from ganforge.files import reason, replacing
-from ganforge.images import Depth, grid, holds, lossless, stored, to_uint8, visible, write, write_gif
+from ganforge.images import (
+    Depth,
+    can_write,
+    enlarge,
+    grid,
+    lossless_suffix,
+    to_depth,
+    to_uint8,
+    visible_channels,
+    write,
+    write_gif,
+)
 from ganforge.inference.load import load
+
+ANIMATED = 128  # pixels: smaller images are enlarged in an animation
 
 
 def sample(
@@ -21,26 +34,26 @@ def sample(
     depth: Depth = "8",
     **answers: Any,
 ) -> Path:
-    """Draw `n` pictures of a run into `out`: a grid (.png, .webp ...), an array (.npz) or a folder of single files.
+    """Write `n` samples of a run to `out`: a grid (.png, .webp ...), an array (.npz) or a folder of single files.
 
-    Without `out`: `samples/sample-seed0.png` in the run folder.  `depth` is that of the numbers written: 8 or 16
-    bits, or the floats in [-1, 1] that the game made.  Single files are .png, or .npy for what PNG cannot hold:
-    floats, more than four channels, and 16 bits in colour without the libraries of high_bit_depth.py, which
-    write TIFFs (.tif) of anything, too.  Returns what was written.
+    Without `out`: `samples/sample-seed0.png` in the run folder.  `depth` is the bit depth written: 8 or 16 bits, or
+    the game's floats in [-1, 1].  Single files are .png, or .npy for what PNG cannot hold: floats, more than four
+    channels, and 16 bits in colour.  With the libraries of high_bit_depth.py they may be TIFFs (.tif).  Returns the
+    path written.
 
     Raises DataError for a grid in a format that cannot hold the depth.
     """
     trained = load(run)
     target = Path(out) if str(out) else trained.path / "samples" / f"sample-seed{seed}.png"
-    batches = (stored(pictures, depth) for pictures in trained.samples(n, seed, batch=batch, **answers))
+    batches = (to_depth(images, depth) for images in trained.samples(n, seed, batch=batch, **answers))
     if target.suffix == ".npz":
         save_arrays(target, images=np.concatenate([*batches]))
     elif target.suffix:
         sheet = grid(np.concatenate([*batches]))
-        write(target, sheet if holds(target.suffix.lower(), sheet) else visible(sheet))
+        write(target, sheet if can_write(target.suffix.lower(), sheet) else visible_channels(sheet))
     else:
-        for number, picture in enumerate(picture for pictures in batches for picture in pictures):
-            write(target / f"{number:06d}{lossless(picture)}", picture)
+        for number, image in enumerate(image for images in batches for image in images):
+            write(target / f"{number:06d}{lossless_suffix(image)}", image)
     return target
 
 
@@ -54,49 +67,43 @@ def interpolate(
     path: Literal["spherical", "linear"] = "spherical",
     **answers: Any,
 ) -> tuple[Path, Path]:
-    """A walk between latents, as a grid (one row a walk) and as an animation that returns to where it began.
+    """Interpolate between latents: a grid (one row per walk), and an animation that returns to its start.
 
-    `out` names the grid; the animation lies beside it as .gif.  Returns both.
+    `out` names the grid; the animation is written beside it as .gif.  Returns both paths.
     """
     trained = load(run)
     target = Path(out) if str(out) else trained.path / "samples" / f"interpolation-seed{seed}.png"
     if not target.suffix or target.suffix == ".gif":
         target = target.with_suffix(".png")
     walk = trained.interpolate(rows, steps, seed, path=path, **answers)
-    write(target, grid(visible(to_uint8(walk.flatten(0, 1))), columns=steps))
+    write(target, grid(visible_channels(to_uint8(walk.flatten(0, 1))), columns=steps))
     around = trained.interpolate(rows, steps + 1, seed, path=path, closed=True, **answers)[:, :-1]
-    frames = [enlarged(picture) for picture in visible(to_uint8(around.flatten(0, 1)))]
-    write_gif(target.with_suffix(".gif"), frames, 0.08)
+    frames = enlarge(visible_channels(to_uint8(around.flatten(0, 1))), ANIMATED)
+    write_gif(target.with_suffix(".gif"), list(frames), 0.08)
     return target, target.with_suffix(".gif")
 
 
 def traverse(
     run: str | Path, out: str | Path = "", *, rows: int = 1, steps: int = 10, seed: int = 0, **answers: Any
 ) -> tuple[Path, tuple[str, ...]]:
-    """What each code of a run's noise stands for, as a grid: from left to right one code varies, all else stays.
+    """Write a grid that shows the meaning of each code of the noise: one code varies from left to right.
 
-    Every code has `rows` rows, each about another latent of the seed.  Returns the grid and the names of the codes
-    from the top down.
+    Every code has `rows` rows, each for another latent of the seed.  Returns the path and the names of the codes from
+    top to bottom.
     """
     trained = load(run)
     target = Path(out) if str(out) else trained.path / "samples" / f"traversal-seed{seed}.png"
     if not target.suffix:
         target = target.with_suffix(".png")
     codes = trained.traverse(rows, steps, seed, **answers)
-    columns = max(pictures.shape[1] for pictures in codes.values())
+    columns = max(images.shape[1] for images in codes.values())
     sheets = []
-    for pictures in codes.values():
-        shown = to_uint8(pictures.flatten(0, 1))
-        blank = np.full((columns - pictures.shape[1], *shown.shape[1:]), 255, shown.dtype)
+    for images in codes.values():
+        shown = to_uint8(images.flatten(0, 1))
+        blank = np.full((columns - images.shape[1], *shown.shape[1:]), 255, shown.dtype)
         sheets += [np.concatenate([row, blank]) for row in np.split(shown, rows)]
     write(target, grid(np.concatenate(sheets), columns=columns))
     return target, (*codes,)
-
-
-def enlarged(picture: np.ndarray, least: int = 128) -> np.ndarray:
-    """A small picture with every pixel repeated, so that a person sees it."""
-    times = max(1, -(-least // min(picture.shape[:2])))
-    return picture.repeat(times, 0).repeat(times, 1)
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:

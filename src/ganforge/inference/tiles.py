@@ -1,4 +1,4 @@
-"""Pictures of any size through a network that takes multiples of a number, and large ones in tiles without seams."""
+"""Apply a network to images of any size: pad to multiples of a number, and blend overlapping tiles of large images."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,51 +6,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LARGE = 1_500_000  # pixels of a picture above which it is cut into tiles, unasked
-TILE = 512  # pixels a side of those tiles
+LARGE = 1_500_000  # pixels of an image above which it is tiled by default
+TILE = 512  # side of these tiles in pixels
 
-Once = Callable[..., Tensor]  # tensors (N, C, H, W) of one size -> (N, C', kH, kW)
+Network = Callable[..., Tensor]  # tensors (N, C, H, W) of one size -> (N, C', kH, kW)
 
 
-def translated(once: Once, tensors: Sequence[Tensor], multiple: int, tile: int = 0, least: int = 1) -> Tensor:
-    """What `once` makes of tensors (N, C, H, W) whose sides it would not take, or that are too large for it.
+def translate_tiled(
+    network: Network, tensors: Sequence[Tensor], multiple: int, tile: int = 0, least: int = 1
+) -> Tensor:
+    """Apply `network` to tensors (N, C, H, W) of any size.
 
-    Sides are filled up by reflection to a multiple of `multiple`, `least` at least, and cut back after it.  Pictures
-    larger than `tile` are cut into tiles that overlap by a quarter and are blended linearly; 0: tiles of 512 for
-    pictures above 1.5 megapixels.  A network that looks at the whole picture (instance norm, a deep U-Net) sees
-    a tile alone, so that tiles are for pictures that do not fit otherwise.
+    Sides are padded by reflection to a multiple of `multiple`, and to `least`, and the result is cropped back.  Images
+    larger than `tile` are split into tiles that overlap by a quarter and are blended linearly; 0: tiles of 512 for
+    images above 1.5 megapixels.  A network that depends on the whole image (instance norm, a deep U-Net) sees only
+    one tile at a time, so tiles are for images that do not fit into memory.
     """
     height, width = tensors[0].shape[2:]
     side = tile or (TILE if height * width > LARGE else max(height, width))
-    tall, wide = (up(max(min(side, length), least), multiple) for length in (height, width))
-    room = (max(up(height, multiple), tall), max(up(width, multiple), wide))
-    padded = [reflected(tensor, room) for tensor in tensors]
+    tall, wide = (round_up(max(min(side, length), least), multiple) for length in (height, width))
+    room = (max(round_up(height, multiple), tall), max(round_up(width, multiple), wide))
+    padded = [pad_by_reflection(tensor, room) for tensor in tensors]
     if room == (tall, wide):
-        made = once(*padded)
-        scale = made.shape[2] // room[0]
-        return made[..., : height * scale, : width * scale]
+        result = network(*padded)
+        scale = result.shape[2] // room[0]
+        return result[..., : height * scale, : width * scale]
     total, weights, scale = torch.empty(0), torch.empty(0), 1
-    for top in starts(room[0], tall):
-        for left in starts(room[1], wide):
-            made = once(*(tensor[..., top : top + tall, left : left + wide] for tensor in padded)).float()
+    for top in tile_starts(room[0], tall):
+        for left in tile_starts(room[1], wide):
+            result = network(*(tensor[..., top : top + tall, left : left + wide] for tensor in padded)).float()
             if not len(total):
-                scale = made.shape[2] // tall
-                total = made.new_zeros(*made.shape[:2], room[0] * scale, room[1] * scale)
-                weights = made.new_zeros(total.shape[2:])
-            window = ramp(made.shape[2], made)[:, None] * ramp(made.shape[3], made)
+                scale = result.shape[2] // tall
+                total = result.new_zeros(*result.shape[:2], room[0] * scale, room[1] * scale)
+                weights = result.new_zeros(total.shape[2:])
+            window = blend_weights(result.shape[2], result)[:, None] * blend_weights(result.shape[3], result)
             place = (slice(top * scale, (top + tall) * scale), slice(left * scale, (left + wide) * scale))
-            total[(..., *place)] += made * window
+            total[(..., *place)] += result * window
             weights[place] += window
     return (total / weights)[..., : height * scale, : width * scale]
 
 
-def up(length: int, multiple: int) -> int:
-    """The next multiple."""
+def round_up(length: int, multiple: int) -> int:
+    """Round up to a multiple."""
     return -(-length // multiple) * multiple
 
 
-def reflected(images: Tensor, room: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) filled up below and on the right by reflection, however little there is to reflect."""
+def pad_by_reflection(images: Tensor, room: tuple[int, int]) -> Tensor:
+    """Pad (N, C, H, W) at the bottom and on the right by reflection, repeated where the image is small."""
     for axis, length in zip((2, 3), room, strict=True):
         has = images.shape[axis]
         if has < length:
@@ -59,14 +61,14 @@ def reflected(images: Tensor, room: tuple[int, int]) -> Tensor:
     return images
 
 
-def starts(length: int, tile: int) -> Iterator[int]:
-    """Where tiles begin that cover a side, each over at least a quarter of its neighbour."""
+def tile_starts(length: int, tile: int) -> Iterator[int]:
+    """Starts of the tiles that cover a side; neighbours overlap by at least a quarter."""
     count = 1 if length <= tile else 1 + -(-(length - tile) // (tile - tile // 4))
     for k in range(count):
         yield (length - tile) * k // max(1, count - 1)
 
 
-def ramp(length: int, like: Tensor) -> Tensor:
-    """(length,): weights that rise from a tile's border over a quarter of it."""
+def blend_weights(length: int, like: Tensor) -> Tensor:
+    """(length,): weights that rise linearly from a tile's border over a quarter of its side."""
     place = torch.arange(length, device=like.device, dtype=torch.float32) + 0.5
     return (torch.minimum(place, length - place) / max(1, length // 4)).clamp(max=1)

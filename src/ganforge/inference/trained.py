@@ -1,4 +1,4 @@
-"""A trained game in its owner's hands: seeds, batches of any size, words where the game takes numbers."""
+"""User-facing wrapper of a trained game: seeding, batching, and conversion of label names to tensors."""
 
 import inspect
 import math
@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import Question, form, labels_of
+from ganforge.capabilities import Question, labels_of, list_questions
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
-from ganforge.inference.inference_mode import inference_mode
-from ganforge.inference.tiles import translated
+from ganforge.inference.inference_mode import inference_mode, sample_batches
+from ganforge.inference.tiles import translate_tiled
 
 
 @dataclass
 class Trained:
-    """What `ganforge.train` and `ganforge.load` return."""
+    """A trained game: what `ganforge.train` and `ganforge.load` return."""
 
     game: Game[Any, Any]
     """The game, with averaged weights where the run has them."""
@@ -29,34 +29,36 @@ class Trained:
     """Its run folder."""
     model: str
     step: int
-    """Rounds it was trained for."""
+    """Training steps of the checkpoint."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def facts(self) -> Facts:
-        """What its data decided: channels, sides, names of the classes."""
+        """The facts of its data: channels, sides, names of the classes."""
         return self.game.facts
 
     def sample(self, n: int, seed: int = 0, *, start: int = 0, batch: int = 64, **answers: Any) -> Tensor:
-        """`n` pictures (n, C, H, W) in [-1, 1] on the CPU.
+        """`n` images (n, C, H, W) in [-1, 1] on the CPU.
 
-        Picture k of a seed is the same whatever `n` and `batch` are; `start` is the number of the first.
-        `answers` are the game's own questions (`ganforge show RUN` lists them), words allowed.
+        Image k of a seed is the same for any `n` and `batch`; `start` is the number of the first.  `answers` are the
+        game's own options (`ganforge show RUN` lists them); labels may be given by name.
+
+        Raises OptionError for a game that does not sample, and for invalid options.
         """
-        self.can("sample")
+        self.require("sample")
         return torch.cat(list(self.samples(n, seed, start=start, batch=batch, **answers)))
 
     def samples(self, n: int, seed: int = 0, *, start: int = 0, batch: int = 64, **answers: Any) -> Iterator[Tensor]:
-        """The same, one batch after another, for numbers that do not fit into memory."""
-        self.can("sample")
+        """As `sample`, one batch after another, for more images than fit into memory."""
+        self.require("sample")
         if n < 1:
-            raise OptionError(f"{n} pictures cannot be drawn: ask for one or more.")
-        for first in range(start, start + n, batch):
-            rows = min(batch, start + n - first)
-            with inference_mode(self.game) as game:
-                game.draw = RowDraw(seed, first, self.device)
-                pictures = game.sample(rows, **self.answered(game.sample, rows, answers))  # pyright: ignore
-            yield pictures.float().cpu()
+            raise OptionError(f"{n} images cannot be drawn: ask for one or more.")
+
+        def options(rows: int) -> dict[str, Any]:
+            return self.convert_answers(self.game.sample, rows, answers)  # pyright: ignore
+
+        for images in sample_batches(self.game, n, seed, self.device, start=start, batch=batch, options=options):
+            yield images.float().cpu()
 
     def interpolate(
         self,
@@ -68,37 +70,35 @@ class Trained:
         closed: bool = False,
         **answers: Any,
     ) -> Tensor:
-        """Walks between latents: (rows, steps, C, H, W) in [-1, 1].
+        """Interpolations between latents: (rows, steps, C, H, W) in [-1, 1].
 
-        Row r goes from latent r to latent r + 1 of the seed; `closed` leads the last back to the first.
+        Row r goes from latent r to latent r + 1 of the seed; with `closed` the last row returns to the first latent.
         """
-        self.can("sample")
+        self.require("sample")
         if rows < 1 or steps < 2:
-            raise OptionError(f"A walk of {rows} rows and {steps} steps cannot be drawn: 1 and 2 are the least.")
-        with inference_mode(self.game) as game:
-            game.draw = RowDraw(seed, 0, self.device)
+            raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
+        with inference_mode(self.game, RowDraw(seed, 0, self.device)) as game:
             ends = game.noise(rows + (0 if closed else 1))  # pyright: ignore
             ends = torch.cat([ends, ends[:1]]) if closed else ends
-            mixed = between(ends[:-1], ends[1:], steps, path).flatten(0, 1)
-            pictures = [
-                game.generate(part, **self.answered(game.generate, len(part), answers))  # pyright: ignore
+            mixed = interpolate_latents(ends[:-1], ends[1:], steps, path).flatten(0, 1)
+            images = [
+                game.generate(part, **self.convert_answers(game.generate, len(part), answers))  # pyright: ignore
                 for part in mixed.split(64)
             ]
-        return torch.cat(pictures).float().cpu().unflatten(0, (rows, steps))
+        return torch.cat(images).float().cpu().unflatten(0, (rows, steps))
 
     def traverse(self, rows: int = 1, steps: int = 10, seed: int = 0, **answers: Any) -> dict[str, Tensor]:
-        """{code: (rows, values, C, H, W)} in [-1, 1]: the first latents of the seed with one code varied alone.
+        """{code: (rows, values, C, H, W)} in [-1, 1]: the first latents of the seed with one code varied at a time.
 
-        `steps` is how many values a continuous code takes; a category takes each of its own.
+        `steps` is the number of values of a continuous code; a category takes each of its values.
         """
-        self.can("traverse")
+        self.require("traverse")
         if rows < 1 or steps < 2:
-            raise OptionError(f"{rows} rows of {steps} steps cannot be drawn: 1 and 2 are the least.")
-        with inference_mode(self.game) as game:
-            game.draw = RowDraw(seed, 0, self.device)
-            said = self.answered(game.traverse, rows, answers)  # pyright: ignore
-            pictures = game.traverse(game.noise(rows), steps, **said)  # pyright: ignore
-        return {code: row.float().cpu() for code, row in pictures.items()}
+            raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
+        with inference_mode(self.game, RowDraw(seed, 0, self.device)) as game:
+            options = self.convert_answers(game.traverse, rows, answers)  # pyright: ignore
+            images = game.traverse(game.noise(rows), steps, **options)  # pyright: ignore
+        return {code: row.float().cpu() for code, row in images.items()}
 
     def translate(
         self,
@@ -111,123 +111,127 @@ class Trained:
         tile: int = 0,
         **answers: Any,
     ) -> Tensor:
-        """What the game makes of pictures (N, C_source, H, W) in [-1, 1]: (N, C, kH, kW) in [-1, 1] on the CPU.
+        """Translate images (N, C_source, H, W) in [-1, 1] to (N, C, kH, kW) in [-1, 1] on the CPU.
 
-        Sides of any length are welcome; large pictures are cut into tiles (see tiles.py).  What the game draws for
-        picture k follows from (seed, start + k), whatever N and `batch` are: the same picture eight times gives
-        eight answers.  `masks` (N, M, H, W) in {0, 1} are for games of instances.  A label may be a tensor with a row
-        for each picture, as the game takes it.
+        Images may have any size; large ones are split into tiles (see tiles.py).  The random numbers of image k follow
+        from (seed, start + k), for any N and `batch`: eight copies of an image give eight results.  `masks` (N, M, H,
+        W) in {0, 1} are for games of instances.  A label may be a tensor with a row per image, as the game takes it.
+
+        Raises OptionError for a game that does not translate, and for invalid images, masks or options.
         """
-        self.can("translate")
+        self.require("translate")
         self.check_input(images, masks, bool(answers.get("reverse")))
         parts = []
         for first in range(0, len(images), batch):
             part = [t[first : first + batch].to(self.device) for t in (images, masks) if t is not None]
             with inference_mode(self.game) as game:
                 own = {k: v[first : first + batch] if isinstance(v, Tensor) else v for k, v in answers.items()}
-                said = self.answered(game.translate, len(part[0]), own)  # pyright: ignore
+                options = self.convert_answers(game.translate, len(part[0]), own)  # pyright: ignore
 
-                def once(*tensors: Tensor, game: Any = game, said: Any = said, first: int = first) -> Tensor:
+                def network(*tensors: Tensor, game: Any = game, options: Any = options, first: int = first) -> Tensor:
                     game.draw = RowDraw(seed, start + first, self.device)
-                    return game.translate(*tensors, **said)
+                    return game.translate(*tensors, **options)
 
-                parts.append(translated(once, part, game.multiple, tile, game.least).float().cpu())
+                parts.append(translate_tiled(network, part, game.multiple, tile, game.least).float().cpu())
         return torch.cat(parts)
 
     def check_input(self, images: Tensor, masks: Tensor | None, reverse: bool) -> None:
-        """Raise OptionError for pictures or masks that the game cannot take."""
+        """Raise OptionError for images or masks of the wrong shape, and for missing or superfluous masks."""
         channels = self.channels_in(reverse)
         if images.ndim != 4 or not len(images) or images.shape[1] != channels:
-            raise OptionError(f"{self.model} takes pictures (N, {channels}, H, W), not {tuple(images.shape)}.")
-        wanted = "masks" in inspect.signature(self.game.translate).parameters  # pyright: ignore
-        if wanted != (masks is not None):
-            takes = "needs a mask for each instance in a picture" if wanted else "takes no masks"
-            raise OptionError(f"{self.model} {takes}.")
+            raise OptionError(f"{self.model} takes images (N, {channels}, H, W), not {tuple(images.shape)}.")
+        takes_masks = "masks" in inspect.signature(self.game.translate).parameters  # pyright: ignore
+        if takes_masks != (masks is not None):
+            problem = "needs a mask for each instance in an image" if takes_masks else "takes no masks"
+            raise OptionError(f"{self.model} {problem}.")
         if masks is not None and (
             masks.ndim != 4 or {(len(m), *m.shape[2:]) for m in (masks, images)} != {(len(images), *images.shape[2:])}
         ):
-            raise OptionError(f"Masks {tuple(masks.shape)} do not fit pictures {tuple(images.shape)}.")
+            raise OptionError(f"Masks {tuple(masks.shape)} do not fit images {tuple(images.shape)}.")
 
     def channels_in(self, reverse: bool = False) -> int:
-        """Channels of the pictures that `translate` takes."""
+        """Number of channels of `translate`'s input."""
         return self.facts.channels if reverse else self.facts.source_channels or self.facts.channels
 
-    def can(self, verb: str) -> None:
-        """Raise OptionError when the game does not have this capability."""
+    def require(self, verb: str) -> None:
+        """Raise OptionError unless the game has this capability."""
         if not hasattr(self.game, verb):
             raise OptionError(f"{self.model} cannot {verb}.")
 
-    def answered(self, method: Any, rows: int, answers: Mapping[str, Any]) -> dict[str, Any]:
-        """A person's answers as the arguments of a capability.  Raises OptionError for one it does not ask for."""
-        questions = {question.name: question for question in form(method)}
+    def convert_answers(self, method: Any, rows: int, answers: Mapping[str, Any]) -> dict[str, Any]:
+        """Convert a user's options to the arguments of a capability.
+
+        Raises OptionError for unknown options, invalid values and missing ones.
+        """
+        questions = {question.name: question for question in list_questions(method)}
         for name in answers:
             if name not in questions:
-                asked = f"it asks for {', '.join(questions)}" if questions else "it asks for nothing"
-                raise OptionError(f"{self.model} does not know --{name}; {asked}.")
+                known = f"its options are {', '.join(questions)}" if questions else "it has no options"
+                raise OptionError(f"{self.model} does not know --{name}; {known}.")
         for name, question in questions.items():
             if question.required and answers.get(name) is None:
-                there = ", ".join(labels_of(self.game)) if question.meaning == "label" else ""
-                raise OptionError(f"{self.model} needs --{name}{f', of {there}' if there else ''}.")
-        return {name: self.answer(questions[name], rows, said) for name, said in answers.items()}
+                labels = ", ".join(labels_of(self.game)) if question.meaning == "label" else ""
+                raise OptionError(f"{self.model} needs --{name}{f', of {labels}' if labels else ''}.")
+        return {name: self.convert_answer(questions[name], rows, value) for name, value in answers.items()}
 
-    def answer(self, question: Question, rows: int, said: Any) -> Any:
-        """One answer, checked, as the game takes it."""
-        if question.meaning == "label" and isinstance(said, Tensor):
-            if len(said) != rows:
-                raise OptionError(f"--{question.name} has {len(said)} rows for {rows} pictures.")
-            return said.to(self.device)
-        if question.meaning == "label" and said is not None:
+    def convert_answer(self, question: Question, rows: int, value: Any) -> Any:
+        """Check one option and convert it to the game's argument."""
+        if question.meaning == "label" and isinstance(value, Tensor):
+            if len(value) != rows:
+                raise OptionError(f"--{question.name} has {len(value)} rows for {rows} images.")
+            return value.to(self.device)
+        if question.meaning == "label" and value is not None:
             if self.facts.attributes:
-                meant = attribute_values(self.facts, said, question.unsaid, labels_of(self.game))
+                label = parse_attributes(self.facts, value, question.unnamed, labels_of(self.game))
             else:
-                meant = label_number(self.facts, said)
-            wanted = torch.tensor(meant, device=self.device)
-            return wanted.expand(rows, *wanted.shape)
+                label = find_label(self.facts, value)
+            tensor = torch.tensor(label, device=self.device)
+            return tensor.expand(rows, *tensor.shape)
         limits = question.limits
-        if limits and said is not None and not limits.low <= said <= limits.high:
-            raise OptionError(f"--{question.name} must lie between {limits.low} and {limits.high}, not {said}.")
-        return said
+        if limits and value is not None and not limits.low <= value <= limits.high:
+            raise OptionError(f"--{question.name} must lie between {limits.low} and {limits.high}, not {value}.")
+        return value
 
 
-def label_number(facts: Facts, said: str | int) -> int:
-    """The number of a class by its name or number.  Raises OptionError naming the classes."""
-    word = str(said)
+def find_label(facts: Facts, value: str | int) -> int:
+    """The index of a class, given by name or index.  Raises OptionError, naming the classes."""
+    word = str(value)
     if word in facts.labels:
         return facts.labels.index(word)
     if word.isdigit() and int(word) < len(facts.labels):
         return int(word)
-    raise OptionError(f"There is no class {said!r}; there are {', '.join(facts.labels) or 'none in this run'}.")
+    raise OptionError(f"There is no class {value!r}; there are {', '.join(facts.labels) or 'none in this run'}.")
 
 
-def attribute_values(
-    facts: Facts, said: str | Sequence[float], unsaid: float = 0.0, editable: Sequence[str] = ()
+def parse_attributes(
+    facts: Facts, text: str | Sequence[float], unnamed: float = 0.0, editable: Sequence[str] = ()
 ) -> list[float]:
-    """A vector of attributes: `red,large` has these and no others, `red=0.5,large` one of them by half.
+    """A vector of attributes: `red,large` sets these to 1, `red=0.5,large` one of them to 0.5.
 
-    Others than those named are `unsaid`.  A number for each, `1,0.5,0`, is taken as well.
+    Attributes that are not named have the value `unnamed`.  A number for each, `1,0.5,0`, is accepted too.
 
     Raises OptionError naming the attributes, or those that are `editable` where these are fewer.
     """
-    words = [word.strip() for word in said.split(",")] if isinstance(said, str) else [str(value) for value in said]
-    names, numbers = facts.attributes, [number(word) for word in words]
+    words = [word.strip() for word in text.split(",")] if isinstance(text, str) else [str(value) for value in text]
+    names, numbers = facts.attributes, [parse_number(word) for word in words]
     if len(words) == len(names) and None not in numbers:
         return [value for value in numbers if value is not None]
-    values = dict.fromkeys(names, unsaid)
+    values = dict.fromkeys(names, unnamed)
     for word in words:
         name, _, amount = word.partition("=")
-        value = number(amount or "1")
+        value = parse_number(amount or "1")
         if name not in values or value is None:
             known = editable or names
             raise OptionError(
-                f"{word!r} is no attribute of this run's, which are {', '.join(known)}: name those to be seen, as in "
-                f"{known[0]} or {known[0]}=0.5, or give {len(names)} numbers."
+                f"{word!r} is no attribute of this run, whose attributes are {', '.join(known)}: name the wanted "
+                f"ones, as in {known[0]} or {known[0]}=0.5, or give {len(names)} numbers."
             )
         values[name] = value
     return list(values.values())
 
 
-def number(word: str) -> float | None:
-    """The finite number that a word spells, if it does."""
+def parse_number(word: str) -> float | None:
+    """The finite number in a word; None where it is not one."""
     try:
         value = float(word)
     except ValueError:
@@ -235,11 +239,11 @@ def number(word: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def between(start: Tensor, end: Tensor, steps: int, path: Literal["spherical", "linear"]) -> Tensor:
-    """(N, K) and (N, K) -> (N, steps, K): from start to end, ends included.
+def interpolate_latents(start: Tensor, end: Tensor, steps: int, path: Literal["spherical", "linear"]) -> Tensor:
+    """Interpolate (N, K) and (N, K) -> (N, steps, K), ends included.
 
-    A straight line between two Gaussian vectors passes where hardly any latent lies; the arc keeps the length
-    that they have (Shoemake 1985; White 2016, section 2).
+    A straight line between two Gaussian vectors passes through points that are much shorter than any latent; the arc
+    keeps their length (Shoemake 1985; White 2016, section 2).
     """
     t = torch.linspace(0, 1, steps, device=start.device)[None, :, None]
     a, b = start[:, None], end[:, None]

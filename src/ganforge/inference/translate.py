@@ -1,4 +1,4 @@
-"""Translating files with a run: pictures, folders and zips of them, videos; names, folders and sizes are kept."""
+"""Translate files with a run: images, folders and zips of images, videos; names, folders and sizes are kept."""
 
 import inspect
 from collections import Counter
@@ -12,33 +12,33 @@ import torch
 from torch import Tensor
 
 from ganforge.console import Say, silent
-from ganforge.data.contact_sheet import cell
-from ganforge.data.decode import Picture
-from ganforge.data.layouts.files import ENDINGS, Files, in_folder, in_zip
-from ganforge.data.layouts.two_folders import instances, shorter, stem
+from ganforge.data.contact_sheet import draw_cell
+from ganforge.data.decode import LazyImage
+from ganforge.data.layouts.files import ENDINGS, Files, list_folder, list_zip
+from ganforge.data.layouts.two_folders import candidate_names, read_instances, stem
 from ganforge.data.loader import to_images
 from ganforge.errors import DataError, OptionError
-from ganforge.images import Depth, grid, lossless, recolour, stored, write
+from ganforge.images import Depth, grid, lossless_suffix, recolour, to_depth, write
 from ganforge.images import video as videos
 from ganforge.inference.load import load
 from ganforge.inference.trained import Trained
 
-ROWS, SIDE = 12, 192  # of a comparison sheet: its most rows, and the side of its cells in pixels
+ROWS, SIDE = 12, 192  # of a comparison sheet: the largest number of rows, and the side of its cells in pixels
 DEPTHS: dict[str, Depth] = {"uint8": "8", "uint16": "16", "float32": "float"}
 
 
 @dataclass
-class Translated:
-    """What became of the files."""
+class TranslationReport:
+    """The result of `translate`."""
 
     out: Path
-    """Where the results are."""
+    """The path of the results."""
     written: int = 0
-    """Pictures and videos that were written."""
+    """Number of images and videos written."""
     skipped: list[str] = field(default_factory=list)
     """A sentence about each file that could not be translated."""
     notes: list[str] = field(default_factory=list)
-    """What was made of pictures that are not what the run learned from."""
+    """How images that differ from the run's data in channels were converted."""
     sheet: str = ""
     """The comparison sheet, if one was written."""
 
@@ -57,57 +57,57 @@ def translate(
     device: str = "auto",
     say: Say = silent,
     **answers: Any,
-) -> Translated:
-    """Translate a picture, a folder or zip of them, or videos, into `out`, under the same names.
+) -> TranslationReport:
+    """Translate an image, a folder or zip of images, or videos, into `out`, under the same names.
 
     Results are lossless: PNG, or NPY for what PNG cannot hold; 16 bits stay 16 bits, floats stay floats.  With `n`
-    above 1 a picture has several answers, `name-0.png` and so on; answer k follows from (seed, k).  `masks` is a
-    folder of masks by the pictures' names, `truth` one of what should come out: it and `sheet` make a page with the
-    rows input | output | truth.  `answers` are the game's own questions.
+    above 1 an image has several results, `name-0.png` and so on; result k follows from (seed, k).  `masks` is a
+    folder of masks with the images' names, `truth` one of ground truth: with it or `sheet` a page with the columns
+    input | output | truth is written.  `answers` are the game's own options.
 
-    Files that cannot be read are told by `say`, skipped and counted; nothing is ever written among the sources.
+    Files that cannot be read are reported by `say`, skipped and counted; nothing is ever written among the sources.
 
     Raises:
-        OptionError: the run does not translate, or the places or numbers make no sense.
+        OptionError: the run does not translate, or paths or numbers are invalid.
         DataError: nothing could be translated.
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if n < 1 or tile < 0:
-        raise OptionError(f"{n} answers in tiles of {tile} cannot be made: the least is one answer, and tile 0.")
+        raise OptionError(f"{n} results in tiles of {tile} are not possible: the least is one result, and tile 0.")
     trained = load(run, device)
-    trained.can("translate")
-    files = sources(source)
-    apart(source, out)
-    names = [*files.pictures, *(name for name in sorted(files.marks) if is_video(name))]
+    trained.require("translate")
+    files = open_sources(source)
+    check_outside_source(source, out)
+    names = [*files.image_names, *(name for name in sorted(files.marks) if is_video(name))]
     if not names:
-        raise DataError(
-            f"{source} holds no pictures and no videos: files ending in {', '.join(ENDINGS)} are looked for."
-        )
-    job = Job(trained, files, n, seed, tile, answers, Beside(masks, "masks"), Beside(truth, "truth"), say)
+        raise DataError(f"{source} holds no images and no videos: files ending in {', '.join(ENDINGS)} are expected.")
+    job = Job(trained, files, n, seed, tile, answers, Companions(masks, "masks"), Companions(truth, "truth"), say)
     job.check_masks()
-    done = Translated(out)
+    report = TranslationReport(out)
     single = source.is_file() and source.suffix.lower() != ".zip" and out.suffix != "" and not out.is_dir()
     taken: Counter[str] = Counter()
     for name in names:
         target = out if single else out / result_name(name, taken)
         try:
-            done.written += (job.video if is_video(name) else job.picture)(name, target, single)
+            report.written += (job.video if is_video(name) else job.image)(name, target, single)
         except DataError as error:
-            done.skipped.append(str(error))
+            report.skipped.append(str(error))
             say(f"Skipped: {error}")
-    if not done.written:
-        raise DataError(f"None of the {len(names)} files in {source} could be translated. The first: {done.skipped[0]}")
-    done.notes = job.notes()
+    if not report.written:
+        raise DataError(
+            f"None of the {len(names)} files in {source} could be translated. The first: {report.skipped[0]}"
+        )
+    report.notes = job.notes()
     if job.rows and (str(sheet) or str(truth)):
         page = Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")
         write(page, job.sheet())
-        done.sheet = str(page)
-    return done
+        report.sheet = str(page)
+    return report
 
 
 @dataclass
 class Job:
-    """Everything that is the same for all files."""
+    """A translation of several files: the run, the options, and what was converted so far."""
 
     trained: Trained
     files: Files
@@ -115,154 +115,154 @@ class Job:
     seed: int
     tile: int
     answers: dict[str, Any]
-    masks: "Beside"
-    truth: "Beside"
+    masks: "Companions"
+    truth: "Companions"
     say: Say
     rows: list[list[np.ndarray]] = field(default_factory=list)
     changed: Counter[str] = field(default_factory=Counter)
     takes_masks: bool = False
 
-    def picture(self, name: str, target: Path, exact: bool) -> int:
-        """Translate one picture to `target`, without an ending unless it is `exact`; returns how many were written."""
-        picture = self.files.picture(name)
-        array = picture.read()
-        made = self.made(picture, array)
-        base, suffix = (target.with_suffix(""), target.suffix) if exact else (target, lossless(made[0]))
-        for k, result in enumerate(made):
+    def image(self, name: str, target: Path, exact: bool) -> int:
+        """Translate one image to `target`, with a suffix added unless it is `exact`; returns the number written."""
+        image = self.files.image(name)
+        array = image.read()
+        results = self.translate_array(image, array)
+        base, suffix = (target.with_suffix(""), target.suffix) if exact else (target, lossless_suffix(results[0]))
+        for k, result in enumerate(results):
             write(base.with_name(f"{base.name}{f'-{k}' if self.n > 1 else ''}{suffix}"), result)
         if len(self.rows) < ROWS:
-            beside = [p.read() for p in self.truth.of(name)[:1]]
-            self.rows.append([cell(shown, SIDE) for shown in (array, *made, *beside)])
+            truth = [t.read() for t in self.truth.of(name)[:1]]
+            self.rows.append([draw_cell(shown, SIDE) for shown in (array, *results, *truth)])
         return self.n
 
     def video(self, name: str, target: Path, exact: bool) -> int:
-        """Translate a video frame by frame, each under the same draws, so that nothing flickers by chance."""
+        """Translate a video frame by frame; all frames use the same random numbers, so that it does not flicker."""
         if self.n > 1 or self.masks.files:
-            raise DataError(f"{name} cannot be translated: a video takes neither several answers nor masks.")
-        place = self.files.open(name)
-        if not isinstance(place, Path):
+            raise DataError(f"{name} cannot be translated: a video can have neither several results nor masks.")
+        path = self.files.open(name)
+        if not isinstance(path, Path):
             raise DataError(f"{name} cannot be translated inside a zip: unpack it.")
-        video = videos.read(place)
-        frame = Picture(name, lambda: None, lambda: None)  # pyright: ignore[reportArgumentType]
-        made = (recolour(self.made(frame, array)[0], 3) for array in video.frames)
+        video = videos.read(path)
+        frame = LazyImage(name, lambda: None, lambda: None)  # pyright: ignore[reportArgumentType]
+        frames = (recolour(self.translate_array(frame, array)[0], 3) for array in video.frames)
         if exact and not is_video(target.name):
-            raise DataError(f"{name} is a video, and {target} is none: videos end in {', '.join(videos.ENDINGS)}.")
-        videos.write(target if exact else target.with_name(f"{target.name}.mp4"), made, video.rate)
+            raise DataError(f"{name} is a video, and {target} is not: videos end in {', '.join(videos.ENDINGS)}.")
+        videos.write(target if exact else target.with_name(f"{target.name}.mp4"), frames, video.rate)
         self.changed["videos were written without their sound"] += 1
         return 1
 
-    def made(self, picture: Picture, array: np.ndarray) -> np.ndarray:
-        """The answers (n, H, W, C) to one picture (H, W, C), in its own depth."""
+    def translate_array(self, image: LazyImage, array: np.ndarray) -> np.ndarray:
+        """Translate one image (H, W, C) to its results (n, H, W, C), in the same bit depth."""
         channels = self.trained.channels_in(bool(self.answers.get("reverse")))
         try:
-            image = to_images(in_range(picture.name, self.fitted(array, channels))[None])
+            tensor = to_images(scale_to_range(image.name, self.match_channels(array, channels))[None])
         except DataError as error:
-            raise DataError(f"{picture.name} cannot be translated: {str(error).rstrip('.')}.") from error
-        masks = self.masks_of(picture, image) if self.takes_masks else None
-        pictures, same = image.expand(self.n, -1, -1, -1), None if masks is None else masks.expand(self.n, -1, -1, -1)
-        answers = self.trained.translate(pictures, self.seed, masks=same, tile=self.tile, **self.answers)
-        return stored(answers, DEPTHS[array.dtype.name])
+            raise DataError(f"{image.name} cannot be translated: {str(error).rstrip('.')}.") from error
+        masks = self.read_masks(image, tensor).expand(self.n, -1, -1, -1) if self.takes_masks else None
+        images = tensor.expand(self.n, -1, -1, -1)
+        results = self.trained.translate(images, self.seed, masks=masks, tile=self.tile, **self.answers)
+        return to_depth(results, DEPTHS[array.dtype.name])
 
-    def fitted(self, array: np.ndarray, channels: int) -> np.ndarray:
-        """The picture in the channels that the game takes; what had to change is counted.
+    def match_channels(self, array: np.ndarray, channels: int) -> np.ndarray:
+        """Convert an image to the channels that the game takes, and count the conversion.
 
         Raises:
-            DataError: there is no way from its channels to those.
+            DataError: its channels cannot be converted to these.
         """
         has = array.shape[2]
         if has != channels:
             if has in (2, 4) and channels not in (2, 4):
-                self.changed["pictures have transparent parts, which were laid on white"] += 1
+                self.changed["images have transparent parts, which were laid on white"] += 1
             if has <= 2 < channels:
-                self.changed["pictures are grey, and were given three equal colours"] += 1
+                self.changed["images are grey, and were given three equal channels"] += 1
             if has > 2 >= channels:
-                self.changed["pictures are in colour, of which the luminance was taken"] += 1
-        return np.array(recolour(array, channels))  # a copy: what was read may not be written to
+                self.changed["images are in colour, of which the luminance was taken"] += 1
+        return np.array(recolour(array, channels))  # a copy: the array may be read-only
 
     def check_masks(self) -> None:
-        """Raise OptionError where the game needs masks and there are none, or the other way round."""
+        """Raise OptionError where masks are missing or superfluous."""
         self.takes_masks = "masks" in inspect.signature(self.trained.game.translate).parameters  # pyright: ignore
         if self.takes_masks != bool(self.masks.files):
             raise OptionError(f"{self.trained.model} {'needs' if self.takes_masks else 'takes no'} --masks FOLDER.")
 
-    def masks_of(self, picture: Picture, image: Tensor) -> Tensor:
-        """(1, M, H, W): the masks of a picture, one empty mask where it has none."""
-        found = instances(picture, self.masks.of(picture.name))
+    def read_masks(self, image: LazyImage, tensor: Tensor) -> Tensor:
+        """(1, M, H, W): the masks of an image, one empty mask where it has none."""
+        found = read_instances(image, self.masks.of(image.name))
         if not found:
-            self.changed["pictures have no instance in a mask"] += 1
-            return torch.zeros(1, 1, *image.shape[2:])
+            self.changed["images have no instance in a mask"] += 1
+            return torch.zeros(1, 1, *tensor.shape[2:])
         return torch.from_numpy(np.concatenate(found, 2) >= 128).permute(2, 0, 1)[None].float()
 
     def sheet(self) -> np.ndarray:
-        """A page with a row for each of the first pictures: input | output | truth."""
+        """A page with a row for each of the first images: input | output | truth."""
         columns = max(map(len, self.rows))
         blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
         return grid([cell for row in self.rows for cell in [*row, *[blank] * (columns - len(row))]], columns, gap=4)
 
     def notes(self) -> list[str]:
-        """What had to be changed, and how often."""
+        """The conversions, and how often each was made."""
         return [f"{count} {what}." for what, count in self.changed.items()]
 
 
-class Beside:
-    """A folder or zip with files that belong to others of their names."""
+class Companions:
+    """A folder or zip with a companion for each source of the same name: masks or ground truth."""
 
     def __init__(self, where: str | Path, kind: str) -> None:
-        """Raises OptionError where there is no such folder, DataError where it holds no pictures."""
-        self.files = sources(Path(where).expanduser()) if str(where) else None
-        self.named: dict[str, list[str]] = {}
-        if self.files is not None and not self.files.pictures:
-            raise DataError(f"{where} holds no pictures: it should hold the {kind}, under the names of the sources.")
-        for name in self.files.pictures if self.files else ():
-            for key in shorter(stem(name)):
-                self.named.setdefault(key, []).append(name)
+        """Raises DataError where there is no such folder, or it holds no images."""
+        self.files = open_sources(Path(where).expanduser()) if str(where) else None
+        self.names_by_key: dict[str, list[str]] = {}
+        if self.files is not None and not self.files.image_names:
+            raise DataError(f"{where} holds no images: it should hold the {kind}, under the names of the sources.")
+        for name in self.files.image_names if self.files else ():
+            for key in candidate_names(stem(name)):
+                self.names_by_key.setdefault(key, []).append(name)
 
-    def of(self, name: str) -> Sequence[Picture]:
-        """The pictures that belong to a source, by its path or else by its bare name."""
+    def of(self, name: str) -> Sequence[LazyImage]:
+        """The companions of a source, by its path or else by its bare name."""
         if self.files is None:
             return ()
         key = stem(name)
-        names = self.named.get(key) or self.named.get(PurePosixPath(key).name, [])
+        names = self.names_by_key.get(key) or self.names_by_key.get(PurePosixPath(key).name, [])
         exact = [own for own in names if stem(own) == key]
-        return [self.files.picture(own) for own in exact or names]
+        return [self.files.image(own) for own in exact or names]
 
 
-def sources(path: Path) -> Files:
-    """The files to translate: those of a folder or a zip, or one alone.
+def open_sources(path: Path) -> Files:
+    """The files to translate: those of a folder or a zip, or a single file.
 
     Raises:
         DataError: there is nothing at `path`, or it is neither.
     """
     if path.is_dir():
-        return in_folder(path)
+        return list_folder(path)
     if not path.exists():
-        raise DataError(f"{path} does not exist: give a picture, a folder, a zip or a video.")
+        raise DataError(f"{path} does not exist: give an image, a folder, a zip or a video.")
     if path.suffix.lower() == ".zip":
-        return in_zip(path)
+        return list_zip(path)
     return Files(path, {path.name: ""}, lambda _: path)
 
 
-def apart(source: Path, out: Path) -> None:
-    """Raise OptionError where results would fall among the sources."""
-    here, there = source.resolve(), out.resolve()
-    if there == here or (source.is_dir() and there.is_relative_to(here)):
-        raise OptionError(f"The results would fall among the sources: write them outside {source}.")
+def check_outside_source(source: Path, out: Path) -> None:
+    """Raise OptionError where results would be written among the sources."""
+    inside, target = source.resolve(), out.resolve()
+    if target == inside or (source.is_dir() and target.is_relative_to(inside)):
+        raise OptionError(f"The results would be written among the sources: choose a folder outside {source}.")
 
 
 def is_video(name: str) -> bool:
-    """Whether a file is a video, by its ending."""
+    """Whether a file is a video, by its suffix."""
     return name.lower().endswith(videos.ENDINGS)
 
 
 def result_name(name: str, taken: Counter[str]) -> str:
-    """The source's name without its ending; with it where two sources differ by their endings alone."""
+    """The source's name without its suffix; with it where two sources differ by their suffixes alone."""
     key = stem(name)
     taken[key] += 1
     return key if taken[key] == 1 else name
 
 
-def in_range(name: str, array: np.ndarray) -> np.ndarray:
-    """A picture whose floats are in [-1, 1], from [0, 1] or [-1, 1].
+def scale_to_range(name: str, array: np.ndarray) -> np.ndarray:
+    """Scale an image's floats from [0, 1] or [-1, 1] to [-1, 1]; integers are returned as they are.
 
     Raises:
         DataError: its floats are in neither, or not finite.

@@ -1,1 +1,1 @@
-"""Other people's checkpoints in, exchange formats out."""
+"""Import of official checkpoints; export to safetensors, ONNX and torch.export."""

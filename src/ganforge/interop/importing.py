@@ -1,7 +1,7 @@
-"""Weights that others trained become runs.
+"""Import official checkpoints as runs.
 
-What a file of others is, its adapter knows (official/): which keys it has, which arguments its shapes tell, which
-network of which game it becomes.  Here is only what is the same for all of them.
+The adapters (official/) know each layout: its keys, the constructor arguments that follow from the shapes, and the
+network of the game that it fills.  This file has what is common to all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from ganforge.engine import Engine
 from ganforge.errors import GANForgeError, ModelError, OptionError, RunError, WeightsError
 from ganforge.files import sha256
 from ganforge.game import Game
-from ganforge.inference.load import built
+from ganforge.inference.load import build_game
 from ganforge.official import Adapter, State
 from ganforge.run import Preset
 from ganforge.runs.folder import RunConfig, RunFolder, versions
@@ -25,30 +25,30 @@ from ganforge.serialize import from_plain, to_plain
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file of others, recognised."""
+class RecognisedFile:
+    """An official file whose layout has been recognised."""
 
     path: Path
     place: str
-    """The network that it becomes, `cyclegan.to_b`."""
+    """The network that it fills, `cyclegan.to_b`."""
     adapter: Adapter
-    """Loaded."""
+    """The official network, with the file's weights."""
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
 
     @property
     def network(self) -> str:
-        """Its name in the game."""
+        """The network's name in the game."""
         return self.place.partition(".")[2]
 
 
 class NoData:
-    """The deck of a game that came ready."""
+    """The loader of an imported run, which has no data."""
 
     count = 0
 
     def batch(self, number: int, share: int, shares: int) -> Any:
-        raise RunError("This run was imported and has no data yet: name some with --data.")
+        raise RunError("This run was imported and has no data yet: give some with --data.")
 
 
 def import_weights(
@@ -62,102 +62,107 @@ def import_weights(
     config: Mapping[str, Any] | None = None,
     say: Say = silent,
 ) -> Path:
-    """Make a run of weights that others trained: `import_weights("latest_net_G.pth", "pix2pix", "runs/facades")`.
+    """Make a run from official weights: `import_weights("latest_net_G.pth", "pix2pix", "runs/facades")`.
 
-    `files` are .pth or .safetensors; `to_a=PATH` says which network a file becomes where it could be several.  The
+    `files` are .pth or .safetensors; `to_a=PATH` names the network that a file fills where it could be several.  The
     layout is recognised by keys and shapes, or named by the official `class_name`; `entry` names one state dict of
-    a file with several; `arguments` are the official constructor's, where the shapes do not tell; `config` are
-    settings of ours, which only training on needs.  No code in a file is run.  Returns the run folder.
+    a file with several; `arguments` are the official constructor's, where the shapes do not determine them; `config`
+    are fields of the model's Config, which only further training needs.  No code in a file is run.
 
-    Raises WeightsError naming the keys or shapes that do not fit, and ModelError for a model nothing is known of.
+    Returns the run folder.  Raises WeightsError naming the keys or shapes that do not fit, ModelError for a model
+    without a known official layout, and RunError where the run folder exists.
     """
-    several = [files] if isinstance(files, str | Path) else [*files]
-    found = [recognised(file, model, class_name, entry, arguments or {}) for file in several]
-    networks = [one.network for one in found]
+    # Recognise the files.
+    paths = [files] if isinstance(files, str | Path) else [*files]
+    found = [recognise_file(file, model, class_name, entry, arguments or {}) for file in paths]
+    networks = [file.network for file in found]
     if not networks or len(set(networks)) < len(networks):
         raise OptionError(
-            f"Each file becomes a network of its own, and these would be {', '.join(networks) or 'none'}: name them, "
-            "NETWORK=FILE."
+            f"Each file must fill a network of its own, and these would fill {', '.join(networks) or 'none'}: name "
+            "them, NETWORK=FILE."
         )
-    chosen = find(model)
-    path = run_folder(out, model, found[0].path)
-    settings = {**together(found, "config"), **(config or {})}
-    size = paper(chosen).run.size
-    facts = {"height": size[0], "width": size[-1], **together(found, "facts")}
-    game = game_of(chosen, settings, facts)
-    for one in found:
+    # Build the game and load the weights.
+    catalogue_entry = find(model)
+    path = choose_run_folder(out, model, found[0].path)
+    settings = {**merge_settings(found, "config"), **(config or {})}
+    size = paper_preset(catalogue_entry).run.size
+    facts = {"height": size[0], "width": size[-1], **merge_settings(found, "facts")}
+    game = build_imported_game(catalogue_entry, settings, facts)
+    for file in found:
         try:
-            getattr(game, one.network).load_state_dict(one.adapter.weights())
+            getattr(game, file.network).load_state_dict(file.adapter.weights())
         except RuntimeError as error:
             raise OptionError(
-                f"These settings build another {one.network} than that of {one.path}: leave out what shapes it."
+                f"With these settings {file.network} is not that of {file.path}: leave out settings that shape it."
             ) from error
-        say(f"{one.path} is {type(one.adapter).__name__}: it becomes {one.place}.")
-    left = [name for name, part in game.named_children() if name not in networks and [*part.parameters()]]
-    if left:
-        say(f"Not in the file, so untrained: {', '.join(left)}.")
-    return kept(path, chosen, game, found)
+        say(f"{file.path} is {type(file.adapter).__name__}: it becomes {file.place}.")
+    untrained = [name for name, part in game.named_children() if name not in networks and [*part.parameters()]]
+    if untrained:
+        say(f"Not in the file, so untrained: {', '.join(untrained)}.")
+    return save_run(path, catalogue_entry, game, found)
 
 
-def recognised(file: str | Path, model: str, class_name: str, entry: str, given: Mapping[str, Any]) -> Found:
-    """The file, loaded into the adapter whose layout it has."""
-    network, path = named(file, model)
-    kinds = candidates(model, network, class_name)
+def recognise_file(
+    file: str | Path, model: str, class_name: str, entry: str, arguments: Mapping[str, Any]
+) -> RecognisedFile:
+    """Load a file into the adapter whose layout it has."""
+    network, path = parse_file_argument(file, model)
+    kinds = candidate_classes(model, network, class_name)
     state = official.bare(official.read(path, entry or None))
     fits, misses = dict[type[Adapter], Adapter](), list[tuple[int, str]]()
     for kind in kinds:
-        tried = attempt(kind, state, given)
-        if isinstance(tried, Adapter):
-            fits[kind] = tried
+        result = try_class(kind, state, arguments)
+        if isinstance(result, Adapter):
+            fits[kind] = result
         else:
-            misses.append(tried)
+            misses.append(result)
     if not fits:
-        raise WeightsError(unfit(path, model, state, [text for _, text in sorted(misses, reverse=True)]))
+        raise WeightsError(describe_mismatch(path, model, state, [text for _, text in sorted(misses, reverse=True)]))
     if len(fits) > 1:
         raise OptionError(f"{path} could be {' or '.join(kind.__name__ for kind in fits)}: name one with --class.")
     ((kind, adapter),) = fits.items()
     place = next(p for p in kind.fills if p.startswith(f"{model}.") and p.endswith(f".{network}" if network else ""))
-    config, facts = kind.game(place, **{**kind.arguments(state), **given})
-    return Found(path, place, adapter, config, facts)
+    config, facts = kind.game(place, **{**kind.arguments(state), **arguments})
+    return RecognisedFile(path, place, adapter, config, facts)
 
 
-def named(file: str | Path, model: str) -> tuple[str, Path]:
-    """(the network asked for, the path) of `PATH` or `NETWORK=PATH`."""
+def parse_file_argument(file: str | Path, model: str) -> tuple[str, Path]:
+    """Split `NETWORK=PATH` into (network, path); the network is empty for `PATH`."""
     network, equals, path = str(file).partition("=")
-    if equals and network in {place.partition(".")[2] for kind in importable(model) for place in kind.fills}:
+    if equals and network in {place.partition(".")[2] for kind in importable_classes(model) for place in kind.fills}:
         return network, Path(path)
     return "", Path(file)
 
 
-def importable(model: str = "") -> list[type[Adapter]]:
-    """Every official class that can become a network of `model`, or of any."""
+def importable_classes(model: str = "") -> list[type[Adapter]]:
+    """Every official class that can fill a network of `model`, or of any model."""
     kinds = dict.fromkeys(kind for system in official.systems() for kind in official.classes(system))
     return [kind for kind in kinds if any(place.startswith(f"{model}.") or not model for place in kind.fills)]
 
 
-def candidates(model: str, network: str, class_name: str) -> list[type[Adapter]]:
-    """The classes that a file may be of.  Raises ModelError naming what there is."""
-    kinds = importable(model)
+def candidate_classes(model: str, network: str, class_name: str) -> list[type[Adapter]]:
+    """The official classes that a file may hold.  Raises ModelError naming the known ones where none matches."""
+    kinds = importable_classes(model)
     if not kinds:
-        find(model)  # for its sentence about a name that is none
-        known = sorted({place.partition(".")[0] for kind in importable() for place in kind.fills})
-        raise ModelError(f"Of {model} no official layout is known; weights can be imported as {', '.join(known)}.")
+        find(model)  # raises ModelError for an unknown name
+        known = sorted({place.partition(".")[0] for kind in importable_classes() for place in kind.fills})
+        raise ModelError(f"No official layout is known for {model}; weights can be imported as {', '.join(known)}.")
     if network:
         kinds = [kind for kind in kinds if f"{model}.{network}" in kind.fills]
     if class_name:
-        wanted = [kind for kind in kinds if class_name in (kind.__name__, *kind.called)]
-        if not wanted:
-            there = dict.fromkeys(name for kind in kinds for name in kind.called or (kind.__name__,))
-            raise ModelError(f"As {model} no class {class_name!r} is known; there are {', '.join(there)}.")
-        kinds = wanted
+        matching = [kind for kind in kinds if class_name in (kind.__name__, *kind.called)]
+        if not matching:
+            known = dict.fromkeys(name for kind in kinds for name in kind.called or (kind.__name__,))
+            raise ModelError(f"No official class {class_name!r} is known for {model}; there are {', '.join(known)}.")
+        kinds = matching
     return kinds
 
 
-def attempt(kind: type[Adapter], state: State, given: Mapping[str, Any]) -> Adapter | tuple[int, str]:
-    """The class with these weights; or how many keys it shares with them, and what does not fit."""
+def try_class(kind: type[Adapter], state: State, arguments: Mapping[str, Any]) -> Adapter | tuple[int, str]:
+    """The class with these weights; or the number of keys it shares with them, and what does not fit."""
     shared = 0
     try:
-        adapter = kind(**{**kind.arguments(state), **given})
+        adapter = kind(**{**kind.arguments(state), **arguments})
         shared = len({*adapter.state_dict()} & {*state})
         return official.load(adapter, state).eval()
     except GANForgeError as error:
@@ -171,51 +176,55 @@ def attempt(kind: type[Adapter], state: State, given: Mapping[str, Any]) -> Adap
     return shared, f"{kind.__name__} ({kind.__module__.rpartition('.')[2]}): {why}"
 
 
-def unfit(path: Path, model: str, state: State, misses: Sequence[str]) -> str:
-    """The sentence about a file that is none of the layouts."""
+def describe_mismatch(path: Path, model: str, state: State, misses: Sequence[str]) -> str:
+    """The error message for a file that has none of the layouts."""
     first = ", ".join(f"{key} {tuple(value.shape)}" for key, value in [*state.items()][:2])
-    many = f" none of the {len(misses)} layouts known of {model}; the nearest is" if len(misses) > 1 else ""
-    return f"{path}, which begins with {first}, fits{many or ' not'} {misses[0]}"
+    if len(misses) == 1:
+        return f"{path}, which begins with {first}, does not fit {misses[0]}"
+    return (
+        f"{path}, which begins with {first}, fits none of the {len(misses)} layouts known for {model}; the nearest is "
+        f"{misses[0]}"
+    )
 
 
-def together(found: Sequence[Found], what: Literal["config", "facts"]) -> dict[str, Any]:
-    """The settings of all files.  Raises WeightsError where two contradict each other."""
+def merge_settings(found: Sequence[RecognisedFile], what: Literal["config", "facts"]) -> dict[str, Any]:
+    """The settings of all files together.  Raises WeightsError where two files contradict each other."""
     merged: dict[str, Any] = {}
-    for one in found:
-        for name, value in getattr(one, what).items():
+    for file in found:
+        for name, value in getattr(file, what).items():
             if merged.setdefault(name, value) != value:
-                raise WeightsError(f"{one.path} needs {name} {value}, another of these files {merged[name]}.")
+                raise WeightsError(f"{file.path} needs {name} {value}, another of these files {merged[name]}.")
     return merged
 
 
-def game_of(model: Model, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Game[Any, Any]:
-    """The game with the paper's settings but these."""
-    settings = from_plain(model.game.Config, {**to_plain(paper(model).config), **config})
-    return built(model, settings, from_plain(Facts, facts), 0, {})
+def build_imported_game(model: Model, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Game[Any, Any]:
+    """The game with the paper's settings, changed by these."""
+    settings = from_plain(model.game.Config, {**to_plain(paper_preset(model).config), **config})
+    return build_game(model, settings, from_plain(Facts, facts), 0, {})
 
 
-def paper(model: Model) -> Preset:
-    """The preset of the paper, or the first."""
+def paper_preset(model: Model) -> Preset:
+    """The preset `paper`, or the first."""
     return model.presets.get("paper") or next(iter(model.presets.values()))
 
 
-def run_folder(out: str | Path, model: str, file: Path) -> Path:
-    """Where the run will be.  Raises RunError when something is there."""
+def choose_run_folder(out: str | Path, model: str, file: Path) -> Path:
+    """The path of the new run folder.  Raises RunError where it exists and is not empty."""
     path = Path(out) if str(out) else Path("runs") / f"{model}-{file.stem}"
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} is not empty: choose another folder with -o.")
     return path
 
 
-def kept(path: Path, model: Model, game: Game[Any, Any], found: Sequence[Found]) -> Path:
+def save_run(path: Path, model: Model, game: Game[Any, Any], found: Sequence[RecognisedFile]) -> Path:
     """Write the run folder and its first checkpoint."""
     sides = tuple(dict.fromkeys((game.facts.height, game.facts.width)))
-    run = replace(paper(model).run, ema=0.0, size=sides, channels=game.facts.channels)
+    run = replace(paper_preset(model).run, ema=0.0, size=sides, channels=game.facts.channels)
     origin = {
-        one.network: {"file": str(one.path), "class": type(one.adapter).__name__, "sha256": sha256(one.path)}
-        for one in found
+        file.network: {"file": str(file.path), "class": type(file.adapter).__name__, "sha256": sha256(file.path)}
+        for file in found
     }
-    card = RunConfig(
+    run_config = RunConfig(
         model=model.name,
         preset="imported",
         config=to_plain(game.config),
@@ -227,8 +236,8 @@ def kept(path: Path, model: Model, game: Game[Any, Any], found: Sequence[Found])
     try:
         (path / "samples").mkdir(parents=True)
     except OSError as error:
-        raise RunError(f"No run folder can be made at {path} ({error.strerror}): choose another with -o.") from error
+        raise RunError(f"The run folder {path} cannot be made ({error.strerror}): choose another with -o.") from error
     folder = RunFolder(path)
-    folder.rewrite(card)
+    folder.rewrite(run_config)
     Engine(game, run, NoData(), folder.checkpoints()).save()
     return path

@@ -1,14 +1,14 @@
-"""The lab: see the theory happen, with real numbers, in seconds.
+"""The lab: small experiments that show GAN theory with measured numbers, in seconds.
 
     from ganforge import lab
 
-    study = lab.density("mixture")     # figure 1 of the 2014 paper, from a training: study.figure(), study.page()
+    study = lab.density("mixture")     # figure 1 of the 2014 paper, from a real training: study.figure(), study.page()
     slopes = lab.gradients()           # slopes.starving.figure(), slopes.clipping.figure()
     contest = lab.modes(quick=True)    # contest.figure(), contest.table()
     pair = lab.Pair(lab.Gaussians((0,), (1,)), lab.Uniform(-1, 1))
     pair.best(), pair.criterion(), pair.jsd()
 
-Every verb of `ganforge lab` is one function here; figures are matplotlib's.
+Every subject of `ganforge lab` is one function here; figures are matplotlib figures.
 """
 
 from collections.abc import Sequence
@@ -39,19 +39,21 @@ def density(
     objective: Literal["non-saturating", "minimax"] = "non-saturating",
     quiet: bool = False,
 ) -> Study:
-    """Train a small GAN on the line and keep its figure 1: p_data, p_g, D, D*, and the theorems beside them.
+    """Train a small one-dimensional GAN and record p_data, p_g, D, D* and both sides of the theorems on the way.
 
-    `data` is gaussian, mixture, uniform, a distribution of your own, or a file of numbers, whose kernel density is
-    then learnt.  With `out`, frames, a GIF and an interactive page are written into that folder.
+    `data` is gaussian, mixture, uniform, a Distribution, or a file of numbers, whose kernel density is then learned.
+    With `out`, frames, a GIF and an interactive page are written into that folder.
 
-    Raises DataError for no such distribution, OptionError for impossible numbers, RunError for a bad folder.
+    Raises DataError for an unknown distribution or a bad file, OptionError for impossible `steps` and `frames`,
+    RunError where the folder cannot be written.
     """
     from ganforge.callbacks.progress_bar import Progress
-    from ganforge.lab.density import watch
+    from ganforge.lab.density import train_and_record
     from ganforge.lab.density_game import Config
 
-    seen_by = [] if quiet else [Progress()]
-    study = watch(data, steps=steps, frames=frames, seed=seed, config=Config(objective=objective), watchers=seen_by)
+    callbacks = [] if quiet else [Progress()]
+    config = Config(objective=objective)
+    study = train_and_record(data, steps=steps, frames=frames, seed=seed, config=config, callbacks=callbacks)
     if out is not None:
         study.save(out)
     return study
@@ -59,32 +61,32 @@ def density(
 
 @dataclass(frozen=True)
 class Gradients:
-    """What `gradients` found."""
+    """The two results of `gradients`."""
 
     starving: Starving
-    """Why the saturating loss starves the generator."""
+    """Gradients that each generator loss gives while the discriminator trains."""
     clipping: Clipping
-    """What weight clipping does to a critic."""
+    """A critic with weight clipping and one with a gradient penalty."""
 
 
 def gradients(out: str | Path | None = None, *, seed: int = 0, quiet: bool = False) -> Gradients:
-    """Why the saturating loss starves, and why clipping drives weights to the edge: one figure each.
+    """Measure why the saturating loss starves the generator, and what weight clipping does to a critic.
 
-    With `out`, starving.png and clipping.png are written into that folder.  Raises RunError for a bad folder.
+    With `out`, starving.png and clipping.png are written into that folder.  Raises RunError where it cannot be.
     """
     from ganforge.console import bar
-    from ganforge.lab import style
-    from ganforge.lab.clipping import clip_and_penalise
-    from ganforge.lab.saturation import starve
+    from ganforge.images.figure import save
+    from ganforge.lab.clipping import compare_critics
+    from ganforge.lab.saturation import measure_saturation
 
-    judges, critics = 500, 2_500  # steps of each of three judges and two critics
-    of = 3 * (judges + 1) + 2 * critics
-    with bar("judges learn", quiet) as shown:
-        starving = starve(judges, seed=seed, told=lambda n: shown.more(of, n))
-        clipping = clip_and_penalise(critics, seed=seed, told=lambda n: shown.more(of, n))
+    discriminator_steps, critic_steps = 500, 2_500  # of each of three discriminators and two critics
+    total = 3 * (discriminator_steps + 1) + 2 * critic_steps
+    with bar("training discriminators", quiet) as progress:
+        starving = measure_saturation(discriminator_steps, seed=seed, on_progress=lambda n: progress.more(total, n))
+        clipping = compare_critics(critic_steps, seed=seed, on_progress=lambda n: progress.more(total, n))
     if out is not None:
-        style.save(starving.figure(), Path(out) / "starving.png")
-        style.save(clipping.figure(), Path(out) / "clipping.png")
+        save(starving.figure(), Path(out) / "starving.png")
+        save(clipping.figure(), Path(out) / "clipping.png")
     return Gradients(starving, clipping)
 
 
@@ -98,28 +100,29 @@ def modes(
     workers: int = 0,
     quiet: bool = False,
 ) -> Contest:
-    """Which objectives find every mode of the ring of 8 and the grid of 25, over several seeds.
+    """Measure which objectives find every mode of the ring of 8 and the grid of 25, over several seeds.
 
-    What is done lies in `out` and is not done again: a contest that was stopped goes on.  `quick` plays three
-    objectives on the ring with one seed.  The table and the picture are written as modes.md and modes.png.
+    Results are stored in `out` and are not computed again, so an interrupted contest goes on.  `quick` trains three
+    objectives on the ring with one seed.  The table and the figure are written as modes.md and modes.png.
 
-    Raises OptionError for an unknown objective or plane, RunError for a bad folder.
+    Raises OptionError for an unknown objective or plane, RunError where the folder cannot be written.
     """
     from ganforge.console import bar
     from ganforge.files import replacing
-    from ganforge.lab import mode_coverage, style
+    from ganforge.images.figure import save
+    from ganforge.lab import mode_coverage
     from ganforge.lab.objectives import OBJECTIVES
 
     rules = rules or (Rules(seeds=1, steps=QUICK_STEPS) if quick else Rules())
-    chosen = tuple(objectives) or (QUICK if quick else tuple(OBJECTIVES))
-    where = tuple(planes) or (("ring",) if quick else mode_coverage.PLANES)
-    with bar("objectives play", quiet) as shown:
-        found = mode_coverage.play_all(Path(out), chosen, where, rules, workers, shown.at)
-    style.save(found.figure(), Path(out) / "modes.png")
+    objectives = tuple(objectives) or (QUICK if quick else tuple(OBJECTIVES))
+    planes = tuple(planes) or (("ring",) if quick else mode_coverage.PLANES)
+    with bar("training objectives", quiet) as progress:
+        contest = mode_coverage.run_contest(Path(out), objectives, planes, rules, workers, progress.at)
+    save(contest.figure(), Path(out) / "modes.png")
     with replacing(Path(out) / "modes.md") as file:
-        file.write(found.table().encode() + b"\n")
-    return found
+        file.write(contest.table().encode() + b"\n")
+    return contest
 
 
 QUICK, QUICK_STEPS = ("saturating", "non-saturating", "r1"), 2_500
-"""What `modes --quick` plays."""
+"""Objectives and steps of `modes --quick`."""

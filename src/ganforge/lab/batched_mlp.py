@@ -1,7 +1,8 @@
-"""Many small networks as one: the weights of all seeds are stacked, and one batched product moves them all.
+"""MLPs of several random seeds trained as one: weights are stacked over seeds, and one batched product computes all.
 
-Nothing is shared between the seeds: each has weights, batches and chance of its own, a loss is the sum of theirs,
-and Adam works element by element.  So a crowd of S equals S trainings one after another, in a fraction of the time.
+Nothing is shared between seeds: each has its own weights, batches and random stream, a loss is the sum over seeds,
+and Adam works element by element.  So S stacked trainings give the result of S separate ones, in a fraction of the
+time.
 """
 
 import math
@@ -14,18 +15,18 @@ from torch import Tensor
 Weights = list[Tensor]  # W (S, inputs, outputs), b (S, 1, outputs), W, b, ...
 
 
-def born(sizes: Sequence[int], sources: Sequence[torch.Generator]) -> Weights:
-    """Weights of perceptrons with those layer sizes, one for each source of chance; ranges as in torch's Linear."""
+def init_mlp(sizes: Sequence[int], rngs: Sequence[torch.Generator]) -> Weights:
+    """Weights of MLPs with these layer sizes, one MLP for each random stream; ranges as in torch's Linear."""
     weights = []
     for inputs, outputs in pairwise(sizes):
-        reach = 1 / math.sqrt(inputs)
+        bound = 1 / math.sqrt(inputs)
         for rows in (inputs, 1):
-            drawn = [torch.rand(rows, outputs, generator=source) for source in sources]
-            weights.append(((2 * torch.stack(drawn) - 1) * reach).requires_grad_())
+            uniform = [torch.rand(rows, outputs, generator=rng) for rng in rngs]
+            weights.append(((2 * torch.stack(uniform) - 1) * bound).requires_grad_())
     return weights
 
 
-def through(weights: Weights, x: Tensor) -> Tensor:
+def apply_mlp(weights: Weights, x: Tensor) -> Tensor:
     """(S, N, inputs) -> (S, N, outputs), ReLU between the layers."""
     for k in range(0, len(weights), 2):
         x = torch.baddbmm(weights[k + 1], x, weights[k])
@@ -34,19 +35,19 @@ def through(weights: Weights, x: Tensor) -> Tensor:
     return x
 
 
-class Crowd:
-    """Sources of chance of some seeds; every draw has the seeds first."""
+class RandomStreams:
+    """One random stream for each of S seeds; every draw has the seeds as its first dimension."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
-        self.seeds, self.sources = tuple(seeds), [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.seeds, self.rngs = tuple(seeds), [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def normal(self, *shape: int) -> Tensor:
         """(S, *shape) from the standard normal distribution."""
-        return torch.stack([torch.randn(*shape, generator=source) for source in self.sources])
+        return torch.stack([torch.randn(*shape, generator=rng) for rng in self.rngs])
 
     def uniform(self, *shape: int) -> Tensor:
         """(S, *shape), uniform in [0, 1)."""
-        return torch.stack([torch.rand(*shape, generator=source) for source in self.sources])
+        return torch.stack([torch.rand(*shape, generator=rng) for rng in self.rngs])

@@ -1,9 +1,9 @@
-"""The game of 2014 on the line: algorithm 1 as `models/gan.py` plays it, between players that suit the theory.
+"""The GAN of 2014 in one dimension: algorithm 1 as in `models/gan.py`, with networks that suit the theory.
 
-Two things differ from the paper's own networks, both so that theory and training can be laid side by side.  All
-units are smooth, so the generator's density has no cusps but where the map folds; and each player has a learning
-rate of its own, so the discriminator can stay near its optimum while the generator moves (proposition 2 lets it
-reach the optimum at every step).
+Two things differ from the paper's own networks, both so that theory and training can be compared.  All activations are
+smooth, so the generator's density has cusps only where the map folds; and each player has its own learning rate, so the
+discriminator can stay near its optimum while the generator trains (proposition 2 lets it reach the optimum at every
+step).
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from ganforge.nn.losses import fake_loss, real_loss
 
 @dataclass(frozen=True)
 class Config:
-    """What the game on the line may be told."""
+    """Settings of the one-dimensional GAN."""
 
     width: int = 32
     """Units of each of the generator's two hidden layers."""
     units: int = 64
     """Units of each of the discriminator's two hidden layers."""
     objective: Literal["non-saturating", "minimax"] = "non-saturating"
-    """What G descends: -log D(G(z)), or log(1 - D(G(z))), which starves early in training (section 3)."""
+    """The generator's loss: -log D(G(z)), or log(1 - D(G(z))), which saturates early in training (section 3)."""
     discriminator_moves: int = 5
     """k of algorithm 1."""
     generator_lr: float = 1e-3
@@ -38,8 +38,8 @@ class Config:
     """Adam's beta1."""
 
 
-class Line(Game[Config, Images]):
-    """z, one Gaussian number -> a picture of one pixel in [-1, 1], which is a point on the line."""
+class GAN1D(Game[Config, Images]):
+    """z (N, 1), one Gaussian number -> images (N, 1, 1, 1) in [-1, 1]: one pixel, whose value is the point."""
 
     augmented = ("discriminator",)
 
@@ -55,10 +55,10 @@ class Line(Game[Config, Images]):
             nn.Tanh(),
             nn.Unflatten(1, (1, 1, 1)),
         )
-        nn.init.constant_(self.generator.get_parameter("4.bias"), -0.6)  # begins at the left, and has a way to go
+        nn.init.constant_(self.generator.get_parameter("4.bias"), -0.6)  # start at the left, away from the target
         self.discriminator = nn.Sequential(
             nn.Flatten(),
-            Widened(4.0),
+            Scale(4.0),
             nn.Linear(1, c.units),
             nn.SiLU(),
             nn.Linear(c.units, c.units),
@@ -87,23 +87,23 @@ class Line(Game[Config, Images]):
                 says_real=on_real.detach().mean(),
                 says_fake=on_fake.detach().mean(),
             )
-        verdict = self.discriminator(self.sample(n))
+        on_fake = self.discriminator(self.sample(n))
         if self.config.objective == "minimax":
-            yield Move("generator", fool=-fake_loss(verdict))  # algorithm 1, the descent of G
+            yield Move("generator", fool=-fake_loss(on_fake))  # algorithm 1, the descent of G
         else:
-            yield Move("generator", fool=real_loss(verdict))  # the end of section 3
+            yield Move("generator", fool=real_loss(on_fake))  # the end of section 3
 
     def sample(self, n: int) -> Tensor:
-        """`n` points as pictures."""
+        """`n` generated points as images (n, 1, 1, 1)."""
         return self.generator(self.draw.normal(n, 1))
 
 
-class Widened(nn.Module):
-    """Multiplies by a constant: the window of x is [-1, 1], and smooth units see little of so short a stretch."""
+class Scale(nn.Module):
+    """Multiply by a constant: on the short interval [-1, 1] smooth activations would be nearly linear."""
 
-    def __init__(self, times: float) -> None:
+    def __init__(self, factor: float) -> None:
         super().__init__()
-        self.times = times
+        self.factor = factor
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.times * x
+        return self.factor * x

@@ -1,4 +1,4 @@
-"""What a training on the line leaves: moments, and the identities at each."""
+"""The result of a training in one dimension: recorded frames, and both sides of the theorems at each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ import numpy as np
 
 from ganforge.lab import exact
 
-LATTICE = np.linspace(-6, 6, 6_001)  # values of z; beyond them lies a mass of 2e-9
+LATTICE = np.linspace(-6, 6, 6_001)  # values of z; the mass beyond them is 2e-9
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment of the training: what the players are, and what the theory says of them."""
+    """Densities, discriminators and the theory's numbers at one step of the training."""
 
     step: int
     p_g: np.ndarray
     """(bins,) the generator's density, the mean over each bin."""
     logit: np.ndarray
-    """(bins,) of the trained D, in the middle of each bin."""
+    """(bins,) of the trained D, at the centre of each bin."""
     optimum: np.ndarray
-    """(bins,) the logit of D*, by the densities."""
-    heights: np.ndarray
+    """(bins,) the logit of D*, from the densities."""
+    outputs: np.ndarray
     """(lattice,) G(z)."""
     value: float
     """V(G, D)."""
@@ -44,7 +44,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class DensityResult:
-    """A training on the line, from its first round to its last."""
+    """A training in one dimension, from its first step to its last."""
 
     name: str
     edges: np.ndarray
@@ -53,22 +53,22 @@ class DensityResult:
     """(bins,) the density to learn, the mean over each bin."""
     frames: Sequence[Frame]
     broke: str = ""
-    """Why the training ended early, if it did."""
+    """Why the training ended early; empty if it did not."""
 
     @property
     def x(self) -> np.ndarray:
-        """(bins,) the middles of the bins."""
+        """(bins,) the centres of the bins."""
         return (self.edges[1:] + self.edges[:-1]) / 2
 
     @property
     def error(self) -> float:
-        """How far the last JSD is from what bins of twice the width give: about what these bins miss of it."""
+        """Difference of the last JSD with these bins and with bins of twice the width: an estimate of its bin error."""
         last, wide = self.frames[-1], np.diff(self.edges)[::2] * 2
-        p, q = (logs((d * np.diff(self.edges)).reshape(-1, 2).sum(1) / wide) for d in (self.p_data, last.p_g))
+        p, q = (safe_log((d * np.diff(self.edges)).reshape(-1, 2).sum(1) / wide) for d in (self.p_data, last.p_g))
         return abs(last.jsd - exact.jsd(p, q, wide))
 
     def table(self) -> str:
-        """The identities at the start, on the way and at the end, as text."""
+        """Both sides of the theorems at six frames from the first to the last, as text."""
         head = (
             f"{'step':>6}  {'V(G,D)':>8}  {'V(G,D*)':>8}  {'-log4+2JSD':>10}  {'JSD':>7}  {'|D-D*|':>7}  {'D(G(z))':>7}"
         )
@@ -81,7 +81,7 @@ class DensityResult:
         return "\n".join([head, *rows, *([self.broke] if self.broke else [])])
 
 
-def logs(density: np.ndarray) -> np.ndarray:
-    """The logarithm of a density; -inf where there is none."""
+def safe_log(density: np.ndarray) -> np.ndarray:
+    """The logarithm of a density; -inf where it is 0."""
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(density, 0))

@@ -14,55 +14,57 @@ from torch import Tensor
 from ganforge.errors import OptionError
 
 SAMPLES = 2_500
-"""Points that a generator is judged by (Srivastava et al. 2017; Lin et al. 2018)."""
+"""Points that a generator is measured with (Srivastava et al. 2017; Lin et al. 2018)."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Equally likely Gaussians in the plane."""
+    """A mixture of equally likely Gaussians in the plane."""
 
     name: str
     means: np.ndarray
     """(modes, 2)."""
     spread: float
+    """Standard deviation of every mode."""
 
-    def sample(self, n: int, source: torch.Generator) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """(n, 2) independent draws."""
-        which = torch.randint(len(self.means), (n,), generator=source)
-        return torch.as_tensor(self.means, dtype=torch.float32)[which] + self.spread * torch.randn(
-            n, 2, generator=source
-        )
+        which = torch.randint(len(self.means), (n,), generator=rng)
+        return torch.as_tensor(self.means, dtype=torch.float32)[which] + self.spread * torch.randn(n, 2, generator=rng)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How some points stand to the modes."""
+    """How generated points cover the modes."""
 
     modes: int
-    """With at least one point within three spreads."""
+    """Modes with at least one point within three spreads."""
     quality: float
     """Share of the points that are within three spreads of a mode."""
     reverse_kl: float
     """KL(share of points nearest to each mode || equal shares), in nats."""
     finite: bool = True
-    """Whether all points are numbers: a training that diverged leaves none."""
+    """Whether all points are finite; after a diverged training they are not."""
 
 
-def coverage(points: np.ndarray, plane: Plane) -> Coverage:
-    """Judge points (n, 2).  Points that are not finite are near no mode; with none left the divergence is the worst."""
-    there = np.isfinite(points).all(1)
-    worst = math.log(len(plane.means))
-    if not there.any():
-        return Coverage(0, 0.0, worst, False)
-    apart = np.linalg.norm(points[there][:, None] - plane.means, axis=2)
-    nearest, near = apart.argmin(1), apart.min(1) < 3 * plane.spread
+def measure_coverage(points: np.ndarray, plane: Plane) -> Coverage:
+    """The coverage of points (n, 2).
+
+    Points that are not finite are near no mode; with no finite point the divergence is its largest value.
+    """
+    finite = np.isfinite(points).all(1)
+    largest = math.log(len(plane.means))
+    if not finite.any():
+        return Coverage(0, 0.0, largest, False)
+    distances = np.linalg.norm(points[finite][:, None] - plane.means, axis=2)
+    nearest, near = distances.argmin(1), distances.min(1) < 3 * plane.spread
     counts = np.bincount(nearest, minlength=len(plane.means))
     shares = counts[counts > 0] / counts.sum()
     return Coverage(
         modes=len(np.unique(nearest[near])),
         quality=float(near.sum() / len(points)),
         reverse_kl=float(np.sum(shares * np.log(shares * len(plane.means)))),
-        finite=bool(there.all()),
+        finite=bool(finite.all()),
     )
 
 
@@ -72,14 +74,14 @@ def ring(modes: int = 8, radius: float = 2.0, spread: float = 0.02) -> Plane:
     return Plane("ring", radius * np.stack([np.cos(angles), np.sin(angles)], 1), spread)
 
 
-def grid(side: int = 5, apart: float = 2.0, spread: float = 0.05) -> Plane:
-    """Modes on a square lattice about 0."""
-    line = (np.arange(side) - (side - 1) / 2) * apart
+def grid(side: int = 5, distance: float = 2.0, spread: float = 0.05) -> Plane:
+    """Modes on a square lattice around 0."""
+    line = (np.arange(side) - (side - 1) / 2) * distance
     return Plane("grid", np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), spread)
 
 
-def plane(name: str) -> Plane:
-    """The ring or the grid.  Raises OptionError for another name."""
+def find_plane(name: str) -> Plane:
+    """The ring or the grid, by name.  Raises OptionError for another name."""
     if name not in ("ring", "grid"):
-        raise OptionError(f"There is no plane {name!r}: ask for ring or grid.")
+        raise OptionError(f"There is no plane {name!r}: choose ring or grid.")
     return ring() if name == "ring" else grid()

@@ -1,7 +1,7 @@
-"""The mode contest: every objective on every plane, and what of it is left when it is stopped on the way.
+"""The mode contest: train every objective on every plane, in processes, and go on after an interruption.
 
-A cell is one objective on one plane, all its seeds at once (mode_training.py).  Cells are independent, so they are
-shared out to processes; each is written to cells/PLANE-OBJECTIVE.json when it is done, and found there the next time.
+An experiment is one objective on one plane, all its seeds at once (mode_training.py).  Experiments are independent, so
+they run in parallel processes; each is written to cells/PLANE-OBJECTIVE.json when it is done and read from there later.
 """
 
 import json
@@ -19,67 +19,81 @@ import torch
 from ganforge import system
 from ganforge.errors import OptionError, RunError
 from ganforge.files import replacing
-from ganforge.lab.gaussian_mixtures import Coverage, Plane, coverage, plane
-from ganforge.lab.mode_figure import figure
-from ganforge.lab.mode_result import ContestResult, Result
-from ganforge.lab.mode_training import Cell, Rules
+from ganforge.lab.gaussian_mixtures import Coverage, Plane, find_plane, measure_coverage
+from ganforge.lab.mode_figure import draw_contest
+from ganforge.lab.mode_result import ContestResult, ModeResult
+from ganforge.lab.mode_training import ModeTrainer, Rules
 from ganforge.lab.objectives import OBJECTIVES
 
 PLANES = ("ring", "grid")
-SHOWN = 600  # points of the first seed that are kept for the picture
-Told = Callable[[int, int], None]  # (steps done, steps in all) of every cell together
+SHOWN = 600  # points of the first seed that are kept for the figure
+OnProgress = Callable[[int, int], None]  # (steps done, steps in all), over all experiments
+STORED_NAMES = {
+    "discriminator": "judge",
+    "cross_entropy": "likelihood",
+    "least_squares_discriminator": "squares",
+    "least_squares_generator": "square",
+    "wasserstein_critic": "difference",
+    "negative_score": "score",
+    "relativistic_discriminator": "paired",
+    "relativistic_generator": "paired_back",
+    "gradient_penalty": "slope_one",
+    "r1_penalty": "flat_at_real",
+    "r1_r2_penalty": "flat_at_both",
+}
+"""Names of objectives.py as cells/*.json has always spelled them, so that results of older versions are still read."""
 
 
 class Contest(ContestResult):
-    """The contest, with its picture."""
+    """The results of all objectives on all planes, with their figure."""
 
     def figure(self) -> Any:
-        """The picture of the contest, as a matplotlib figure."""
-        return figure(self)
+        """Samples, modes and quality of every objective, as a matplotlib figure."""
+        return draw_contest(self)
 
 
-def play_all(
+def run_contest(
     out: Path,
     objectives: Sequence[str],
     planes: Sequence[str],
     rules: Rules,
     workers: int = 0,
-    told: Told = lambda done, of: None,
+    on_progress: OnProgress = lambda done, of: None,
 ) -> Contest:
-    """Play every cell that is not yet in `out`, on as many processes as there are cores; returns all results.
+    """Run every experiment whose result is not yet in `out`, on all cores by default; returns all results.
 
-    Raises OptionError for an objective or plane that there is not, RunError where `out` cannot be written.
+    Raises OptionError for an unknown objective or plane, RunError where `out` cannot be written.
     """
-    if strangers := [name for name in objectives if name not in OBJECTIVES]:
-        raise OptionError(f"There is no objective {strangers[0]!r}: choose among {', '.join(OBJECTIVES)}.")
-    wanted = [(p, o) for p in planes for o in objectives if plane(p)]
-    missing = [cell for cell in wanted if read(out, *cell, rules) is None]
+    if unknown := [name for name in objectives if name not in OBJECTIVES]:
+        raise OptionError(f"There is no objective {unknown[0]!r}: choose among {', '.join(OBJECTIVES)}.")
+    experiments = [(p, o) for p in planes for o in objectives if find_plane(p)]
+    missing = [one for one in experiments if read_result(out, *one, rules) is None]
     workers = max(1, min(workers or system.cores(), len(missing)))
-    all_steps = rules.steps * len(wanted)
-    done_before = rules.steps * (len(wanted) - len(missing))
-    told(done_before, all_steps)
+    all_steps = rules.steps * len(experiments)
+    done_before = rules.steps * (len(experiments) - len(missing))
+    on_progress(done_before, all_steps)
     if missing:
-        share_out(out, missing, rules, workers, lambda done: told(done_before + done, all_steps))
-    results = [read(out, *cell, rules) for cell in wanted]
+        run_experiments(out, missing, rules, workers, lambda done: on_progress(done_before + done, all_steps))
+    results = [read_result(out, *one, rules) for one in experiments]
     return Contest(rules, tuple(r for r in results if r is not None))
 
 
-def share_out(
-    out: Path, cells: Sequence[tuple[str, str]], rules: Rules, workers: int, told: Callable[[int], None]
+def run_experiments(
+    out: Path, experiments: Sequence[tuple[str, str]], rules: Rules, workers: int, on_steps: Callable[[int], None]
 ) -> None:
-    """Play cells in processes, the long ones first, and pass on how far they are."""
-    ordered = sorted(cells, key=lambda cell: -cost(cell[1]))
+    """Run (plane, objective) pairs in processes, the long ones first; `on_steps` gets the steps done so far."""
+    ordered = sorted(experiments, key=lambda one: -relative_cost(one[1]))
     if workers == 1:
-        for k, (where, objective) in enumerate(ordered):
-            play_cell(out, where, objective, rules, lambda step, k=k: told(k * rules.steps + step))
+        for k, (plane, objective) in enumerate(ordered):
+            run_experiment(out, plane, objective, rules, lambda step, k=k: on_steps(k * rules.steps + step))
         return
     context = multiprocessing.get_context("spawn")
     steps = context.Value("q", 0)
-    with ProcessPoolExecutor(workers, context, prepare, (steps,)) as pool:
-        waiting: list[Future[None]] = [pool.submit(play_cell, out, p, o, rules) for p, o in ordered]
+    with ProcessPoolExecutor(workers, context, init_worker, (steps,)) as pool:
+        waiting: list[Future[None]] = [pool.submit(run_experiment, out, p, o, rules) for p, o in ordered]
         try:
             while not all(future.done() for future in waiting):
-                told(steps.value)
+                on_steps(steps.value)
                 time.sleep(0.2)
             for future in waiting:
                 future.result()
@@ -88,87 +102,89 @@ def share_out(
             for process in (pool._processes or {}).values():
                 process.terminate()
             raise
-    told(steps.value)
+    on_steps(steps.value)
 
 
-def cost(objective: str) -> float:
-    """About how long an objective takes, in steps of the plain game."""
+def relative_cost(objective: str) -> float:
+    """The time that an objective takes, about, in units of one step of the plain objective."""
     o = OBJECTIVES[objective]
     return o.moves * (2.0 if o.penalty else 1.0) + 1.3 * o.unroll
 
 
 COUNTER: Any = None
-"""Of a process that shares the work: the steps that all of them have done."""
+"""In a worker process: the number of steps that all workers have done."""
 
 
-def prepare(steps: Any) -> None:
-    """Make a process ready: one thread, and the counter that it reports to."""
+def init_worker(steps: Any) -> None:
+    """Prepare a worker process: one thread, and the shared counter of steps."""
     global COUNTER
     COUNTER = steps
     torch.set_num_threads(1)
 
 
-def count(step: int) -> None:
-    """Add one step to the counter."""
+def count_step(step: int) -> None:
+    """Add one step to the shared counter."""
     with COUNTER.get_lock():
         COUNTER.value += 1
 
 
-def play_cell(out: Path, plane_name: str, objective: str, rules: Rules, told: Callable[[int], None] = count) -> None:
-    """Play one cell and write what came out."""
-    began, where = time.perf_counter(), plane(plane_name)
-    points = Cell(where, OBJECTIVES[objective], rules, range(rules.seeds)).play(told)
-    kept = points[0, :SHOWN].astype(np.float64)
-    write(
-        out,
-        Result(
-            plane_name,
-            objective,
-            tuple(coverage(one, where) for one in points),
-            kept[np.isfinite(kept).all(1)],
-            time.perf_counter() - began,
-        ),
-        rules,
+def run_experiment(
+    out: Path, plane_name: str, objective: str, rules: Rules, on_step: Callable[[int], None] = count_step
+) -> None:
+    """Train one objective on one plane and write the result."""
+    start, plane = time.perf_counter(), find_plane(plane_name)
+    points = ModeTrainer(plane, OBJECTIVES[objective], rules, range(rules.seeds)).train(on_step)
+    shown = points[0, :SHOWN].astype(np.float64)
+    result = ModeResult(
+        plane_name,
+        objective,
+        tuple(measure_coverage(of_seed, plane) for of_seed in points),
+        shown[np.isfinite(shown).all(1)],
+        time.perf_counter() - start,
     )
+    write_result(out, result, rules)
 
 
 # -- the folder -----------------------------------------------------------------------------------
 
 
-def path_of(out: Path, plane_name: str, objective: str) -> Path:
-    """Where a cell's result lies."""
+def result_path(out: Path, plane_name: str, objective: str) -> Path:
+    """The file of an experiment's result."""
     return out / "cells" / f"{plane_name}-{objective}.json"
 
 
-def settings(where: Plane, objective: str, rules: Rules) -> Mapping[str, Any]:
-    """Everything that a result depends on: a result of other settings is played anew."""
-    told = {k: v if isinstance(v, int | float | str | tuple) else getattr(v, "__name__", None)
-            for k, v in vars(OBJECTIVES[objective]).items()}  # fmt: skip
-    return json.loads(json.dumps({**asdict(rules), **told, "means": where.means.tolist(), "spread": where.spread}))
+def result_settings(plane: Plane, objective: str, rules: Rules) -> Mapping[str, Any]:
+    """Everything that a result depends on: a stored result with other settings is computed again."""
+    settings = {}
+    for key, value in vars(OBJECTIVES[objective]).items():
+        name = getattr(value, "__name__", None)  # of a loss or a penalty
+        settings[STORED_NAMES.get(key, key)] = STORED_NAMES.get(name, name) if name else value
+    return json.loads(json.dumps({**asdict(rules), **settings, "means": plane.means.tolist(), "spread": plane.spread}))
 
 
-def write(out: Path, result: Result, rules: Rules) -> None:
-    """Keep a result, whole or not at all."""
-    told = {
-        "settings": settings(plane(result.plane), result.objective, rules),
+def write_result(out: Path, result: ModeResult, rules: Rules) -> None:
+    """Write a result atomically."""
+    content = {
+        "settings": result_settings(find_plane(result.plane), result.objective, rules),
         "seconds": round(result.seconds, 1),
         "seeds": [asdict(seed) for seed in result.seeds],
         "points": np.round(result.points, 3).tolist(),
     }
-    with replacing(path_of(out, result.plane, result.objective)) as file:
-        file.write(json.dumps(told).encode())
+    with replacing(result_path(out, result.plane, result.objective)) as file:
+        file.write(json.dumps(content).encode())
 
 
-def read(out: Path, plane_name: str, objective: str, rules: Rules) -> Result | None:
-    """A result that is there, of the same settings; None otherwise.  Raises RunError for a damaged one."""
-    path = path_of(out, plane_name, objective)
+def read_result(out: Path, plane_name: str, objective: str, rules: Rules) -> ModeResult | None:
+    """The stored result of the same settings, or None.  Raises RunError for a damaged file."""
+    path = result_path(out, plane_name, objective)
     if not path.is_file():
         return None
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["settings"] != settings(plane(plane_name), objective, rules):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["settings"] != result_settings(find_plane(plane_name), objective, rules):
             return None
-        seeds = tuple(Coverage(**seed) for seed in told["seeds"])
-        return Result(plane_name, objective, seeds, np.array(told["points"]).reshape(-1, 2), told["seconds"])
+        seeds = tuple(Coverage(**seed) for seed in content["seeds"])
+        points = np.array(content["points"]).reshape(-1, 2)
+        return ModeResult(plane_name, objective, seeds, points, content["seconds"])
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}): delete it, and the cell is played again.") from error
+        raise RunError(f"{path} is damaged ({error}): delete it, and it is computed again.") from error

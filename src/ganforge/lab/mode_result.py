@@ -1,21 +1,21 @@
-"""What the mode contest leaves: every cell, and the table of all."""
+"""The result of the mode contest: one entry for each objective and plane, and the table of all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ganforge.lab.gaussian_mixtures import Coverage, plane
+from ganforge.lab.gaussian_mixtures import Coverage, find_plane
 from ganforge.lab.mode_training import Rules
 from ganforge.lab.objectives import OBJECTIVES
 
 STUDENT = (0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Student's t for 95 % of both sides, by degrees of freedom; 0 stands for none."""
+"""Student's t of the two-sided 95 % interval, by degrees of freedom; index 0 is unused."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came out of a cell."""
+class ModeResult:
+    """The result of one objective on one plane."""
 
     plane: str
     objective: str
@@ -25,9 +25,9 @@ class Result:
     seconds: float
 
     def mean(self, of: Callable[[Coverage], float]) -> tuple[float, float, float]:
-        """The mean over the seeds, and the limits of its 95 % interval by Student's t, kept to what was seen possible.
+        """(mean, low, high) over the seeds, with the limits of the 95 % interval by Student's t.
 
-        One seed has no interval: the limits are not numbers.
+        With one seed there is no interval, and the limits are NaN.
         """
         values = np.array([of(seed) for seed in self.seeds], dtype=np.float64)
         if len(values) < 2:
@@ -37,24 +37,24 @@ class Result:
         return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
     @property
-    def verdict(self) -> str:
-        """In words, by counting: how many seeds found every mode, lost more than half, or ended in no number."""
-        modes, n = len(plane(self.plane).means), len(self.seeds)
+    def summary(self) -> str:
+        """How many seeds found every mode, found fewer than half of them, or diverged."""
+        modes, n = len(find_plane(self.plane).means), len(self.seeds)
         whole = sum(seed.modes == modes for seed in self.seeds)
-        lost = sum(seed.finite and seed.modes < modes / 2 for seed in self.seeds)
-        broke = sum(not seed.finite for seed in self.seeds)
-        said = [f"all modes in {whole} of {n}"]
-        said += [f"collapses in {lost}"] if lost else []
-        said += [f"diverges in {broke}"] if broke else []
-        return ", ".join(said)
+        collapsed = sum(seed.finite and seed.modes < modes / 2 for seed in self.seeds)
+        diverged = sum(not seed.finite for seed in self.seeds)
+        counts = [f"all modes in {whole} of {n}"]
+        counts += [f"collapses in {collapsed}"] if collapsed else []
+        counts += [f"diverges in {diverged}"] if diverged else []
+        return ", ".join(counts)
 
 
 @dataclass(frozen=True)
 class ContestResult:
-    """Everything that came out."""
+    """All results of a contest."""
 
     rules: Rules
-    results: tuple[Result, ...]
+    results: tuple[ModeResult, ...]
 
     def table(self) -> str:
         """A table in Markdown: means over the seeds, with 95 % intervals."""
@@ -65,17 +65,17 @@ class ContestResult:
             "|---|---|---|---|---|---|",
         ]
         for r in self.results:
-            total = len(plane(r.plane).means)
-            found = interval(r.mean(lambda c: c.modes), 1, (0, total))
-            near = interval(r.mean(lambda c: 100 * c.quality), 0, (0, 100))
-            apart = interval(r.mean(lambda c: c.reverse_kl), 2, (0, float(np.log(total))))
+            total = len(find_plane(r.plane).means)
+            found = format_interval(r.mean(lambda c: c.modes), 1, (0, total))
+            near = format_interval(r.mean(lambda c: 100 * c.quality), 0, (0, 100))
+            divergence = format_interval(r.mean(lambda c: c.reverse_kl), 2, (0, float(np.log(total))))
             title = OBJECTIVES[r.objective].title
-            lines.append(f"| {r.plane} | {title} | {found} of {total} | {near} % | {apart} | {r.verdict} |")
+            lines.append(f"| {r.plane} | {title} | {found} of {total} | {near} % | {divergence} | {r.summary} |")
         return "\n".join(lines)
 
 
-def interval(values: tuple[float, float, float], digits: int, limits: tuple[float, float]) -> str:
-    """`7.4 [6.3, 8.0]`, cut to what is possible; without limits where there is no interval."""
+def format_interval(values: tuple[float, float, float], digits: int, limits: tuple[float, float]) -> str:
+    """`7.4 [6.3, 8.0]`, cut to possible values; only the mean where there is no interval."""
     mean, low, high = values
     if np.isnan(low):
         return f"{mean:.{digits}f}"

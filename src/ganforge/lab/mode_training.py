@@ -1,4 +1,4 @@
-"""One cell of the mode contest: an objective learns a plane, all seeds at once."""
+"""Train one objective on one plane of the mode contest, all seeds at once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.lab.batched_mlp import Crowd, Weights, born, through
+from ganforge.lab.batched_mlp import RandomStreams, Weights, apply_mlp, init_mlp
 from ganforge.lab.gaussian_mixtures import SAMPLES, Plane
 from ganforge.lab.objectives import Objective
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What all objectives have in common: the networks of Metz et al. 2017, with smaller batches and larger steps."""
+    """Settings that all objectives share: the networks of Metz et al. 2017, with smaller batches and larger steps."""
 
     steps: int = 3_500
-    """Moves of the generator."""
+    """Steps of the generator."""
     batch: int = 64
     latent: int = 2
     """Length of z (Srivastava et al. 2017)."""
@@ -26,97 +26,105 @@ class Rules:
     lr: float = 1e-3
     """Of both players; from the half of the run on it falls linearly to 0."""
     shrink: float = 0.25
-    """The judge scales points by this first (Metz et al. 2017)."""
+    """The discriminator first scales points by this factor (Metz et al. 2017)."""
     seeds: int = 5
 
 
-class Cell:
-    """The two networks of every seed, and how they move."""
+class ModeTrainer:
+    """Generator and discriminator of every seed, and their training steps."""
 
     def __init__(self, plane: Plane, objective: Objective, rules: Rules, seeds: Sequence[int]) -> None:
-        self.plane, self.objective, self.rules, self.crowd = plane, objective, rules, Crowd(seeds)
-        width, sources = rules.width, self.crowd.sources
-        self.generator = born((rules.latent, width, width, 2), sources)
-        self.judge = born((2 * objective.pack, width, width, 1), sources)
-        self.movers = {"generator": self.mover(self.generator), "judge": self.mover(self.judge)}
+        self.plane, self.objective, self.rules, self.random = plane, objective, rules, RandomStreams(seeds)
+        width, rngs = rules.width, self.random.rngs
+        self.generator = init_mlp((rules.latent, width, width, 2), rngs)
+        self.discriminator = init_mlp((2 * objective.pack, width, width, 1), rngs)
+        self.optimisers = {
+            "generator": self.build_optimiser(self.generator),
+            "discriminator": self.build_optimiser(self.discriminator),
+        }
 
-    def mover(self, weights: Weights) -> torch.optim.Optimizer:
+    def build_optimiser(self, weights: Weights) -> torch.optim.Optimizer:
         """The optimiser of one player."""
         if self.objective.method == "rmsprop":
             return torch.optim.RMSprop(weights, self.rules.lr, foreach=True)
         return torch.optim.Adam(weights, self.rules.lr, self.objective.betas, foreach=True)
 
-    def play(self, told: Callable[[int], None] = lambda step: None) -> np.ndarray:
-        """All steps; returns (S, SAMPLES, 2) points of the trained generators.  `told` hears of every step."""
+    def train(self, on_step: Callable[[int], None] = lambda step: None) -> np.ndarray:
+        """Run all steps; returns (S, SAMPLES, 2) points of the trained generators.
+
+        `on_step` is called with the number of steps done.
+        """
         for step in range(self.rules.steps):
             rate = self.rules.lr * min(1.0, 2 * (1 - step / self.rules.steps))
-            for mover in self.movers.values():
-                mover.param_groups[0]["lr"] = rate
+            for optimiser in self.optimisers.values():
+                optimiser.param_groups[0]["lr"] = rate
             for _ in range(self.objective.moves):
-                self.judge_moves()
-            self.generator_moves()
-            told(step + 1)
+                self.step_discriminator()
+            self.step_generator()
+            on_step(step + 1)
         with torch.no_grad():
-            return self.fake(SAMPLES).numpy()
+            return self.sample_fake(SAMPLES).numpy()
 
-    def judge_moves(self) -> None:
-        """One step of the judge of every seed."""
-        real, objective = self.real(), self.objective
+    def step_discriminator(self) -> None:
+        """One step of the discriminator of every seed."""
+        real, objective = self.sample_real(), self.objective
         with torch.no_grad():
-            fake = self.fake(self.rules.batch)
-        loss = objective.judge(self.scores(self.judge, real), self.scores(self.judge, fake))
+            fake = self.sample_fake(self.rules.batch)
+        loss = objective.discriminator(self.score(self.discriminator, real), self.score(self.discriminator, fake))
         if objective.penalty is not None:
-            chance = self.crowd.uniform(self.rules.batch, 1)
-            loss = loss + objective.weight * objective.penalty(lambda x: self.scores(self.judge, x), real, fake, chance)
-        self.step("judge", self.judge, loss)
+            uniform = self.random.uniform(self.rules.batch, 1)
+            penalty = objective.penalty(lambda x: self.score(self.discriminator, x), real, fake, uniform)
+            loss = loss + objective.weight * penalty
+        self.descend("discriminator", self.discriminator, loss)
         if objective.clip:
             with torch.no_grad():
-                for weight in self.judge:
+                for weight in self.discriminator:
                     weight.clamp_(-objective.clip, objective.clip)
 
-    def generator_moves(self) -> None:
-        """One step of the generator of every seed, against the judge as it is or as it will be."""
-        real, fake, judge = self.real(), self.fake(self.rules.batch), self.judge
+    def step_generator(self) -> None:
+        """One step of the generator of every seed, against the current discriminator or the unrolled one."""
+        real, fake, discriminator = self.sample_real(), self.sample_fake(self.rules.batch), self.discriminator
         if self.objective.unroll:
-            judge = self.ahead(real, fake)
-        on_fake = self.scores(judge, fake)
-        on_real = self.scores(judge, real) if self.objective.compares else on_fake
+            discriminator = self.unroll(real, fake)
+        on_fake = self.score(discriminator, fake)
+        on_real = self.score(discriminator, real) if self.objective.compares else on_fake
         loss = self.objective.generator(on_real, on_fake)
-        self.step("generator", self.generator, loss)
+        self.descend("generator", self.generator, loss)
 
-    def ahead(self, real: Tensor, fake: Tensor) -> Weights:
-        """The judge after its next steps of Adam, as a function of the fakes (Metz et al. 2017, equation 8)."""
-        group, weights = self.movers["judge"].param_groups[0], self.judge
-        (low, high), states = group["betas"], [self.movers["judge"].state[w] for w in self.judge]
+    def unroll(self, real: Tensor, fake: Tensor) -> Weights:
+        """The discriminator after its next steps of Adam, differentiable in `fake` (Metz et al. 2017, equation 8)."""
+        optimiser, weights = self.optimisers["discriminator"], self.discriminator
+        group = optimiser.param_groups[0]
+        (low, high), states = group["betas"], [optimiser.state[w] for w in self.discriminator]
         first, second = [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]
         done = int(states[0]["step"])
         for k in range(1, self.objective.unroll + 1):
-            loss = self.objective.judge(self.scores(weights, real), self.scores(weights, fake))
-            slopes = torch.autograd.grad(loss.sum(), weights, create_graph=True)
-            first = [low * m + (1 - low) * g for m, g in zip(first, slopes, strict=True)]
-            second = [high * v + (1 - high) * g * g for v, g in zip(second, slopes, strict=True)]
+            loss = self.objective.discriminator(self.score(weights, real), self.score(weights, fake))
+            gradients = torch.autograd.grad(loss.sum(), weights, create_graph=True)
+            first = [low * m + (1 - low) * g for m, g in zip(first, gradients, strict=True)]
+            second = [high * v + (1 - high) * g * g for v, g in zip(second, gradients, strict=True)]
             size = group["lr"] * (1 - high ** (done + k)) ** 0.5 / (1 - low ** (done + k))
-            moved = zip(weights, first, second, strict=True)
-            # The root of 0 has no slope: weights that nothing ever reached would turn it into NaN.
-            weights = [w - size * m / ((v + 1e-16).sqrt() + 1e-8) for w, m, v in moved]
+            moments = zip(weights, first, second, strict=True)
+            # The root has an infinite derivative at 0: weights whose gradient was always 0 would become NaN.
+            weights = [w - size * m / ((v + 1e-16).sqrt() + 1e-8) for w, m, v in moments]
         return weights
 
-    def scores(self, judge: Weights, points: Tensor) -> Tensor:
+    def score(self, discriminator: Weights, points: Tensor) -> Tensor:
         """(S, N, 2) -> (S, N / pack)."""
         packed = points.reshape(len(points), -1, 2 * self.objective.pack)
-        return through(judge, self.rules.shrink * packed).squeeze(2)
+        return apply_mlp(discriminator, self.rules.shrink * packed).squeeze(2)
 
-    def real(self) -> Tensor:
+    def sample_real(self) -> Tensor:
         """(S, batch, 2) from the plane."""
-        return torch.stack([self.plane.sample(self.rules.batch, source) for source in self.crowd.sources])
+        return torch.stack([self.plane.sample(self.rules.batch, rng) for rng in self.random.rngs])
 
-    def fake(self, n: int) -> Tensor:
+    def sample_fake(self, n: int) -> Tensor:
         """(S, n, 2) from the generators."""
-        return through(self.generator, self.crowd.normal(n, self.rules.latent))
+        return apply_mlp(self.generator, self.random.normal(n, self.rules.latent))
 
-    def step(self, player: str, weights: Weights, loss: Tensor) -> None:
-        """Descend the sum over the seeds."""
-        slopes = torch.autograd.grad(loss.sum(), weights)
-        for weight, slope in zip(weights, slopes, strict=True):
-            weight.grad = slope
-        self.movers[player].step()
+    def descend(self, player: str, weights: Weights, loss: Tensor) -> None:
+        """One optimiser step on the sum of the loss over the seeds."""
+        gradients = torch.autograd.grad(loss.sum(), weights)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        self.optimisers[player].step()

@@ -1,6 +1,6 @@
-"""What the players of the mode contest minimise, each objective as its paper has it.
+"""The losses of the mode contest, each objective as its paper has it.
 
-A loss takes scores (S, N) of S seeds and gives one number a seed, (S,); the players descend the sum over seeds.
+A loss takes scores (S, N) of S seeds and returns one number a seed, (S,); the optimisers descend the sum over seeds.
 Scores of packed points (PacGAN) are one a pack.
 """
 
@@ -12,39 +12,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Judge = Callable[[Tensor], Tensor]  # points (S, N, 2) -> scores (S, N)
-JudgeLoss = Callable[[Tensor, Tensor], Tensor]  # scores of real and of fake -> (S,)
-Penalty = Callable[[Judge, Tensor, Tensor, Tensor], Tensor]  # judge, real, fake, uniform (S, N, 1) -> (S,)
+Discriminator = Callable[[Tensor], Tensor]  # points (S, N, 2) -> scores (S, N)
+ScoreLoss = Callable[[Tensor, Tensor], Tensor]  # scores of real and of fake -> (S,)
+Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]
+"""discriminator, real (S, N, 2), fake (S, N, 2), uniform (S, N, 1) -> (S,)"""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One way to play: losses, and what comes with them."""
+    """The losses and training settings of one GAN objective."""
 
     title: str
     paper: str
-    judge: JudgeLoss
-    generator: JudgeLoss
-    """Of scores of real and of fake."""
+    discriminator: ScoreLoss
+    generator: ScoreLoss
     compares: bool = False
-    """Whether the generator's loss looks at the real ones: they are not scored for nothing."""
+    """Whether the generator's loss uses the scores of real points; they are not computed otherwise."""
     penalty: Penalty | None = None
     weight: float = 0.0
     """Of the penalty."""
     moves: int = 1
-    """Of the judge, before each of the generator's."""
+    """Steps of the discriminator before each step of the generator."""
     clip: float = 0.0
-    """Largest absolute weight of the judge; 0: unlimited."""
+    """Largest absolute weight of the discriminator; 0: unlimited."""
     pack: int = 1
-    """Points that the judge sees at once."""
+    """Points that the discriminator scores together."""
     unroll: int = 0
-    """Steps of the judge that the generator looks ahead."""
+    """Steps of the discriminator that the generator's loss is unrolled over."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Of Adam."""
     method: Literal["adam", "rmsprop"] = "adam"
 
 
-def likelihood(real: Tensor, fake: Tensor) -> Tensor:
+def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     """-log D(x) - log(1 - D(G(z))): the discriminator of 2014."""
     return F.softplus(-real).mean(1) + F.softplus(fake).mean(1)
 
@@ -59,81 +59,103 @@ def non_saturating(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean(1)
 
 
-def squares(real: Tensor, fake: Tensor) -> Tensor:
-    """Half the squares of the distances to 1 and 0 (equation 9 of LSGAN)."""
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Half the squared distances to 1 (real) and 0 (fake), equation 9 of LSGAN."""
     return ((real - 1).square().mean(1) + fake.square().mean(1)) / 2
 
 
-def square(real: Tensor, fake: Tensor) -> Tensor:
-    """Half the square of the distance to 1."""
+def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """Half the squared distance of fakes to 1."""
     return (fake - 1).square().mean(1) / 2
 
 
 def hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """Points beyond the margin of 1 count nothing."""
+    """The discriminator's hinge loss: scores beyond the margin of 1 add nothing."""
     return F.relu(1 - real).mean(1) + F.relu(1 + fake).mean(1)
 
 
-def difference(real: Tensor, fake: Tensor) -> Tensor:
-    """The critic's: minus the distance it sees."""
+def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """The critic's loss: minus its estimate of the Wasserstein distance."""
     return fake.mean(1) - real.mean(1)
 
 
-def score(real: Tensor, fake: Tensor) -> Tensor:
-    """Minus the score of the fakes."""
+def negative_score(real: Tensor, fake: Tensor) -> Tensor:
+    """The generator's loss of hinge and Wasserstein: minus the mean score of fakes."""
     return -fake.mean(1)
 
 
-def paired(real: Tensor, fake: Tensor) -> Tensor:
-    """Relativistic pairing: a real point should beat a fake one."""
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Relativistic pairing: a real point should score above a fake one."""
     return F.softplus(fake - real).mean(1)
 
 
-def paired_back(real: Tensor, fake: Tensor) -> Tensor:
-    """The same the other way round."""
+def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """Relativistic pairing with the roles swapped: a fake point should score above a real one."""
     return F.softplus(real - fake).mean(1)
 
 
-def slope(judge: Judge, points: Tensor) -> Tensor:
-    """(S, N) squared lengths of the judge's slope at points (S, N, 2), differentiable."""
+def squared_gradient_norm(discriminator: Discriminator, points: Tensor) -> Tensor:
+    """(S, N) squared norms of the discriminator's gradient at points (S, N, 2), differentiable."""
     points = points.detach().requires_grad_()
-    (found,) = torch.autograd.grad(judge(points).sum(), points, create_graph=True)
-    return found.square().sum(2)
+    (gradient,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
+    return gradient.square().sum(2)
 
 
-def slope_one(judge: Judge, real: Tensor, fake: Tensor, chance: Tensor) -> Tensor:
-    """(|slope| - 1)^2 on lines between real and fake points (equation 3 of WGAN-GP)."""
-    return (slope(judge, torch.lerp(real, fake, chance)).add(1e-12).sqrt() - 1).square().mean(1)
+def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, uniform: Tensor) -> Tensor:
+    """(|gradient| - 1)^2 on lines between real and fake points (equation 3 of WGAN-GP)."""
+    between = torch.lerp(real, fake, uniform)
+    return (squared_gradient_norm(discriminator, between).add(1e-12).sqrt() - 1).square().mean(1)
 
 
-def flat_at_real(judge: Judge, real: Tensor, fake: Tensor, chance: Tensor) -> Tensor:
-    """R1, half the squared slope at real points (Mescheder et al. 2018, equation 9)."""
-    return slope(judge, real).mean(1) / 2
+def r1_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, uniform: Tensor) -> Tensor:
+    """R1, half the squared gradient norm at real points (Mescheder et al. 2018, equation 9)."""
+    return squared_gradient_norm(discriminator, real).mean(1) / 2
 
 
-def flat_at_both(judge: Judge, real: Tensor, fake: Tensor, chance: Tensor) -> Tensor:
-    """R1 + R2: at fake points too."""
-    return flat_at_real(judge, real, fake, chance) + slope(judge, fake).mean(1) / 2
+def r1_r2_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, uniform: Tensor) -> Tensor:
+    """R1 + R2: the same at fake points, added."""
+    r1 = r1_penalty(discriminator, real, fake, uniform)
+    return r1 + squared_gradient_norm(discriminator, fake).mean(1) / 2
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "saturating": Objective("saturating", "Goodfellow 2014, eq. 1", likelihood, saturating),
-    "non-saturating": Objective("non-saturating", "Goodfellow 2014, sec. 3", likelihood, non_saturating),
-    "least-squares": Objective("least squares", "Mao 2017", squares, square),
-    "hinge": Objective("hinge", "Lim & Ye 2017", hinge, score),
+    "saturating": Objective("saturating", "Goodfellow 2014, eq. 1", cross_entropy, saturating),
+    "non-saturating": Objective("non-saturating", "Goodfellow 2014, sec. 3", cross_entropy, non_saturating),
+    "least-squares": Objective("least squares", "Mao 2017", least_squares_discriminator, least_squares_generator),
+    "hinge": Objective("hinge", "Lim & Ye 2017", hinge, negative_score),
     "wasserstein": Objective(
-        "Wasserstein, clipped", "Arjovsky 2017", difference, score, moves=5, clip=0.1, method="rmsprop"
+        "Wasserstein, clipped",
+        "Arjovsky 2017",
+        wasserstein_critic,
+        negative_score,
+        moves=5,
+        clip=0.1,
+        method="rmsprop",
     ),
     "wgan-gp": Objective(
-        "WGAN-GP", "Gulrajani 2017", difference, score, penalty=slope_one, weight=0.1, moves=5, betas=(0.0, 0.9)
+        "WGAN-GP",
+        "Gulrajani 2017",
+        wasserstein_critic,
+        negative_score,
+        penalty=gradient_penalty,
+        weight=0.1,
+        moves=5,
+        betas=(0.0, 0.9),
     ),
     "r1": Objective(
-        "non-saturating + R1", "Mescheder 2018", likelihood, non_saturating, penalty=flat_at_real, weight=0.1
+        "non-saturating + R1", "Mescheder 2018", cross_entropy, non_saturating, penalty=r1_penalty, weight=0.1
     ),
     "relativistic": Objective(
-        "relativistic + R1 + R2", "Huang 2024", paired, paired_back, True, flat_at_both, 0.1, betas=(0.0, 0.99)
+        "relativistic + R1 + R2",
+        "Huang 2024",
+        relativistic_discriminator,
+        relativistic_generator,
+        compares=True,
+        penalty=r1_r2_penalty,
+        weight=0.1,
+        betas=(0.0, 0.99),
     ),
-    "pacgan": Objective("PacGAN, pairs", "Lin 2018", likelihood, non_saturating, pack=2),
-    "unrolled": Objective("unrolled, 5 steps", "Metz 2017", likelihood, non_saturating, unroll=5),
+    "pacgan": Objective("PacGAN, pairs", "Lin 2018", cross_entropy, non_saturating, pack=2),
+    "unrolled": Objective("unrolled, 5 steps", "Metz 2017", cross_entropy, non_saturating, unroll=5),
 }
 """Every objective of the contest, by name."""

@@ -1,5 +1,5 @@
-"""Measures of pictures, one a file.  They know neither the engine nor the command line.
+"""Metrics, one per file; they import neither the engine nor the command line.
 
-features.py, and one file each: pixels, classifier, inception, dinov2, clip     pictures -> vectors
-fid, kid, inception_score, prdc, cmmd, modes                                   vectors -> figures
+A file that ends in `METRIC = Metric(...)` can be requested by its name; catalogue.py finds it, metric.py says what a
+declaration holds, inputs.py what an evaluation hands to a metric.  extractors/ turns images into feature vectors.
 """

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-ROWS = 256  # of a block: enough to multiply at full speed
+ROWS = 256  # per block: enough for full matrix-multiplication speed
 
 
 def blocks(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """(number of the first row, squared distances (rows, M)) of features (N, D) to (M, D), in float64.
+    """(index of the first row, squared distances (rows, M)) of features (N, D) to (M, D), in float64.
 
-    Where y is x itself, a row's distance to itself is exactly zero.  A block lives until the next one: the memory is
-    the same, because allocators do not fit blocks of such a size into one another's places.
+    Where y is x itself, a row's distance to itself is exactly zero.  Each block reuses the memory
+    of the one before, because allocators do not reuse freed blocks of this size well: copy what must outlive it.
     """
-    centre = y.new_zeros(y.shape[1], dtype=torch.float64)  # a large common part would cancel, and take digits with it
+    centre = y.new_zeros(y.shape[1], dtype=torch.float64)  # a large common offset would cancel, at a loss of precision
     for part in y.split(ROWS):
         centre += part.double().sum(0) / len(y)
     y_wide = torch.empty(y.shape, dtype=torch.float64)
@@ -32,7 +32,7 @@ def blocks(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 
 def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row of x (N, D) the nearest row of y: its number (N,), and how far it is (N,)."""
+    """For each row of x (N, D) the nearest row of y: its index (N,), and its distance (N,)."""
     found = [squares.min(1) for _, squares in blocks(x, y)]
     return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found]).sqrt()
 

@@ -1,93 +1,175 @@
-"""fcn: what a judge that learned to read photographs reads in generated ones.
+"""fcn: the FCN-score, a segmentation network for real photographs applied to generated ones.
 
-Isola et al. 2017 (pix2pix), section 4.1, https://arxiv.org/abs/1611.07004: if photographs made from label maps are
-real enough, a network that learned to label real photographs will find in them the labels they were made from.  The
-figures are those of Long et al. 2015, section 5, https://arxiv.org/abs/1411.4038.
+Isola et al. 2017 (pix2pix), section 4.1, https://arxiv.org/abs/1611.07004: if photographs generated from label
+maps are realistic, a network trained to segment real photographs recovers the label maps they were generated from.
+The scores are those of Long et al. 2015, section 5, https://arxiv.org/abs/1411.4038.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.errors import DataError
+from ganforge.console import Say
+from ganforge.errors import DataError, OptionError
+from ganforge.images import to_uint8
+from ganforge.metrics.estimate import Estimate
+from ganforge.metrics.image_set import ImageSet, select_images
+from ganforge.metrics.inputs import MetricInputs, MetricOptions
+from ganforge.metrics.label_colours import VOID, colours_to_classes, find_colours, fit_label_maps
+from ganforge.metrics.metric import Metric
+from ganforge.metrics.segmenter import Segmenter, load_or_train_segmenter
 
-VOID = 255  # a pixel of no class: neither learned nor counted
-Judge = Callable[[Tensor], Tensor]
+BATCH = 16
+DRAWS = 400  # bootstrap resamplings of the photographs, for an interval
+SegmentationModel = Callable[[Tensor], Tensor]
 """Photographs (N, C, H, W) in [-1, 1] -> scores of the classes (N, K, H, W); a network in evaluation mode."""
 
 
 @dataclass(frozen=True)
 class FCNScore:
-    """How well a reading agrees with the label maps; everything in [0, 1], higher is better.
+    """How well predicted label maps agree with the true ones; everything in [0, 1], higher is better.
 
-    A class that no label map shows has no figure of its own: it is NaN below, and in no mean.
+    A class that no label map contains is NaN in the per-class scores, and left out of the means.
     """
 
     pixel_accuracy: float
-    """Share of the pixels that were read rightly."""
+    """Share of correctly predicted pixels."""
     class_accuracy: float
-    """The same share within each class, then the mean over classes."""
+    """The same share within each class, averaged over classes."""
     class_iou: float
-    """Pixels both in the reading and in the truth, over those in either, for each class; then the mean."""
+    """Intersection over union of predicted and true pixels of each class, averaged over classes."""
     accuracies: tuple[float, ...]
-    """`class_accuracy` class by class."""
+    """`class_accuracy` of each class."""
     ious: tuple[float, ...]
-    """`class_iou` class by class."""
+    """`class_iou` of each class."""
 
 
-def fcn_score(photographs: Tensor, label_maps: Tensor, judge: Judge, batch: int = 16) -> FCNScore:
-    """What `judge` reads in photographs (N, C, H, W) in [-1, 1], against label maps (N, H, W) they were made from.
+def fcn_score(photographs: Tensor, label_maps: Tensor, model: SegmentationModel, batch: int = 16) -> FCNScore:
+    """Scores of `model` on photographs (N, C, H, W) in [-1, 1] against their label maps (N, H, W).
 
-    A score means something beside that of the real photographs, read by the same judge.
-    Raises DataError where the two do not belong together.
+    Compare with the score of the real photographs under the same model.
+    Raises DataError where the shapes do not match, or there is nothing to score.
     """
     if photographs.ndim != 4 or label_maps.shape != (len(photographs), *photographs.shape[2:]):
         raise DataError(
-            f"Photographs {tuple(photographs.shape)} and label maps {tuple(label_maps.shape)} do not belong together: "
-            "they are (N, C, H, W) and (N, H, W) with the same sides."
+            f"Photographs {tuple(photographs.shape)} and label maps {tuple(label_maps.shape)} do not match: "
+            "they are (N, C, H, W) and (N, H, W) with the same height and width."
         )
     if not len(photographs):
-        raise DataError("There is no photograph to be read.")
+        raise DataError("There is no photograph to score.")
     counts = torch.zeros(0, 0, dtype=torch.int64)
     with torch.inference_mode():
         for photos, maps in zip(photographs.split(batch), label_maps.split(batch), strict=True):
-            scores = judge(photos)
+            scores = model(photos)
             if not len(counts):
                 counts = torch.zeros(scores.shape[1], scores.shape[1], dtype=torch.int64)
             counts += confusion(scores.argmax(1).cpu(), maps.cpu(), len(counts))
     return score(counts)
 
 
-def confusion(read: Tensor, true: Tensor, classes: int) -> Tensor:
-    """int64 (classes, classes): how many pixels of true class i were read as j.
+def confusion(predicted: Tensor, true: Tensor, classes: int) -> Tensor:
+    """int64 (classes, classes): number of pixels of true class i that were predicted as j.
 
-    Raises DataError for a class that the judge does not know.
+    Raises DataError for a true class outside 0 ... classes - 1.
     """
     known = true != VOID
-    true, read = true[known], read[known]
+    true, predicted = true[known], predicted[known]
     if len(true) and not 0 <= int(true.min()) <= int(true.max()) < classes:
         raise DataError(
-            f"A label map holds class {int(true.max())}, but the judge knows 0 to {classes - 1} and {VOID} for none: "
-            "judge with a network that was trained on these classes."
+            f"A label map holds class {int(true.max())}, but the segmenter knows 0 to {classes - 1}, {VOID} for none: "
+            "use a network that was trained on these classes."
         )
-    return torch.bincount(true * classes + read, minlength=classes**2).view(classes, classes)
+    return torch.bincount(true * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
 def score(counts: Tensor) -> FCNScore:
-    """The figures of a confusion matrix (true class, read class)."""
+    """The scores of a confusion matrix (true class, predicted class)."""
     counts = counts.double()
-    right, true, read = counts.diag(), counts.sum(1), counts.sum(0)
+    correct, true, predicted = counts.diag(), counts.sum(1), counts.sum(0)
     if not true.sum():
         raise DataError("No pixel of these label maps has a class.")
-    never = torch.full_like(true, torch.nan)
-    accuracies = torch.where(true > 0, right / true, never)
-    ious = torch.where(true > 0, right / (true + read - right), never)
+    missing = torch.full_like(true, torch.nan)
+    accuracies = torch.where(true > 0, correct / true, missing)
+    ious = torch.where(true > 0, correct / (true + predicted - correct), missing)
     return FCNScore(
-        pixel_accuracy=float(right.sum() / true.sum()),
+        pixel_accuracy=float(correct.sum() / true.sum()),
         class_accuracy=float(accuracies.nanmean()),
         class_iou=float(ious.nanmean()),
         accuracies=tuple(accuracies.tolist()),
         ious=tuple(ious.tolist()),
     )
+
+
+def compute_fcn(inputs: MetricInputs, options: MetricOptions, say: Say) -> tuple[Estimate, ...]:
+    """Pixel accuracy, class accuracy and class IoU, for translated and for real photographs.
+
+    Raises OptionError for other runs than translators of label maps, DataError where the sources are no label maps.
+    """
+    if inputs.sources is None or "source" not in inputs.data.columns:
+        raise OptionError("--metrics fcn needs a translator from label maps to photographs, and pairs of the two.")
+    segmenter, colours = open_segmenter(inputs, say)
+    label_maps = select_images(
+        inputs.open(size=None, channels=0, held_out=options.held_out, native=False), "source", options.n
+    )
+    made, real = (count_confusions(segmenter, side, label_maps, colours) for side in (inputs.fake, inputs.real))
+    note = "The segmenter of the FCN-score was trained on these photographs: evaluate with --held-out."
+    notes = () if options.held_out else (note,)
+    return (*estimate_scores("fcn", made, notes), *estimate_scores("real_fcn", real, notes))
+
+
+def open_segmenter(inputs: MetricInputs, say: Say) -> tuple[Segmenter, np.ndarray]:
+    """(a segmentation network of the data's real photographs, the colour (K, C) of each of its classes)."""
+    native = inputs.open(size=None, channels=0, held_out=False, native=False)
+    colours = find_colours(native.columns["source"])
+    if len(colours) < 2:
+        raise DataError(f"The label maps of {native.name} show only one class, so there is nothing to segment.")
+    training = inputs.open(held_out=False)
+    size = (training.facts.height, training.facts.width)
+
+    def pairs() -> tuple[Tensor, Tensor]:
+        maps = fit_label_maps(colours_to_classes(native.columns["source"], colours), size)
+        return torch.from_numpy(np.array(training.columns["target"])).permute(0, 3, 1, 2), torch.from_numpy(maps)
+
+    return load_or_train_segmenter(training.fingerprint, pairs, len(colours), say=say), colours
+
+
+def count_confusions(segmenter: Segmenter, photographs: ImageSet, sources: ImageSet, colours: np.ndarray) -> Tensor:
+    """int64 (N, K, K): for each photograph, the number of pixels of true class i that were predicted as j."""
+    counts = []
+    for start in range(0, photographs.count, BATCH):
+        stop = min(start + BATCH, photographs.count)
+        photos = photographs.rows(start, stop)
+        maps = fit_label_maps(
+            colours_to_classes(to_uint8(sources.rows(start, stop)), colours), (photos.shape[2], photos.shape[3])
+        )
+        with torch.inference_mode():
+            predicted = segmenter(photos).argmax(1)
+        counts += [
+            confusion(one, true, len(colours)) for one, true in zip(predicted, torch.from_numpy(maps), strict=True)
+        ]
+    return torch.stack(counts)
+
+
+def estimate_scores(name: str, counts: Tensor, notes: tuple[str, ...]) -> tuple[Estimate, ...]:
+    """The three scores over all photographs, each with a bootstrap interval over photographs."""
+    whole = score(counts.sum(0))
+    random = np.random.Generator(np.random.Philox(0))
+    resampled = random.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
+    bootstrap = [score(torch.tensordot(torch.from_numpy(times).double(), counts.double(), 1)) for times in resampled]
+    estimates = []
+    for field in ("pixel_accuracy", "class_accuracy", "class_iou"):
+        low, high = np.quantile([getattr(one, field) for one in bootstrap], (0.025, 0.975))
+        estimates.append(Estimate(f"{name}_{field}", getattr(whole, field), float(low), float(high), "higher", notes))
+    return tuple(estimates)
+
+
+METRIC = Metric(
+    compute_fcn,
+    needs="inputs",
+    better="higher",
+    about="scores of a segmentation network on photographs made from label maps (pix2pix, section 4.1)",
+    interval="bootstrap over photographs",
+)

@@ -1,39 +1,47 @@
-"""lpips: how different two pictures look, and how different the pictures are that one input leads to.
+"""lpips: perceptual distance between images.
 
 Zhang, Isola, Efros, Shechtman, Wang, "The unreasonable effectiveness of deep features as a perceptual metric", 2018.
 https://arxiv.org/abs/1801.03924
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ganforge.console import Say
 from ganforge.errors import DataError, OptionError
-from ganforge.metrics.paired import matched
+from ganforge.metrics.estimate import Estimate, normal_estimate
+from ganforge.metrics.extractors.classifier import Network, limit_size, load_or_train_classifier
+from ganforge.metrics.fcn import BATCH, open_segmenter
+from ganforge.metrics.inputs import MetricInputs, MetricOptions
+from ganforge.metrics.metric import Metric
+from ganforge.metrics.paired import check_pair
+from ganforge.metrics.segmenter import Segmenter
 from ganforge.nn import lpips as published
 
-Maps = Callable[[Tensor], Sequence[Tensor]]  # pictures (N, C, H, W) in [-1, 1] -> maps (N, K, h, w), one a layer
+Maps = Callable[
+    [Tensor], Sequence[Tensor]
+]  # images (N, C, H, W) in [-1, 1] -> feature maps (N, K, h, w), one per layer
 
 
 @dataclass(frozen=True)
 class Distance:
-    """A perceptual distance, which says what it is made of."""
+    """A perceptual distance with a name that says which one."""
 
     name: str
-    """What stands beside every figure: `LPIPS 0.1 (alex)`, or that it is none."""
+    """Reported beside every value: `LPIPS 0.1 (alex)`, or that it is not LPIPS."""
     between: Callable[[Tensor, Tensor], Tensor]
-    """Two sets of pictures (N, C, H, W) in [-1, 1] -> (N,)."""
+    """Two batches of images (N, C, H, W) in [-1, 1] -> (N,)."""
 
 
-def official(network: str | Path, weights: str | Path) -> Distance:
-    """LPIPS as it was published.
+def load_official(network: str | Path, weights: str | Path) -> Distance:
+    """LPIPS with its published weights.
 
     `network` is the file of torchvision's AlexNet or VGG-16 trained on ImageNet, `weights` that of the authors' `lin`
-    layers, version 0.1.  Nothing of either file is run.  Raises WeightsError where they are something else.
+    layers, version 0.1.  No code in either file is executed.  Raises WeightsError for other files.
     """
     from ganforge.official import read
 
@@ -44,36 +52,97 @@ def official(network: str | Path, weights: str | Path) -> Distance:
     return Distance(f"LPIPS 0.1 ({kind})", net)
 
 
-def through(maps: Maps, name: str) -> Distance:
-    """The same distance through any network's maps, every channel of which counts alike.  Its figures are no LPIPS."""
+def feature_distance(maps: Maps, name: str) -> Distance:
+    """The same distance in the feature maps of any network, all channels weighted equally.  This is not LPIPS."""
 
     def between(a: Tensor, b: Tensor) -> Tensor:
-        seen = maps(torch.cat([a, b]))
+        features = maps(torch.cat([a, b]))
         n = len(a)
-        alike = [torch.ones((), device=m.device) for m in seen]
-        return published.distance([m[:n] for m in seen], [m[n:] for m in seen], alike)
+        weights = [torch.ones((), device=m.device) for m in features]
+        return published.distance([m[:n] for m in features], [m[n:] for m in features], weights)
 
-    return Distance(f"distance through {name}, unweighted (not LPIPS: its published weights were not given)", between)
+    return Distance(
+        f"distance in the features of {name}, unweighted (not LPIPS: its published weights were not given)", between
+    )
 
 
-def lpips(made: Tensor, true: Tensor, distance: Distance, batch: int = 32) -> Tensor:
-    """(N,): how different each picture looks from its truth, lower is better."""
-    matched(made, true)
+def lpips(output: Tensor, target: Tensor, distance: Distance, batch: int = 32) -> Tensor:
+    """(N,): perceptual distance of each image from its target, lower is better."""
+    check_pair(output, target)
     with torch.inference_mode():
-        parts = zip(made.split(batch), true.split(batch), strict=True)
+        parts = zip(output.split(batch), target.split(batch), strict=True)
         return torch.cat([distance.between(a.float(), b.float()).double() for a, b in parts])
 
 
-def diversity(answers: Tensor, distance: Distance, batch: int = 32) -> Tensor:
-    """(N,): mean distance over all pairs of the pictures that each of N inputs leads to, from (N, K, C, H, W).
+def compute_lpips(inputs: MetricInputs, options: MetricOptions, say: Say) -> tuple[Estimate, ...]:
+    """Mean perceptual distance of outputs from their targets.  Raises OptionError without paired data."""
+    if not inputs.paired:
+        raise OptionError("--metrics lpips needs a translator and paired data: these images have no known targets.")
+    distance = choose_distance(inputs, options, say)
+    parts = [(start, min(start + BATCH, inputs.fake.count)) for start in range(0, inputs.fake.count, BATCH)]
+    each = [lpips(inputs.fake.rows(*part), inputs.real.rows(*part), distance) for part in parts]
+    return (estimate_distance("lpips", torch.cat(each), distance, "lower"),)
 
-    BicycleGAN, section 5.2 (https://arxiv.org/abs/1711.11586) takes this mean over pairs drawn at random.  Higher is
-    more varied, 0 for a translator that always says the same; noise is varied too, so read it beside a measure of
-    realism.  Raises DataError for answers of another shape, and OptionError for fewer than two answers an input.
+
+def estimate_distance(name: str, each: Tensor, distance: Distance, better: str) -> Estimate:
+    """The mean over images; NAME_unweighted where the distance is not LPIPS."""
+    if len(each) < 2:
+        raise DataError(f"One image gives no interval: {name} needs 2 or more.")
+    is_lpips = distance.name.startswith("LPIPS")
+    figure = normal_estimate(
+        name if is_lpips else f"{name}_unweighted", float(each.mean()), float(each.std()) / len(each) ** 0.5
+    )
+    return replace(figure, better=better, notes=(f"{name} is measured by {distance.name}.",))
+
+
+def choose_distance(inputs: MetricInputs, options: MetricOptions, say: Say) -> Distance:
+    """LPIPS where its weights are given; else a distance in the features of the data's classifier or segmenter.
+
+    Raises OptionError where there is neither.
     """
-    if answers.ndim != 5:
-        raise DataError(f"Answers are (inputs, answers, C, H, W), not {tuple(answers.shape)}.")
-    if answers.shape[1] < 2:
-        raise OptionError("One answer an input cannot be varied: ask for two or more.")
-    pairs = [lpips(answers[:, i], answers[:, j], distance, batch) for i, j in combinations(range(answers.shape[1]), 2)]
-    return torch.stack(pairs).mean(0)
+    if options.lpips:
+        return load_official(*options.lpips)
+    if "condition" in inputs.data.columns:
+        network = load_or_train_classifier(inputs.open(held_out=False)).network
+        return feature_distance(lambda images: classifier_activations(network, images), "the data's classifier")
+    if "source" in inputs.data.columns:
+        try:
+            segmenter, _ = open_segmenter(inputs, say)
+        except DataError:  # the sources are no label maps
+            segmenter = None
+        if segmenter is not None:
+            return feature_distance(
+                lambda images: segmenter_activations(segmenter, images), "a segmenter of the data's label maps"
+            )
+    raise OptionError(
+        "A perceptual distance needs a network: give that of LPIPS with --lpips NETWORK WEIGHTS (torchvision's AlexNet "
+        "or VGG-16, and the lin layers of LPIPS 0.1 for it); only labelled data and label maps can train one here."
+    )
+
+
+def classifier_activations(network: Network, images: Tensor) -> list[Tensor]:
+    """Feature maps after each ReLU of the classifier."""
+    activations, maps = [], limit_size(images)
+    for layer in network.body:
+        maps = layer(maps)
+        if isinstance(layer, nn.ReLU):
+            activations.append(maps)
+    return activations
+
+
+def segmenter_activations(segmenter: Segmenter, images: Tensor) -> list[Tensor]:
+    """Feature maps after each stage of the segmenter."""
+    activations = []
+    for stage in segmenter.stages:
+        images = stage(images)
+        activations.append(images)
+    return activations
+
+
+METRIC = Metric(
+    compute_lpips,
+    needs="inputs",
+    better="lower",
+    about="perceptual distance of outputs from their targets: LPIPS 0.1, or `lpips_unweighted` without its weights",
+    interval="of the mean over images",
+)

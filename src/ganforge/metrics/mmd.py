@@ -3,7 +3,7 @@
     MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y)
 
 KID and CMMD are this with other kernels.  The literature averages it over random subsets; the mean over all subsets
-is the estimate from all pairs, so that one is taken here, and nothing is left to the dice.  The standard error
+is the estimate from all pairs, which is computed here, so there is no sampling noise.  The standard error
 comes from the first projection of the statistic (Hoeffding 1948; Gretton et al. 2012, appendix B).
 """
 
@@ -13,20 +13,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganforge.metrics.estimate import checked, same_width
+from ganforge.metrics.estimate import check_features, check_same_width
 
 Kernel = Callable[[Tensor, Tensor], Tensor]  # (N, D), (M, D) -> (N, M)
-ROWS = 1_024  # of the kernel matrix at a time
+ROWS = 1_024  # of the kernel matrix per block
 
 
 def mmd(real: Tensor, fake: Tensor, kernel: Kernel, *, unbiased: bool = True) -> tuple[float, float]:
     """MMD^2 between features (N, D) and (M, D), and its standard error, in float64.
 
-    `unbiased` leaves out k(x, x), so that the expectation is right and the value may be below zero.
-    Raises DataError for less than two pictures, numbers that are not finite, or different D.
+    `unbiased` leaves out k(x, x), so that the expectation is exact and the value may be negative.
+    Raises DataError for less than two images, numbers that are not finite, or different D.
     """
-    same_width(real, fake)
-    x, y = checked(real, "the real pictures"), checked(fake, "the generated pictures")
+    check_same_width(real, fake)
+    x, y = check_features(real, "the real images"), check_features(fake, "the generated images")
     within_x, within_y = own_means(x, kernel, unbiased), own_means(y, kernel, unbiased)
     means, across_y = [], torch.zeros_like(within_y)
     for part in x.split(ROWS):
@@ -40,7 +40,7 @@ def mmd(real: Tensor, fake: Tensor, kernel: Kernel, *, unbiased: bool = True) ->
 
 
 def own_means(x: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
-    """The mean (N,) of k(x_i, x_j) over j, without j = i where that would be a bias."""
+    """The mean (N,) of k(x_i, x_j) over j, without j = i where `unbiased`."""
     means = []
     for start in range(0, len(x), ROWS):
         block = kernel(x[start : start + ROWS], x)

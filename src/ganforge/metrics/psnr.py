@@ -1,16 +1,29 @@
-"""psnr: how far a picture is from its truth, as the ratio of the strongest signal to the error, in decibel."""
+"""psnr: peak signal-to-noise ratio of an image and its target, in decibel."""
 
 from torch import Tensor
 
-from ganforge.metrics.paired import ENDS, matched
+from ganforge.metrics.metric import Metric
+from ganforge.metrics.paired import ENDS, check_pair
 
 
-def psnr(made: Tensor, true: Tensor, ends: tuple[float, float] = ENDS) -> Tensor:
-    """(N,) decibel, higher is better, infinite for a picture that is its truth: 10 log10(range^2 / squared error).
+def psnr(output: Tensor, target: Tensor, ends: tuple[float, float] = ENDS) -> Tensor:
+    """(N,) decibel, higher is better, infinite for an image equal to its target: 10 log10(range^2 / squared error).
 
-    `ends` are the least and the largest value that a picture can hold.  What is reported for many pictures is the mean
-    of these figures, not the figure of their mean error.
+    `ends` are the least and the largest value of an image.  For many images, the mean of these values is reported, not
+    the value of their mean error.
     """
-    made, true = matched(made, true)
-    error = (made - true).square().flatten(1).mean(1)
+    output, target = check_pair(output, target)
+    error = (output - target).square().flatten(1).mean(1)
     return 10 * ((ends[1] - ends[0]) ** 2 / error).log10()
+
+
+METRIC = Metric(
+    psnr,
+    needs="target",
+    better="higher",
+    about="10 log10 (range² / mean squared error) of each image and its target, in decibels",
+    interval="of the mean over images",
+    select=True,
+    default=True,
+    order=1,
+)

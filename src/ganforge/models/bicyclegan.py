@@ -1,21 +1,21 @@
-"""bicyclegan: one picture into many, by a code that leads to each of them and is found again in it.
+"""bicyclegan: one image into many, by a latent code that is recoverable from the output.
 
 Zhu, Zhang, Pathak, Darrell, Efros, Wang, Shechtman, 2017.  https://arxiv.org/abs/1711.11586
 
     G*, E* = min_G,E max_D  L_GAN^VAE + lambda L_1^VAE + L_GAN + lambda_latent L_1^latent + lambda_KL L_KL    (8)
 
-Two games with one generator.  cVAE-GAN, B -> z -> B: an encoder sees the true answer, and its code must suffice to
-draw that answer again.  cLR-GAN, z -> B -> z: a random code is drawn, and the encoder must find it in the drawing.
-The first makes codes mean something, the second makes every code a good one.  The error of codes found again moves
-the generator alone (section 3.4): an encoder that it moved could hide the code where no eye sees it.
+Two GANs with one generator.  cVAE-GAN, B -> z -> B: an encoder sees the target, and its code must suffice to
+reconstruct it.  cLR-GAN, z -> B -> z: a random code is drawn, and the encoder must recover it from the output.
+The first makes codes meaningful, the second makes random codes give realistic outputs.  The loss of recovered codes
+trains the generator alone (section 3.4): otherwise generator and encoder could hide the code invisibly.
 
-One half of a batch is encoded, the other gives the random game's discriminator its real pictures.
+One half of a batch is encoded, the other half provides the real images of the cLR-GAN's discriminator.
 
 Departures: 1. sides other than 256 and 128: as many halvings as both sides allow, and an encoder that ends with 8
-pixels a side, or 4; 2. the learning rate falls from round to round, the authors' from epoch to epoch;
-3. `small` weighs L1 more and KL less, and its discriminators see the source.
+pixels a side, or 4; 2. the learning rate decays every step, the authors' every epoch; 3. `small` has a larger weight
+of L1 and a smaller one of KL, and its discriminators see the source.
 
-Train it small: `ganforge train bicyclegan`, then `ganforge translate RUN in out --n 8`: eight answers a picture.
+Train it small: `ganforge train bicyclegan`, then `ganforge translate RUN in out --n 8`: eight outputs per image.
 """
 
 from collections.abc import Iterator
@@ -33,9 +33,9 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.init import Initial, initial_weights
 from ganforge.nn.losses import Objective, gan_loss
-from ganforge.nn.norms import Norm, norm_of
-from ganforge.nn.patchgan import ScaledPatchGAN, layers_left
-from ganforge.nn.unet import ACTIVATIONS, Activation, CodedUNet, depth_of
+from ganforge.nn.norms import Norm, make_norm
+from ganforge.nn.patchgan import ScaledPatchGAN, fit_layers
+from ganforge.nn.unet import ACTIVATIONS, Activation, CodedUNet, max_depth
 from ganforge.run import Preset, Run
 
 
@@ -46,31 +46,31 @@ class Config:
     latent: int = 8
     """Length of the code z (section 4)."""
     inject: Literal["all", "input"] = "all"
-    """Where the generator is told the code: at every level, or beside the picture alone (figure 3)."""
+    """Where the code enters the generator: at every level, or only at its input (figure 3)."""
     encoder: Literal["resnet", "layers"] = "resnet"
     """E_ResNet or E_CNN (section 4)."""
     norm: Norm = "instance"
     """In all networks."""
     activation: Activation = "relu"
-    """Of the generator's way up."""
+    """Of the generator's decoder."""
     upsample: Literal["basic", "bilinear"] = "basic"
-    """The way up by transposed convolutions, or by convolutions of enlarged features."""
+    """Up-sampling by transposed convolutions, or bilinear followed by convolutions."""
     initial: Initial = "xavier"
-    """First weights, with the gain of 0.02 that the authors give them."""
+    """Initial weights, with the authors' gain of 0.02."""
     dropout: bool = False
-    """In the generator's inner levels, while it learns."""
+    """In the generator's inner levels, during training."""
     width: int = 64
-    """Channels of the layer next to the picture: generator and encoder."""
+    """Channels of the layer next to the image: generator and encoder."""
     judge_width: int = 64
-    """The discriminators'."""
+    """The same for the discriminators."""
     judge_layers: int = 3
     """Halvings of a discriminator: patches of 70 pixels (3) or 34 (2) at its first scale."""
     scales: int = 2
-    """Sizes at which a picture is judged: itself, half of it (70 and 140 pixels: section 4)."""
+    """Number of scales of a discriminator: full size, half size ... (patches of 70 and 140 pixels: section 4)."""
     conditional: bool = False
-    """Whether discriminators see the source beside the answer."""
+    """Whether discriminators also see the source."""
     shared: bool = False
-    """One discriminator for both games, instead of one each."""
+    """One discriminator for both GANs, instead of one each."""
     gan: Objective = "lsgan"
     """Least squares (section 4), cross entropy, or scores without a scale."""
     fool: float = 1.0
@@ -90,19 +90,19 @@ class Config:
 
 
 class ResidualHalf(nn.Module):
-    """x (N, in, H, W) -> (N, out, H/2, W/2), by means of four pixels."""
+    """x (N, in, H, W) -> (N, out, H/2, W/2), by average pooling."""
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, activation: Activation) -> None:
         super().__init__()
-        self.norm1, self.conv1 = norm_of(norm, inputs), nn.Conv2d(inputs, inputs, 3, 1, 1)
-        self.norm2, self.conv2 = norm_of(norm, inputs), nn.Conv2d(inputs, outputs, 3, 1, 1)
+        self.norm1, self.conv1 = make_norm(norm, inputs), nn.Conv2d(inputs, inputs, 3, 1, 1)
+        self.norm2, self.conv2 = make_norm(norm, inputs), nn.Conv2d(inputs, outputs, 3, 1, 1)
         self.short, self.active = nn.Conv2d(inputs, outputs, 1), norm == "none"
         self.activation = ACTIVATIONS[activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.activation(self.norm1(x))
         residual = self.conv2(self.activation(self.norm2(self.conv1(inner))))
-        short = inner if self.active else x  # without a norm the authors' activation, in place, is on both ways
+        short = inner if self.active else x  # without a norm the authors' in-place activation affects both branches
         return F.avg_pool2d(residual, 2) + self.short(F.avg_pool2d(short, 2))
 
 
@@ -127,7 +127,7 @@ class Encoder(nn.Module):
             if kind == "resnet":
                 body.append(ResidualHalf(a, b, norm, activation))
             else:
-                body += [active(), nn.Conv2d(a, b, 4, 2, 1), norm_of(norm, b)]
+                body += [active(), nn.Conv2d(a, b, 4, 2, 1), make_norm(norm, b)]
         self.body = nn.Sequential(*body, active())
         self.mean, self.log_variance = nn.Linear(widths[-1], latent), nn.Linear(widths[-1], latent)
         self.apply(initial_weights("xavier"))
@@ -138,22 +138,22 @@ class Encoder(nn.Module):
 
 
 class BicycleGAN(Game[Config, Paired]):
-    """cVAE-GAN and cLR-GAN about the same pairs."""
+    """cVAE-GAN and cLR-GAN on the same pairs."""
 
     augmented = ("discriminator", "discriminator_random")
     discriminator_output = "scores"
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that the generator cannot halve three times, or that leave a judge no scores."""
+        """Raises ModelError for sides that cannot be halved three times, or are too small for the discriminators."""
         super().__init__(config, facts)
         c, source, target = config, facts.source_channels or facts.channels, facts.channels
-        side, depth = min(facts.height, facts.width), depth_of(facts.height, facts.width)
+        side, depth = min(facts.height, facts.width), max_depth(facts.height, facts.width)
         self.multiple = 2**depth
         self.generator = CodedUNet(
             source, target, c.latent, depth, c.width, c.norm, c.activation, c.dropout, c.upsample, c.inject
         )
         self.encoder = Encoder(target, c.latent, c.width, max(2, side.bit_length() - 4), c.norm, c.encoder)
-        layers = layers_left(c.judge_layers, side, c.scales)
+        layers = fit_layers(c.judge_layers, side, c.scales)
         seen = target + source * c.conditional
         self.discriminator = ScaledPatchGAN(seen, c.judge_width, layers, c.norm, c.scales)
         self.discriminator_random = (
@@ -166,16 +166,18 @@ class BicycleGAN(Game[Config, Paired]):
             parameters = [p for network in networks for p in network.parameters()]
             return Adam(parameters, self.config.lr, (self.config.beta1, 0.999))
 
-        judges = {"discriminator": adam(self.discriminator)}
+        discriminators = {"discriminator": adam(self.discriminator)}
         if not self.config.shared:
-            judges["discriminator_random"] = adam(self.discriminator_random)
-        return {"generator": adam(self.generator, self.encoder), **judges}
+            discriminators["discriminator_random"] = adam(self.discriminator_random)
+        return {"generator": adam(self.generator, self.encoder), **discriminators}
 
     def play(self, batches: Iterator[Paired], now: Clock) -> Iterator[Move]:
         c, pair = self.config, next(batches)
         n = len(pair) // 2
         if 2 * n != len(pair) or not n:
-            raise ModelError(f"bicyclegan encodes one half of a batch: {len(pair)} pictures have no halves.")
+            raise ModelError(
+                f"bicyclegan needs an even batch, of which it encodes one half; this one has {len(pair)} images."
+            )
         source, target = pair.source[:n], pair.target[:n]
         mean, log_variance = self.encoder(target)
         z = mean + self.draw.normal(n, c.latent) * (log_variance / 2).exp()
@@ -183,47 +185,48 @@ class BicycleGAN(Game[Config, Paired]):
         fake, fake_random = self.generator(source, z), self.generator(source, z_random)
         yield Move(
             "generator",
-            fool=c.fool * self.loss(self.judge(self.discriminator, source, fake), True),
-            fool_random=c.fool_random * self.loss(self.judge(self.discriminator_random, source, fake_random), True),
+            fool=c.fool * self.loss(self.discriminate(self.discriminator, source, fake), True),
+            fool_random=c.fool_random
+            * self.loss(self.discriminate(self.discriminator_random, source, fake_random), True),
             l1=c.l1 * F.l1_loss(fake, target),  # equation 3
             kl=c.kl * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / 2,  # equation 4
-            code=c.code * F.l1_loss(self.found(fake_random), z_random),  # equation 6
+            code=c.code * F.l1_loss(self.recover_code(fake_random), z_random),  # equation 6
         )
-        on_fake, on_real = (self.judge(self.discriminator, source, images) for images in (fake.detach(), target))
+        on_fake, on_real = (self.discriminate(self.discriminator, source, images) for images in (fake.detach(), target))
         says = {"says_real": on_real[0].detach().mean(), "says_fake": on_fake[0].detach().mean()}
         encoded = {"fake": self.loss(on_fake, False), "real": self.loss(on_real, True), **says}
-        on_fake = self.judge(self.discriminator_random, source, fake_random.detach())
-        on_real = self.judge(self.discriminator_random, pair.source[n:], pair.target[n:])
+        on_fake = self.discriminate(self.discriminator_random, source, fake_random.detach())
+        on_real = self.discriminate(self.discriminator_random, pair.source[n:], pair.target[n:])
         random = {"fake_random": self.loss(on_fake, False), "real_random": self.loss(on_real, True)}
         yield Move("discriminator", **encoded, **(random if c.shared else {}))
         if not c.shared:
             yield Move("discriminator_random", **random)
 
-    def judge(self, discriminator: nn.Module, source: Tensor, images: Tensor) -> list[Tensor]:
-        """Scores of `images`, seen beside their source or alone."""
+    def discriminate(self, discriminator: nn.Module, source: Tensor, images: Tensor) -> list[Tensor]:
+        """Scores of `images`, concatenated with their source if `conditional`."""
         return discriminator(torch.cat([source, images], 1) if self.config.conditional else images)
 
     def loss(self, scores: list[Tensor], real: bool) -> Tensor:
         """The sum over the scales."""
         return torch.stack([gan_loss(each, real, self.config.gan) for each in scores]).sum()
 
-    def found(self, images: Tensor) -> Tensor:
-        """The mean code (N, latent) of pictures; its gradient reaches them and not the encoder (section 3.4)."""
-        still = {name: parameter.detach() for name, parameter in self.encoder.named_parameters()}
-        return torch.func.functional_call(self.encoder, still, (images,))[0]
+    def recover_code(self, images: Tensor) -> Tensor:
+        """The mean code (N, latent) of images; its gradient reaches the images but not the encoder (section 3.4)."""
+        frozen = {name: parameter.detach() for name, parameter in self.encoder.named_parameters()}
+        return torch.func.functional_call(self.encoder, frozen, (images,))[0]
 
     def translate(self, images: Tensor) -> Tensor:
-        """Sources (n, C', H, W) as targets (n, C, H, W), sides multiples of `multiple`; the seed chooses the codes."""
+        """Translate sources (n, C', H, W) to (n, C, H, W), sides multiples of `multiple`, with random codes."""
         return self.generator(images, self.draw.normal(len(images), self.config.latent))
 
 
 presets = {
     "tiny": Preset(
-        # Behind an instance norm the weights that see a code learn nothing but the noise of rounding.
+        # After an instance norm the gradient of the weights of a code is rounding noise.
         Config(latent=2, width=4, judge_width=4, judge_layers=1, inject="input"),
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
-    "small": Preset(  # a small world: discriminators that see the source, and first weights that let it through
+    "small": Preset(  # for small data: discriminators see the source, and larger initial weights
         Config(
             width=16, judge_width=16, judge_layers=2, initial="normal", conditional=True, l1=20.0, kl=0.003, lr=5e-4
         ),

@@ -1,22 +1,22 @@
-"""cgan: forger and detective both know what the picture shall show.
+"""cgan: generator and discriminator both receive a condition, a class or attributes.
 
 Mirza, Osindero, 2014.  https://arxiv.org/abs/1411.1784
 Miyato, Koyama, 2018 (the projection).  https://arxiv.org/abs/1802.05637
 
     min_G max_D V(D, G) = E_x[log D(x|y)] + E_z[log(1 - D(G(z|y)|y))]                     (equation 2)
 
-The condition y is a class, handed over as one-hot, or a vector of attributes, which may be continuous: what
-the data has.  The generator reads it beside its noise.  The discriminator reads it beside the picture, or, by
-`discriminator="projection"`, adds to its verdict how well the picture's features agree with the condition:
+The condition y is a one-hot class or a vector of attributes, which may be continuous, depending on the data.
+The generator receives it with the noise.  The discriminator receives it with the image, or, with
+`discriminator="projection"`, adds to its logit an inner product of the image's features and the condition:
 
     f(x, y) = y' V phi(x) + psi(phi(x))                        (equation 3 of the 2018 paper)
 
-Departures: 1. convolutional networks by default, since the paper's perceptrons were made for digits; 2. pictures
+Departures: 1. convolutional networks by default, since the paper's perceptrons were made for digits; 2. images
 are in [-1, 1] and G descends -log D(G(z|y)|y); 3. the projection is a choice of architecture alone: without
 spectral norm and hinge loss; 4. `paper` keeps momentum and learning rate fixed, where the paper let both drift.
 
-Train it small: `ganforge train cgan`, then `ganforge sample RUN --label star`.  On Fashion-MNIST a classifier of the
-real clothes, itself right in 89 % of cases, reads the class that was asked for in 87 % of the pictures.
+Train it small: `ganforge train cgan`, then `ganforge sample RUN --label star`.  On Fashion-MNIST a classifier with
+89 % accuracy on real images recognises the requested class in 87 % of the samples.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.maxout import Maxout
-from ganforge.nn.sizes import halved
+from ganforge.nn.sizes import halve_sides
 from ganforge.nn.strided import StridedFeatures, StridedGenerator
 from ganforge.run import Preset, Run
 
@@ -46,11 +46,11 @@ class Config:
     latent: int = 100
     """Length of z."""
     width: int = 64
-    """Channels of the layer next to the picture, doubled at every halving."""
+    """Channels of the layer next to the image, doubled at every halving."""
     networks: Literal["strided", "perceptrons"] = "strided"
     """DCGAN's pair, or the paper's perceptrons."""
     discriminator: Literal["concatenate", "projection"] = "concatenate"
-    """How the strided discriminator reads the condition: as one more channel of the picture, or by projection."""
+    """How the strided discriminator uses the condition: as another channel of the image, or by projection."""
     optimiser: Literal["adam", "sgd"] = "adam"
     """Adam, or the paper's momentum method."""
     lr: float = 2e-4
@@ -71,7 +71,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images (N, C, H, W), condition (N, K) -> logits (N,): the condition becomes a channel of the picture."""
+    """images (N, C, H, W), condition (N, K) -> logits (N,): the condition becomes a channel of the image."""
 
     def __init__(self, k: int, width: int, facts: Facts, base: tuple[int, int], halvings: int) -> None:
         super().__init__()
@@ -102,9 +102,9 @@ class Projection(nn.Module):
 class PerceptronGenerator(nn.Module):
     """z (N, latent), condition (N, K) -> images (N, C, H, W) in [-1, 1] (section 4.1)."""
 
-    def __init__(self, latent: int, k: int, picture: tuple[int, int, int]) -> None:
+    def __init__(self, latent: int, k: int, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        channels, height, side = picture
+        channels, height, side = image_shape
         self.of_z = nn.Sequential(nn.Linear(latent, 200), nn.ReLU(), nn.Dropout())
         self.of_condition = nn.Sequential(nn.Linear(k, 1000), nn.ReLU(), nn.Dropout())
         self.both = nn.Sequential(
@@ -113,7 +113,7 @@ class PerceptronGenerator(nn.Module):
             nn.Dropout(),
             nn.Linear(1200, channels * height * side),
             nn.Tanh(),
-            nn.Unflatten(1, picture),
+            nn.Unflatten(1, image_shape),
         )
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
@@ -123,9 +123,9 @@ class PerceptronGenerator(nn.Module):
 class PerceptronDiscriminator(nn.Module):
     """images (N, C, H, W), condition (N, K) -> logits (N,) (section 4.1)."""
 
-    def __init__(self, k: int, picture: tuple[int, int, int]) -> None:
+    def __init__(self, k: int, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        channels, height, side = picture
+        channels, height, side = image_shape
         self.of_images = nn.Sequential(nn.Flatten(), Maxout(channels * height * side, 240, 5), nn.Dropout())
         self.of_condition = nn.Sequential(Maxout(k, 50, 5), nn.Dropout())
         self.both = nn.Sequential(Maxout(290, 240, 4), nn.Dropout(), nn.Linear(240, 1), nn.Flatten(0))
@@ -135,7 +135,7 @@ class PerceptronDiscriminator(nn.Module):
 
 
 class CGAN(Game[Config, Labelled]):
-    """Goodfellow's game about one condition at a time."""
+    """The conditional GAN."""
 
     augmented = ("discriminator",)
 
@@ -147,11 +147,11 @@ class CGAN(Game[Config, Labelled]):
         if not self.k:
             raise ModelError("cgan needs data with classes (one folder a class) or with attributes; this has neither.")
         if c.networks == "perceptrons":
-            picture = (channels, facts.height, facts.width)
-            self.generator = PerceptronGenerator(c.latent, self.k, picture)
-            self.discriminator = PerceptronDiscriminator(self.k, picture)
+            image_shape = (channels, facts.height, facts.width)
+            self.generator = PerceptronGenerator(c.latent, self.k, image_shape)
+            self.discriminator = PerceptronDiscriminator(self.k, image_shape)
             return
-        base, halvings = halved(facts.height, facts.width)
+        base, halvings = halve_sides(facts.height, facts.width)
         self.generator = Generator(c.latent, self.k, c.width, channels, base, halvings)
         if c.discriminator == "projection":
             self.discriminator = Projection(self.k, c.width, channels, halvings)
@@ -183,7 +183,7 @@ class CGAN(Game[Config, Labelled]):
         yield Move("generator", fool=real_loss(self.discriminator(fake, y)))
 
     def vector(self, condition: Tensor) -> Tensor:
-        """The condition as networks read it, float (N, K): one-hot for classes (N,)."""
+        """The condition as float (N, K): one-hot for classes (N,)."""
         return condition.float() if condition.ndim == 2 else F.one_hot(condition, self.k).float()
 
     def noise(self, n: int) -> Tensor:
@@ -191,9 +191,9 @@ class CGAN(Game[Config, Labelled]):
         return self.draw.normal(n, self.config.latent)
 
     def generate(self, noise: Tensor, label: Label = None) -> Tensor:
-        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent), showing what `label` says.
+        """Images (n, C, H, W) in [-1, 1] of latents z (n, latent) with the condition `label`.
 
-        None: every picture a class at random, or each attribute present or absent.
+        None: a random class for each image, or each attribute present or absent at random.
         """
         if label is None:
             n, attributes = len(noise), bool(self.facts.attributes)
@@ -201,7 +201,7 @@ class CGAN(Game[Config, Labelled]):
         return self.generator(noise, self.vector(label))
 
     def sample(self, n: int, label: Label = None) -> Tensor:
-        """`n` pictures of what `label` says."""
+        """`n` images with the condition `label`."""
         return self.generate(self.noise(n), label)
 
 

@@ -1,16 +1,16 @@
-"""cyclegan: pictures of one kind into another without pairs, by asking that the way there and back leads home.
+"""cyclegan: image-to-image translation without pairs, by cycle consistency between two domains.
 
 Zhu, Park, Isola, Efros, 2017.  https://arxiv.org/abs/1703.10593
 
     L(G, F) = L_GAN(G, D_Y) + L_GAN(F, D_X) + lambda E[|F(G(x)) - x| + |G(F(y)) - y|]        (equations 1 to 3)
 
-A discriminator of each kind makes translations look right; that they keep what they showed follows from the cycle.
-Least squares instead of logarithms, and discriminators that also see translations of the past, out of a pool of 50,
-keep the game calm (section 4).  The identity term asks each generator to leave its own kind alone (section 5.2).
+A discriminator for each domain makes translations realistic; the cycle makes them keep their content.  Least squares
+instead of logarithms, and discriminators that also see past translations from a pool of 50, stabilise training
+(section 4).  The identity term asks each generator to leave images of its target domain unchanged (section 5.2).
 
-Departures: 1. all generators move at once, then both discriminators, as in the authors' code; 2. pictures of both
-kinds go through a network in one call where its norm looks at each alone: the numbers are the same; 3. the learning
-rate falls from round to round, the authors' from epoch to epoch; 4. the pool draws two numbers a picture, always.
+Departures: 1. all generators move at once, then both discriminators, as in the authors' code; 2. images of both
+domains pass a network in one call where its norm is per image: the results are the same; 3. the learning rate
+decays every step, the authors' every epoch; 4. the pool always draws two random numbers per image.
 
 Train it small: `ganforge train cyclegan` (minutes on two cores: the colours and textures change, the shapes stay).
 """
@@ -28,7 +28,7 @@ from ganforge.batches import Facts, Unpaired
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.losses import Objective, gan_loss
 from ganforge.nn.norms import Norm
-from ganforge.nn.patchgan import PatchGAN, layers_of
+from ganforge.nn.patchgan import PatchGAN, layers_for_patch
 from ganforge.nn.pool import ImagePool
 from ganforge.nn.resnet import LEAST, ResNetGenerator, check_sides
 from ganforge.run import Preset, Run
@@ -39,13 +39,13 @@ class Config:
     """Sections 4 and 5, appendix 7 of the paper."""
 
     cycle_a: float = 10.0
-    """Lambda of the way from a to b and back (section 4)."""
+    """Lambda of the cycle a to b to a (section 4)."""
     cycle_b: float = 10.0
-    """Lambda of the way from b to a and back (section 4)."""
+    """Lambda of the cycle b to a to b (section 4)."""
     identity: float = 0.5
     """Weight of the identity term, as a share of lambda (section 5.2).  0: none."""
     pool: int = 50
-    """Past translations that discriminators may be shown (section 4)."""
+    """Size of the pool of past translations for the discriminators (section 4)."""
     gan: Objective = "lsgan"
     """Least squares (section 4), cross entropy, or scores without a scale."""
     blocks: Literal[6, 9] = 9
@@ -55,11 +55,11 @@ class Config:
     dropout: bool = False
     """In the residual blocks."""
     patch: Literal[1, 16, 34, 70, 142, 286] = 70
-    """Side, in pixels, of the patches that are judged (section 4)."""
+    """Side, in pixels, of the discriminators' patches (section 4)."""
     width: int = 64
-    """Channels of the generators' layer next to the picture (section 7.2)."""
+    """Channels of the generators' layer next to the image (section 7.2)."""
     judge_width: int = 64
-    """The discriminators'."""
+    """The same for the discriminators."""
     lr: float = 2e-4
     """Adam; constant for half of the run, then falling to zero (section 4)."""
     beta1: float = 0.5
@@ -67,27 +67,27 @@ class Config:
 
 
 class CycleGAN(Game[Config, Unpaired]):
-    """Two games that share a cycle."""
+    """Two GANs, one per direction, coupled by cycle consistency."""
 
     averaged = ("to_b", "to_a")
     augmented = ("is_a", "is_b")
     multiple = 4
-    """Both sides of pictures are multiples of it."""
+    """Height and width must be multiples of it."""
     least = LEAST
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that are no multiples of 4 or below 8, and for patches that do not fit."""
+        """Raises ModelError for sides that are not multiples of 4 or below 8, and for patches that do not fit."""
         super().__init__(config, facts)
         c, channels = config, facts.channels
         self.discriminator_output = "logits" if c.gan == "vanilla" else "scores"
         check_sides(facts.height, facts.width)
-        layers = layers_of(c.patch, facts.height, facts.width)
-        picture = (channels, facts.height, facts.width)
+        layers = layers_for_patch(c.patch, facts.height, facts.width)
+        image_shape = (channels, facts.height, facts.width)
         self.to_b = ResNetGenerator(channels, channels, c.width, c.blocks, c.norm, c.dropout)  # G
         self.to_a = ResNetGenerator(channels, channels, c.width, c.blocks, c.norm, c.dropout)  # F
         self.is_a = PatchGAN(channels, c.judge_width, layers, c.norm)  # D_X
         self.is_b = PatchGAN(channels, c.judge_width, layers, c.norm)  # D_Y
-        self.past_a, self.past_b = ImagePool(c.pool, picture), ImagePool(c.pool, picture)
+        self.past_a, self.past_b = ImagePool(c.pool, image_shape), ImagePool(c.pool, image_shape)
 
     def players(self) -> dict[str, Optimizer]:
         betas = (self.config.beta1, 0.999)
@@ -132,14 +132,14 @@ class CycleGAN(Game[Config, Unpaired]):
         )
 
     def each(self, network: nn.Module, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """What `network` makes of two batches: in one call, which is quicker, where its norm knows no batch."""
+        """Apply `network` to two batches: in one call, which is faster, unless its norm is over the batch."""
         if self.config.norm == "batch":
             return network(one), network(other)
         first, second = network(torch.cat([one, other])).chunk(2)
         return first, second
 
     def translate(self, images: Tensor, reverse: bool = False) -> Tensor:
-        """Pictures of kind a as b, or with `reverse` of kind b as a: (n, C, H, W), sides multiples of 4."""
+        """Translate images of domain a to b, or with `reverse` of b to a: (n, C, H, W), sides multiples of 4."""
         return (self.to_a if reverse else self.to_b)(images)
 
 
@@ -151,7 +151,7 @@ presets = {
         Config(width=16, judge_width=24, patch=34, blocks=6),
         Run(steps=3_000, batch=2, size=(64,), flip=True, crop=True, precision="auto"),
     ),
-    "paper": Preset(  # horse2zebra: 1,334 pictures, 200 epochs
+    "paper": Preset(  # horse2zebra: 1,334 images, 200 epochs
         Config(), Run(steps=266_800, batch=1, size=(256,), flip=True, crop=True, save_every=5_000)
     ),
 }

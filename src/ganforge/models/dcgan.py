@@ -2,18 +2,18 @@
 
 Radford, Metz, Chintala, 2015.  https://arxiv.org/abs/1511.06434
 
-The game is Goodfellow's with the non-saturating objective; the paper's gift is the pair of networks that
-make it stable: no pooling, no fully connected layers, batch normalisation nearly everywhere, ReLU in the
+The losses are Goodfellow's with the non-saturating objective; the paper's contribution is the architecture that
+makes training stable: no pooling, no fully connected layers, batch normalisation nearly everywhere, ReLU in the
 generator, leaky ReLU in the discriminator, Adam with a low momentum (section 3).
 
 `networks="chapter"` is the pair that introductory books use at 28 x 28: the generator enlarges by nearest
 up-sampling and 3 x 3 convolutions, the discriminator drops a quarter of its features after each layer.
 
 Departures: 1. sides other than 64: as many halvings as leave 4 to 7 pixels on the short side; 2. both halves
-of the discriminator's objective make one step, as in the PyTorch example that everyone knows; 3. `small`
+of the discriminator's objective make one step, as in PyTorch's example; 3. `small`
 samples from averaged weights.
 
-Train it small: `ganforge train dcgan` (3 minutes on two cores: plainly recognisable shapes).
+Train it small: `ganforge train dcgan` (3 minutes on two cores: clearly recognisable shapes).
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from ganforge.game import Clock, Game, Move
 from ganforge.nn.cpu.convolutions import Dropout, FlattenLast, SameConv2d, ThinConv2d, UnflattenLast, UpConv2d
 from ganforge.nn.init import normal_weights
 from ganforge.nn.losses import fake_loss, real_loss
-from ganforge.nn.sizes import halved
+from ganforge.nn.sizes import halve_sides
 from ganforge.nn.strided import StridedGenerator
 from ganforge.run import Preset, Run
 
@@ -42,7 +42,7 @@ class Config:
     latent: int = 100
     """Length of z."""
     width: int = 64
-    """Channels of the layer next to the picture; they double at every halving."""
+    """Channels of the layer next to the image; they double at every halving."""
     networks: Literal["strided", "chapter"] = "strided"
     """The paper's, or those of the book chapter."""
     lr: float = 2e-4
@@ -106,7 +106,7 @@ class ChapterDiscriminator(nn.Sequential):
 
 
 class DCGAN(Game[Config, Images]):
-    """Goodfellow's game between convolutional networks."""
+    """The GAN of convolutional networks."""
 
     augmented = ("discriminator",)
 
@@ -119,7 +119,7 @@ class DCGAN(Game[Config, Images]):
             self.generator = ChapterGenerator(c.latent, channels, base)
             self.discriminator = ChapterDiscriminator(channels, base)
         else:
-            base, halvings = halved(facts.height, facts.width)
+            base, halvings = halve_sides(facts.height, facts.width)
             self.generator = StridedGenerator(c.latent, c.width, channels, base, halvings)
             self.discriminator = Discriminator(c.width, channels, base, halvings)
 
@@ -149,11 +149,11 @@ class DCGAN(Game[Config, Images]):
         return self.draw.normal(n, self.config.latent)
 
     def generate(self, noise: Tensor) -> Tensor:
-        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
+        """Images (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
         return self.generator(noise)
 
     def sample(self, n: int) -> Tensor:
-        """`n` pictures."""
+        """`n` images."""
         return self.generate(self.noise(n))
 
 
@@ -161,7 +161,7 @@ def chapter_base(height: int, width: int) -> tuple[int, int]:
     """A quarter of each side; ModelError where that is not whole."""
     if height % 4 or width % 4 or min(height, width) < 8:
         raise ModelError(
-            f"The chapter's networks cannot make pictures of {height} x {width}: both sides must be multiples of 4, "
+            f"The chapter's networks cannot make images of {height} x {width}: both sides must be multiples of 4, "
             "from 8 on; theirs is 28."
         )
     return height // 4, width // 4
@@ -181,7 +181,7 @@ def glorot_weights(layer: nn.Module) -> None:
 
 presets = {
     "tiny": Preset(Config(latent=8, width=4), Run(steps=6, batch=8, size=(16,), log_every=2, ema=100.0)),
-    "small": Preset(  # the chapter's pair: its smooth up-sampling and its dropout keep the two players level
+    "small": Preset(  # the chapter's pair: its smooth up-sampling and its dropout keep the two players in balance
         Config(latent=64, networks="chapter", lr=6e-4),
         Run(steps=3_000, batch=32, size=(28,), ema=10_000.0, schedule="linear", precision="auto"),
     ),

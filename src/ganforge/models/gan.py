@@ -1,16 +1,16 @@
-"""gan: a forger and a detective, each made better by the other.
+"""gan: a generator and a discriminator, trained against each other.
 
 Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014.
 https://arxiv.org/abs/1406.2661
 
     min_G max_D V(D, G) = E_x[log D(x)] + E_z[log(1 - D(G(z)))]                      (equation 1)
 
-For a given generator the best discriminator is D*(x) = p_data / (p_data + p_g); the game is at rest
-when p_g = p_data, where D = 1/2 everywhere and V = -log 4 (theorem 1).
+For a given generator the best discriminator is D*(x) = p_data / (p_data + p_g); the equilibrium
+is p_g = p_data, where D = 1/2 everywhere and V = -log 4 (theorem 1).
 
-Departures: 1. the noise is Gaussian, which the paper leaves open; 2. pictures are in [-1, 1] and end in
-tanh instead of a sigmoid; 3. the column-norm limit and the growing momentum of the released code are left
-out; 4. `small` plays with Adam, which was published half a year later and needs no schedule.
+Departures: 1. the noise is Gaussian, which the paper leaves open; 2. images are in [-1, 1] and the generator
+ends in tanh instead of a sigmoid; 3. the column-norm limit and the growing momentum of the released code are left
+out; 4. `small` uses Adam, which was published half a year later and needs no schedule.
 
 Train it small: `ganforge train gan` (2 minutes on two cores: soft but recognisable shapes, some speckle).
 """
@@ -44,7 +44,7 @@ class Config:
     dropout: float = 0.5
     """Share of hidden units the discriminator drops (a fifth of the pixels, too, when it is not 0)."""
     objective: Literal["non-saturating", "minimax"] = "non-saturating"
-    """What G descends: -log D(G(z)), or log(1 - D(G(z))), which starves early in training (section 3)."""
+    """What G descends: -log D(G(z)), or log(1 - D(G(z))), whose gradient vanishes early in training (section 3)."""
     discriminator_moves: int = 1
     """k of algorithm 1."""
     optimiser: Literal["sgd", "adam"] = "sgd"
@@ -58,8 +58,8 @@ class Config:
 class Generator(nn.Sequential):
     """z (N, latent) -> images (N, C, H, W) in [-1, 1]."""
 
-    def __init__(self, latent: int, width: int, picture: tuple[int, int, int]) -> None:
-        channels, height, side = picture
+    def __init__(self, latent: int, width: int, image_shape: tuple[int, int, int]) -> None:
+        channels, height, side = image_shape
         super().__init__(
             nn.Linear(latent, width),
             nn.ReLU(),
@@ -67,15 +67,15 @@ class Generator(nn.Sequential):
             nn.ReLU(),
             nn.Linear(width, channels * height * side),
             nn.Tanh(),
-            nn.Unflatten(1, picture),
+            nn.Unflatten(1, image_shape),
         )
 
 
 class Discriminator(nn.Sequential):
     """images (N, C, H, W) -> logits (N,) of being real."""
 
-    def __init__(self, units: int, pieces: int, dropout: float, picture: tuple[int, int, int]) -> None:
-        channels, height, side = picture
+    def __init__(self, units: int, pieces: int, dropout: float, image_shape: tuple[int, int, int]) -> None:
+        channels, height, side = image_shape
         super().__init__(
             nn.Flatten(),
             nn.Dropout(0.2 if dropout else 0.0),
@@ -89,15 +89,15 @@ class Discriminator(nn.Sequential):
 
 
 class GAN(Game[Config, Images]):
-    """The game of 2014."""
+    """The original GAN."""
 
     augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
         super().__init__(config, facts)
-        c, picture = config, (facts.channels, facts.height, facts.width)
-        self.generator = Generator(c.latent, c.width, picture)
-        self.discriminator = Discriminator(c.units, c.pieces, c.dropout, picture)
+        c, image_shape = config, (facts.channels, facts.height, facts.width)
+        self.generator = Generator(c.latent, c.width, image_shape)
+        self.discriminator = Discriminator(c.units, c.pieces, c.dropout, image_shape)
 
     def players(self) -> dict[str, Optimizer]:
         def optimiser(net: nn.Module) -> Optimizer:
@@ -119,22 +119,22 @@ class GAN(Game[Config, Images]):
                 says_real=on_real.detach().mean(),
                 says_fake=on_fake.detach().mean(),
             )
-        verdict = self.discriminator(self.sample(len(reals[0])))  # algorithm 1 draws new noise here
+        logits = self.discriminator(self.sample(len(reals[0])))  # algorithm 1 draws new noise here
         if self.config.objective == "minimax":
-            yield Move("generator", fool=-fake_loss(verdict))  # algorithm 1, the descent of G
+            yield Move("generator", fool=-fake_loss(logits))  # algorithm 1, the descent of G
         else:
-            yield Move("generator", fool=real_loss(verdict))  # the end of section 3
+            yield Move("generator", fool=real_loss(logits))  # the end of section 3
 
     def noise(self, n: int) -> Tensor:
         """Latents z (n, latent)."""
         return self.draw.normal(n, self.config.latent)
 
     def generate(self, noise: Tensor) -> Tensor:
-        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
+        """Images (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
         return self.generator(noise)
 
     def sample(self, n: int) -> Tensor:
-        """`n` pictures."""
+        """`n` images."""
         return self.generate(self.noise(n))
 
 

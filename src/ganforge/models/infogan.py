@@ -1,20 +1,20 @@
-"""infogan: part of the noise must be readable in the picture, and so comes to mean something.
+"""infogan: part of the noise must be recoverable from the image, and so becomes interpretable.
 
 Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel, 2016.  https://arxiv.org/abs/1606.03657
 
     min_G,Q max_D  V(D, G) - lambda L_I(G, Q),   L_I = E[log Q(c | G(z, c))] + H(c) <= I(c; G(z, c))    (equation 6)
 
-The noise is z, which may do what it likes, and codes c: categories, and numbers in [-1, 1].  Q shares all but
-its last layers with the discriminator and reads the codes back from the fakes.  L_I is a lower bound of what a
-picture tells about its codes (equation 5): 0 when Q guesses, H(c) when it is sure.  Nobody says what a code
-shall stand for; classes, slants and widths appear because they are what is easiest to read.
+The noise consists of z and codes c: categories, and numbers in [-1, 1].  Q shares all but its last layers with
+the discriminator and recovers the codes from the fakes.  L_I is a lower bound of the mutual information of image
+and codes (equation 5): 0 when Q guesses, H(c) when it is certain.  The meaning of a code is not supervised;
+classes, slants and widths appear because they are the easiest to recover.
 
-Departures: 1. pictures are in [-1, 1] and end in tanh; 2. sizes other than 28 x 28; 3. the bound of the
-continuous codes is weighed by a tenth, as a smaller weight is advised for them (section 6), where the authors'
+Departures: 1. images are in [-1, 1] and the generator ends in tanh; 2. sizes other than 28 x 28; 3. the
+bound of the continuous codes has weight 0.1, since a smaller weight is advised for them (section 6); the authors'
 code for digits has 1; 4. `small` samples from averaged weights.
 
-Train it small: `ganforge train infogan --data shapes-digits`, then `ganforge traverse RUN`: a row a code.  The
-category names the class of 91 % of held-out digits, of Fashion-MNIST's clothes 60 %; a guess names 10 %.
+Train it small: `ganforge train infogan --data shapes-digits`, then `ganforge traverse RUN`: one row per code.
+The category predicts the class of 91 % of held-out digits, and of 60 % on Fashion-MNIST; a guess is right in 10 %.
 """
 
 import math
@@ -33,7 +33,7 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.init import normal_weights
 from ganforge.nn.losses import fake_loss, real_loss
-from ganforge.nn.sizes import halved
+from ganforge.nn.sizes import halve_sides
 from ganforge.run import Preset, Run
 
 LOG_2PI = math.log(2 * math.pi)
@@ -44,13 +44,13 @@ class Config:
     """Section 6, appendix C.1 and the authors' code for digits."""
 
     latent: int = 62
-    """Length of z, the noise without a code."""
+    """Length of z, the noise besides the codes."""
     categories: tuple[int, ...] = (10,)
     """Choices of each categorical code."""
     continuous: int = 2
     """Continuous codes."""
     width: int = 64
-    """Channels of the layer next to the picture; they double at every halving."""
+    """Channels of the layer next to the image; they double at every halving."""
     hidden: int = 1024
     """Units of the fully connected layer of both networks."""
     categorical_weight: float = 1.0
@@ -58,7 +58,7 @@ class Config:
     continuous_weight: float = 0.1
     """lambda for continuous codes."""
     deviation: Literal["fixed", "learned"] = "fixed"
-    """Q's Gaussian about a continuous code: of deviation 1, or as wide as Q says."""
+    """Standard deviation of Q's Gaussian for a continuous code: 1, or predicted by Q."""
     lr_discriminator: float = 2e-4
     """Adam, for D and Q together."""
     lr_generator: float = 1e-3
@@ -100,7 +100,7 @@ class Trunk(nn.Sequential):
 
 
 class Reader(nn.Sequential):
-    """features (N, F, h, w) of side `base` -> what Q says of the codes (N, outputs)."""
+    """features (N, F, h, w) of side `base` -> Q's outputs about the codes (N, outputs)."""
 
     def __init__(self, features: int, outputs: int, base: tuple[int, int] = (1, 1)) -> None:
         super().__init__(
@@ -113,7 +113,7 @@ class Reader(nn.Sequential):
 
 
 class Discriminator(nn.Module):
-    """images (N, C, H, W) -> logits (N,) of being real, and what Q says of the codes (N, outputs)."""
+    """images (N, C, H, W) -> logits (N,) of being real, and Q's outputs about the codes (N, outputs)."""
 
     def __init__(
         self, width: int, hidden: int, channels: int, base: tuple[int, int], halvings: int, outputs: int
@@ -130,7 +130,7 @@ class Discriminator(nn.Module):
 
 
 class InfoGAN(Game[Config, Images]):
-    """D judges, Q reads, G has to satisfy both."""
+    """A GAN whose discriminator also recovers the generator's codes (Q)."""
 
     averaged = ("generator", "discriminator")
     augmented = ("discriminator",)
@@ -139,11 +139,11 @@ class InfoGAN(Game[Config, Images]):
         """Raises ModelError without a code, and for sides that halving does not reach."""
         super().__init__(config, facts)
         c = config
-        self.kinds = (*c.categories, c.continuous)  # columns of each category, and of all numbers together
+        self.kinds = (*c.categories, c.continuous)  # columns of each category, and of all continuous codes
         codes = sum(self.kinds)
         if not codes:
             raise ModelError("infogan needs a code to read: set --config.categories or --config.continuous.")
-        base, halvings = halved(facts.height, facts.width)
+        base, halvings = halve_sides(facts.height, facts.width)
         outputs = codes + (c.continuous if c.deviation == "learned" else 0)
         self.generator = Generator(c.latent + codes, c.hidden, c.width, facts.channels, base, halvings)
         self.discriminator = Discriminator(c.width, c.hidden, facts.channels, base, halvings, outputs)
@@ -160,27 +160,27 @@ class InfoGAN(Game[Config, Images]):
         noise = self.noise(len(real))
         fake = self.generator(noise)
 
-        (on_real, _), (on_fake, said) = self.discriminator(real), self.discriminator(fake.detach())
+        (on_real, _), (on_fake, codes) = self.discriminator(real), self.discriminator(fake.detach())
         yield Move(
             "discriminator",
             real=real_loss(on_real),
             fake=fake_loss(on_fake),
-            **self.information(noise, said),  # equation 6: Q's share of the move
+            **self.information(noise, codes),  # equation 6: the term of Q
             says_real=on_real.detach().mean(),
             says_fake=on_fake.detach().mean(),
         )
-        verdict, said = self.discriminator(fake)
-        yield Move("generator", fool=real_loss(verdict), **self.information(noise, said))
+        logits, codes = self.discriminator(fake)
+        yield Move("generator", fool=real_loss(logits), **self.information(noise, codes))
 
-    def information(self, noise: Tensor, said: Tensor) -> dict[str, Tensor]:
-        """-lambda L_I for either kind of code, to be descended, of noise (n, latent + codes) and Q's words."""
+    def information(self, noise: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        """The loss -lambda L_I for both kinds of codes, of noise (n, latent + codes) and Q's outputs."""
         c, kinds = self.config, self.kinds
         *categories, numbers = noise[:, c.latent :].split(kinds, 1)
-        *logits, mean, spread = said.split((*kinds, said.shape[1] - sum(kinds)), 1)
+        *logits, mean, spread = codes.split((*kinds, codes.shape[1] - sum(kinds)), 1)
         log_variance = spread if c.deviation == "learned" else torch.zeros_like(mean)
         bounds = [category_bound(*pair) for pair in zip(categories, logits, strict=True)]
         return {
-            "categorical": -c.categorical_weight * sum(bounds, said.new_zeros(())),
+            "categorical": -c.categorical_weight * sum(bounds, codes.new_zeros(())),
             "continuous": -c.continuous_weight * number_bound(numbers, mean, log_variance),
         }
 
@@ -192,47 +192,47 @@ class InfoGAN(Game[Config, Images]):
         return torch.cat([z, *categories, self.draw.uniform(n, c.continuous) * 2 - 1], 1)
 
     def generate(self, noise: Tensor) -> Tensor:
-        """Pictures (n, C, H, W) in [-1, 1] of noise (n, latent + codes)."""
+        """Images (n, C, H, W) in [-1, 1] of noise (n, latent + codes)."""
         return self.generator(noise)
 
     def sample(self, n: int) -> Tensor:
-        """`n` pictures."""
+        """`n` images."""
         return self.generate(self.noise(n))
 
     def traverse(self, noise: Tensor, steps: int) -> dict[str, Tensor]:
-        """{code: (n, its values, C, H, W)}: pictures of noise (n, latent + codes) with one code varied alone.
+        """{code: (n, its values, C, H, W)}: images of noise (n, latent + codes) with one code varied at a time.
 
-        A category takes each of its values, a number `steps` from -2 to 2, twice as far as in training.
+        A category takes each of its values, a continuous code `steps` values from -2 to 2, twice its training range.
         """
         c, at, rows = self.config, self.config.latent, {}
         for i, k in enumerate(c.categories):
-            rows[f"category {i + 1}"] = self.varied(noise, at, torch.eye(k))
+            rows[f"category {i + 1}"] = self.vary(noise, at, torch.eye(k))
             at += k
         for i in range(c.continuous):
-            rows[f"number {i + 1}"] = self.varied(noise, at + i, torch.linspace(-2, 2, steps)[:, None])
+            rows[f"number {i + 1}"] = self.vary(noise, at + i, torch.linspace(-2, 2, steps)[:, None])
         return rows
 
-    def varied(self, noise: Tensor, at: int, values: Tensor) -> Tensor:
-        """Pictures (n, V, C, H, W) of noise whose columns from `at` on take each of `values` (V, columns)."""
+    def vary(self, noise: Tensor, at: int, values: Tensor) -> Tensor:
+        """Images (n, V, C, H, W) of noise with the columns from `at` on set to each of `values` (V, columns)."""
         many = noise.repeat_interleave(len(values), 0)
         many[:, at : at + values.shape[1]] = values.to(noise).repeat(len(noise), 1)
         return self.generate(many).unflatten(0, (len(noise), len(values)))
 
     def recognise(self, images: Tensor) -> Tensor:
-        """(n, codes) read from pictures (n, C, H, W): each category's probabilities, then the continuous codes."""
+        """Recover (n, codes) from images (n, C, H, W): each category's probabilities, then the continuous codes."""
         *logits, mean = self.discriminator(images)[1][:, : sum(self.kinds)].split(self.kinds, 1)
         return torch.cat([*(part.softmax(1) for part in logits), mean], 1)
 
 
 def category_bound(one_hot: Tensor, logits: Tensor) -> Tensor:
-    """L_I in nats, at most log K, of a category (n, K) by Q's logits (n, K) (equation 5)."""
+    """L_I in nats, at most log K, of a category (n, K) under Q's logits (n, K) (equation 5)."""
     return math.log(logits.shape[1]) - F.cross_entropy(logits, one_hot)
 
 
 def number_bound(codes: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """L_I in nats of continuous codes (n, K) in [-1, 1] by Q's Gaussians, their sum over the codes (equation 5)."""
-    surprise = (LOG_2PI + log_variance + (codes - mean).square() * (-log_variance).exp()) / 2
-    return codes.shape[1] * math.log(2) - surprise.sum(1).mean()
+    """L_I in nats of continuous codes (n, K) in [-1, 1] under Q's Gaussians, summed over the codes (equation 5)."""
+    negative_log_likelihood = (LOG_2PI + log_variance + (codes - mean).square() * (-log_variance).exp()) / 2
+    return codes.shape[1] * math.log(2) - negative_log_likelihood.sum(1).mean()
 
 
 presets = {

@@ -1,11 +1,12 @@
-"""lsgan: least squares instead of log-likelihood, so that fakes far from the real ones keep being pulled.
+"""lsgan: least squares instead of cross entropy, so that fakes far from the data still have a gradient.
 
 Mao, Li, Xie, Lau, Wang, Smolley, 2016.  https://arxiv.org/abs/1611.04076
 
     min_D  E[(D(x) - b)^2] / 2 + E[(D(G(z)) - a)^2] / 2        min_G  E[(D(G(z)) - c)^2] / 2     (equation 2)
 
-A sigmoid with cross entropy falls asleep over a fake that it takes for real, however far it lies from the
-data; a square does not.  The best discriminator is D* = (b p_data + a p_g) / (p_data + p_g) (equation 5).
+With a sigmoid and cross entropy the gradient vanishes for a fake that is classified as real, however far it is
+from the data; with squares it does not.  The optimal discriminator is D* = (b p_data + a p_g) / (p_data + p_g)
+(equation 5).
 
 Departures: 1. the networks are DCGAN's, which the paper's resemble; 2. `small` samples from averaged weights.
 
@@ -21,12 +22,12 @@ from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.sizes import halved
+from ganforge.nn.sizes import halve_sides
 from ganforge.nn.strided import StridedFeatures, StridedGenerator
 from ganforge.run import Preset, Run
 
 CODES = {
-    "binary": (0.0, 1.0, 1.0),  # equation 9: G aims at what D says of real pictures
+    "binary": (0.0, 1.0, 1.0),  # equation 9: G aims at D's target for real images
     "pearson": (-1.0, 1.0, 0.0),  # equation 8: G descends the Pearson chi-square divergence
 }
 
@@ -38,10 +39,10 @@ class Config:
     latent: int = 1024
     """Length of z."""
     width: int = 64
-    """Channels of the layer next to the picture; they double at every halving."""
+    """Channels of the layer next to the image; they double at every halving."""
     code: Literal["binary", "pearson"] = "binary"
-    """(a, b, c), what D shall say of fakes, of real pictures, and what G wants it to say of fakes: (0, 1, 1) or
-    (-1, 1, 0), which performed alike (section 3.3)."""
+    """(a, b, c), the targets of D for fakes and for real images, and of G for fakes: (0, 1, 1) or (-1, 1, 0), which
+    performed alike (section 3.3)."""
     lr: float = 1e-3
     """Adam, for scenes; 2e-4 for characters (section 4)."""
     beta1: float = 0.5
@@ -57,7 +58,7 @@ class Discriminator(nn.Sequential):
 
 
 class LSGAN(Game[Config, Images]):
-    """Goodfellow's game, scored by squares."""
+    """The GAN with least-squares losses."""
 
     augmented = ("discriminator",)
     discriminator_output = "scores"
@@ -65,7 +66,7 @@ class LSGAN(Game[Config, Images]):
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError, naming the sizes it can make, for sides that halving does not reach."""
         super().__init__(config, facts)
-        base, halvings = halved(facts.height, facts.width)
+        base, halvings = halve_sides(facts.height, facts.width)
         self.generator = StridedGenerator(config.latent, config.width, facts.channels, base, halvings)
         self.discriminator = Discriminator(config.width, facts.channels, base, halvings)
 
@@ -96,23 +97,23 @@ class LSGAN(Game[Config, Images]):
         return self.draw.normal(n, self.config.latent)
 
     def generate(self, noise: Tensor) -> Tensor:
-        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
+        """Images (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
         return self.generator(noise)
 
     def sample(self, n: int) -> Tensor:
-        """`n` pictures."""
+        """`n` images."""
         return self.generate(self.noise(n))
 
 
-def half_square(scores: Tensor, wanted: float) -> Tensor:
-    """E[(D - wanted)^2] / 2 over scores of any shape."""
-    return (scores - wanted).square().mean() / 2
+def half_square(scores: Tensor, target: float) -> Tensor:
+    """E[(D - target)^2] / 2 over scores of any shape."""
+    return (scores - target).square().mean() / 2
 
 
 presets = {
     "tiny": Preset(Config(latent=8, width=4), Run(steps=6, batch=8, size=(16,), log_every=2, ema=100.0)),
     "small": Preset(
         Config(latent=64, width=32), Run(steps=2_500, batch=64, size=(32,), ema=5_000.0, schedule="linear")
-    ),  # at a fifth of the learning rate the discriminator runs away from the generator, which draws mud
+    ),  # at a fifth of the learning rate the discriminator becomes too strong, and samples are blurred
     "paper": Preset(Config(), Run(steps=300_000, batch=64, size=(112,), save_every=10_000)),
 }

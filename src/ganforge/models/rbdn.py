@@ -1,17 +1,17 @@
-"""rbdn: pictures to pictures before there were judges: regression, with branches that see far and lose nothing.
+"""rbdn: image-to-image regression without a discriminator, with branches of growing receptive field.
 
 Santhanam, Morariu, Davis, 2016: Generalized Deep Image to Image Regression.  https://arxiv.org/abs/1612.03268
 
     min_F  1/2N sum |F(source) - target|^2    (section 3)
 
-One line of convolutions at half the size does the regression.  Before it, branches look at the picture from ever
-farther away: branch k halves what branch k - 1 has halved, and its answer comes back by un-pooling, which puts every
-maximum where it was found, to be joined with what went in.  The squared error asks for the mean of all answers that
-are possible, so where several are, this one blurs: the reason for everything with a judge.
+A chain of convolutions at half the size does the regression.  Before it, branches see the image at ever lower
+resolution: branch k halves the maps of branch k - 1, and its output is un-pooled, with every maximum at its original
+position, and concatenated with the input of the branch.  The least squared error is the mean of all possible
+targets, so where there are several the output is blurred: the reason for adversarial losses.
 
 Departures: 1. norms keep running statistics, the authors estimate theirs after training and fold them into scale and
-shift; 2. pictures whose sides do not fit are padded at the edge and cut back, the authors slide over the remainder;
-3. `small` counts from 0 to 1, not to 255, and uses Adam.
+shift; 2. images of other sizes are padded at the edge and cropped back, the authors use sliding windows;
+3. `small` scales pixels to 0 ... 1, not 255, and uses Adam.
 
 Train it small: `ganforge train rbdn --data path/to/pairs`, then `ganforge translate RUN in/ out/`.
 """
@@ -36,27 +36,27 @@ class Config:
     """Sections 3 and 4, and the authors' settings for denoising."""
 
     branches: int = 3
-    """How deep the branches go: 3 for denoising and relighting, 4 for colour."""
+    """Depth of the nested branches: 3 for denoising and relighting, 4 for colour."""
     width: int = 64
     """Channels of every layer."""
     depth: int = 9
-    """Convolutions of the line that regresses."""
+    """Convolutions of the regression chain."""
     white: float = 255.0
-    """The number of white as the network counts; black is 0."""
+    """The network's pixel value of white; black is 0."""
     optimiser: Literal["sgd", "adam"] = "sgd"
     """SGD with momentum 0.9, or Adam."""
     lr: float = 1e-7
-    """Learning rate of weights; biases learn at a tenth of it."""
+    """Learning rate of weights; that of biases is a tenth of it."""
     last_lr: float = 0.1
     """Of the last layer, as a share of the others'."""
     weight_decay: float = 5e-4
     """Of weights; biases and norms have none."""
     drop_every: int = 100_000
-    """Rounds after which the learning rate becomes a tenth.  0: never."""
+    """Steps after which the learning rate is divided by ten.  0: never."""
 
 
 class Layer(nn.Sequential):
-    """A convolution, its norm, its bend; `back` makes it a transposed one.  The sides stay."""
+    """A convolution (transposed with `back`), a norm and an activation; keeps the size."""
 
     def __init__(self, a: int, b: int, kernel: int, back: bool = False) -> None:
         kind = nn.ConvTranspose2d if back else nn.Conv2d
@@ -65,7 +65,7 @@ class Layer(nn.Sequential):
 
 
 class Branch(nn.Module):
-    """Maps (N, width, H, W) -> (N, 2 * width, H, W): what came in, and how it looks from `deeper` halvings away."""
+    """Maps (N, width, H, W) -> (N, 2 * width, H, W): the input, and its features from up to `deeper` halvings."""
 
     def __init__(self, width: int, deeper: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Branch(nn.Module):
 
 
 class Trunk(nn.Module):
-    """source (N, C, H, W) -> maps (N, width, H / 2, W / 2), and where the first pooling found its maxima."""
+    """source (N, C, H, W) -> maps (N, width, H / 2, W / 2), and the indices of the first pooling."""
 
     def __init__(self, channels: int, width: int, branches: int, depth: int) -> None:
         super().__init__()
@@ -107,10 +107,10 @@ class RBDNet(nn.Module):
 
 
 class RBDN(Game[Config, Paired]):
-    """One player, and nobody to fool."""
+    """A single network and a squared error."""
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that the branches cannot halve."""
+        """Raises ModelError for sides that the branches cannot halve often enough."""
         super().__init__(config, facts)
         c, self.multiple = config, 2 ** (config.branches + 1)
         if facts.height % self.multiple or facts.width % self.multiple:
@@ -139,23 +139,23 @@ class RBDN(Game[Config, Paired]):
 
     def play(self, batches: Iterator[Paired], now: Clock) -> Iterator[Move]:
         pair = next(batches)
-        made, true = self.generator(self.counted(pair.source)), self.counted(pair.target)
-        yield Move("generator", error=(made - true).square().sum() / (2 * len(true)))
+        output, target = self.generator(self.to_network_range(pair.source)), self.to_network_range(pair.target)
+        yield Move("generator", error=(output - target).square().sum() / (2 * len(target)))
 
-    def counted(self, images: Tensor) -> Tensor:
-        """Pictures in [-1, 1] as the network counts: from 0 to `white`."""
+    def to_network_range(self, images: Tensor) -> Tensor:
+        """Scale images from [-1, 1] to the network's range, 0 to `white`."""
         return (images + 1) * (self.config.white / 2)
 
     def translate(self, images: Tensor) -> Tensor:
         """Sources (N, A, H, W) of any size -> targets (N, B, H, W), both in [-1, 1]."""
         height, width = images.shape[2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        made = self.generator(self.counted(F.pad(images, padding, mode="replicate")))
-        return (made[..., :height, :width] * (2 / self.config.white) - 1).clamp(-1, 1)
+        output = self.generator(self.to_network_range(F.pad(images, padding, mode="replicate")))
+        return (output[..., :height, :width] * (2 / self.config.white) - 1).clamp(-1, 1)
 
 
 def small_weights(layer: nn.Module) -> None:
-    """Gaussian weights of deviation 0.001, no bias, norms that begin at 1 and 0.001."""
+    """Gaussian weights of deviation 0.001, no bias, norms with weight 1 and bias 0.001."""
     if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(layer.weight, 0.0, 1e-3)
         nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]

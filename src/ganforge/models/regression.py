@@ -1,13 +1,13 @@
-"""regression: pictures into other pictures by the pixels' distance alone, the way before GANs.
+"""regression: image-to-image translation by a pixel loss alone, without a discriminator.
 
 The baseline of Isola, Zhu, Zhou, Efros, 2016, table 1 and figure 4 ("L1").  https://arxiv.org/abs/1611.07004
 
     min_G  E|y - G(x)|        or        min_G  E(y - G(x))^2        (equation 3)
 
-Where a source leaves several answers open, the one with the least expected distance is their median (L1) or their
-mean (L2): colours are right, on the safe side, and edges are blurred.  `pix2pix` is the same U-Net with a judge.
+Where a source has several possible targets, the expected loss is least for their median (L1) or mean (L2): colours
+are right but muted, and edges are blurred.  `pix2pix` is the same U-Net with a discriminator.
 
-Departures: 1. dropout ends with training: the median of the answers is one answer; 2. sides other than 256: as
+Departures: 1. dropout is off in evaluation, since the output is a single median; 2. sides other than 256: as
 many halvings as both sides allow, at most 8; 3. `small` is as pix2pix's.
 
 Train it small: `ganforge train regression` (minutes on two cores; expect a small L1, and blur).
@@ -24,7 +24,7 @@ from torch.optim import Adam, Optimizer
 from ganforge.batches import Facts, Paired
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.norms import Norm
-from ganforge.nn.unet import UNet, depth_of
+from ganforge.nn.unet import UNet, max_depth
 from ganforge.run import Preset, Run
 
 
@@ -39,9 +39,9 @@ class Config:
     norm: Norm = "batch"
     """After nearly every convolution."""
     dropout: bool = True
-    """In the layers next to the innermost, while it trains."""
+    """In the layers next to the innermost, during training."""
     width: int = 64
-    """Channels of the layer next to the picture (section 6.1)."""
+    """Channels of the layer next to the image (section 6.1)."""
     lr: float = 2e-4
     """Adam (section 3.3)."""
     beta1: float = 0.5
@@ -49,12 +49,12 @@ class Config:
 
 
 class Regression(Game[Config, Paired]):
-    """A game of one player."""
+    """A single network and a pixel loss."""
 
     def __init__(self, config: Config, facts: Facts) -> None:
         """Raises ModelError for sides that cannot be halved often enough."""
         super().__init__(config, facts)
-        depth = depth_of(facts.height, facts.width)
+        depth = max_depth(facts.height, facts.width)
         dropouts = max(1, depth - 5) if config.dropout else 0
         source = facts.source_channels or facts.channels
         self.generator = UNet(source, facts.channels, config.width, depth, config.norm, dropouts, config.skips)
@@ -69,7 +69,7 @@ class Regression(Game[Config, Paired]):
         yield Move("generator", **{self.config.distance: distance(self.generator(pair.source), pair.target)})
 
     def translate(self, images: Tensor) -> Tensor:
-        """Sources (n, C', H, W) as targets (n, C, H, W), H and W multiples of `multiple`."""
+        """Translate sources (n, C', H, W) to (n, C, H, W), H and W multiples of `multiple`."""
         return self.generator(images)
 
 

@@ -1,23 +1,22 @@
-"""srgan: a small picture enlarged until a judge takes it for a large one.
+"""srgan: super-resolution with an adversarial loss.
 
 Ledig, Theis, Huszar, Caballero, Cunningham, Acosta, Aitken, Tejani, Totz, Wang, Shi, 2017.
 https://arxiv.org/abs/1609.04802
 
     min_G  l_content(G(low), high) - 1e-3 log D(G(low))    (equations 3 and 6)
 
-The low-resolution picture is made here, by bicubic reduction of windows cut from any pictures at their own scale
-(section 3.2), unless the data has both.  First G learns alone to be right on average: the squared error, whose answer
-to doubt is blur (SRResNet).  Then the judge comes in, and the content is compared as VGG-19 sees it: texture may be any
-that fits.
+The low-resolution image is made by bicubic reduction of crops at their own scale (section 3.2), unless the data has
+both.  In the first stage G is trained alone with the squared error, which blurs uncertain details (SRResNet).  In the
+second stage the discriminator is added, and the content is compared by VGG-19's features, which leave texture open.
 
-The preset `esrgan` is that of Wang et al. 2018 (https://arxiv.org/abs/1809.00219): dense blocks without batch norms,
-and a judge that says which of two is more real.
+The preset `esrgan` is that of Wang et al. 2018 (https://arxiv.org/abs/1809.00219): dense blocks without batch
+norm, and a discriminator that says which of two is more realistic.
 
-Departures: 1. networks that enlarge give [0, 1]; 2. `small` has no batch norms and no VGG: it adds to a bilinear
-enlargement and compares pixels in both stages, as SRGAN-MSE does; 3. `esrgan` never restarts its rate.
+Departures: 1. the generators' range is [0, 1]; 2. `small` has no batch norm and no VGG: it adds a residual to a
+bilinear enlargement and compares pixels in both stages, as SRGAN-MSE does; 3. `esrgan` never restarts its rate.
 
 Train it small: `ganforge train srgan --data path/to/photos`, then `ganforge translate RUN small.png large.png`.
-After 800 rounds on windows of the customary 91 pictures, SRResNet is 2.1 dB above bicubic enlargement on Set5 (x4).
+After 800 steps on crops of the usual 91 images, SRResNet is 2.1 dB above bicubic enlargement on Set5 (x4).
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,8 +34,8 @@ from ganforge.errors import WeightsError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.bicubic import bicubic
 from ganforge.nn.losses import fake_loss, real_loss
-from ganforge.nn.superresolution import MSRResNet, RRDBNet, VGGStyleJudge, check, steps
-from ganforge.nn.vgg import VGG, pretrained
+from ganforge.nn.superresolution import MSRResNet, RRDBNet, VGGStyleDiscriminator, check_scale, upscale_factors
+from ganforge.nn.vgg import VGG, load_vgg
 from ganforge.run import Preset, Run
 
 
@@ -45,9 +44,9 @@ class Config:
     """Sections 2 and 3.2."""
 
     scale: Literal[2, 3, 4, 8] = 4
-    """How many times as large."""
+    """Factor of the enlargement."""
     generator: Literal["srresnet", "msrresnet", "rrdb"] = "srresnet"
-    """The paper's; the same without batch norms on a bilinear enlargement; ESRGAN's."""
+    """The paper's; the same without batch norm, added to a bilinear enlargement; ESRGAN's."""
     width: int = 64
     """Channels of the generator's maps."""
     blocks: int = 16
@@ -55,27 +54,27 @@ class Config:
     growth: int = 32
     """Channels that a layer of rrdb adds (ESRGAN)."""
     bounded: bool = False
-    """srresnet ends in (tanh + 1) / 2 and has biases before its norms, as a well-known port."""
+    """srresnet ends in (tanh + 1) / 2 and has biases before its norms, as in a well-known port."""
     judge: Literal["srgan", "esrgan"] = "srgan"
     """Figure 4, or ESRGAN's discriminator."""
     judge_width: int = 64
-    """Channels of the discriminator's first layer; it has eight times as many in the end (figure 4)."""
+    """Channels of the discriminator's first layer; the last has eight times as many (figure 4)."""
     relativistic: bool = False
-    """D compares: how much more real than the mean of the others (ESRGAN, section 3.2)."""
+    """D compares each image with the mean of the other kind (ESRGAN, section 3.2)."""
     pretraining: int = 1_000_000
-    """Rounds of SRResNet: G alone, by pixels alone.  As many as the run has: no GAN at all."""
+    """Steps of the first stage: G alone with a pixel loss.  All steps of the run: no GAN at all."""
     content: Literal["vgg", "pixel"] = "vgg"
     """What G compares in the second stage (section 2.2.1)."""
     vgg: str = ""
-    """torchvision's file of VGG-19's weights, vgg19-dcbb9e9d.pth; asked for by training, not by translating."""
+    """torchvision's file of VGG-19's weights, vgg19-dcbb9e9d.pth; needed for training, not for translating."""
     vgg_layer: Literal["relu2_2", "relu5_4", "conv5_4"] = "relu5_4"
     """VGG22 or VGG54; conv5_4 is before the activation, as ESRGAN has it."""
     vgg_weight: float = 0.006
-    """Of the content that VGG sees (section 3.2: features are divided by 12.75)."""
+    """Weight of the VGG loss (section 3.2: features are divided by 12.75)."""
     pixel_weight: float = 0.0
-    """Of the pixels beside VGG in the second stage (ESRGAN, equation 3)."""
+    """Weight of the pixel loss beside VGG in the second stage (ESRGAN, equation 3)."""
     fool_weight: float = 1e-3
-    """Of the adversarial loss (equation 3)."""
+    """Weight of the adversarial loss (equation 3)."""
     error: Literal["squared", "absolute"] = "squared"
     """How pixels and features are compared (equations 4 and 5); absolute in ESRGAN."""
     lr: float = 1e-4
@@ -83,13 +82,13 @@ class Config:
     beta1: float = 0.9
     """Adam's first momentum."""
     drops: tuple[int, ...] = (1_100_000,)
-    """Rounds at which the learning rate becomes `drop` times what it was."""
+    """Steps at which the learning rate is multiplied by `drop`."""
     drop: float = 0.1
     """The factor: 1e-4, then 1e-5."""
 
 
 class Residual(nn.Sequential):
-    """Two convolutions with norms, and the way round them (figure 4)."""
+    """Two convolutions with norms and a skip connection (figure 4)."""
 
     def __init__(self, width: int, bias: bool) -> None:
         one, two = (nn.Conv2d(width, width, 3, 1, 1, bias=bias) for _ in range(2))
@@ -100,7 +99,7 @@ class Residual(nn.Sequential):
 
 
 class SRResNet(nn.Module):
-    """Pictures (N, C, H, W) in [0, 1] -> (N, C, scale * H, scale * W), without limits unless `bounded` (figure 4)."""
+    """Images (N, C, H, W) in [0, 1] -> (N, C, scale * H, scale * W), unbounded unless `bounded` (figure 4)."""
 
     def __init__(
         self, channels: int, scale: int, width: int, blocks: int, bounded: bool = False, out_channels: int = 0
@@ -110,7 +109,8 @@ class SRResNet(nn.Module):
         self.first = nn.Sequential(nn.Conv2d(channels, width, 9, 1, 4), nn.PReLU())
         self.trunk = nn.Sequential(*(Residual(width, bounded) for _ in range(blocks)))
         self.merge = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=bounded), nn.BatchNorm2d(width))
-        shuffles = ((nn.Conv2d(width, width * s * s, 3, 1, 1), nn.PixelShuffle(s), nn.PReLU()) for s in steps(scale))
+        factors = upscale_factors(scale)
+        shuffles = ((nn.Conv2d(width, width * s * s, 3, 1, 1), nn.PixelShuffle(s), nn.PReLU()) for s in factors)
         self.up = nn.Sequential(*(nn.Sequential(*layers) for layers in shuffles))
         self.last = nn.Conv2d(width, out_channels or channels, 9, 1, 4)
 
@@ -134,40 +134,41 @@ class Discriminator(nn.Sequential):
 
 
 class SRGAN(Game[Config, Enlarged]):
-    """Right on average first, real then."""
+    """A pixel loss first, then content and adversarial losses."""
 
     augmented = ("discriminator",)
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for sides that are no multiples of the scale, and pairs of another scale."""
+        """Raises ModelError for sides that are not multiples of the scale, and pairs of another scale."""
         super().__init__(config, facts)
-        c, sides, self.eye = config, (facts.height, facts.width), list[VGG]()  # in a list: it is no part of the game
-        check(sides, c.scale, facts.smaller)
+        c, sides = config, (facts.height, facts.width)
+        self.extractor = list[VGG]()  # in a list, to keep it out of the game's state
+        check_scale(sides, c.scale, facts.smaller)
         if c.generator == "srresnet":
             self.generator = SRResNet(facts.channels, c.scale, c.width, c.blocks, c.bounded)
         elif c.generator == "msrresnet":
             self.generator = MSRResNet(facts.channels, c.scale, c.width, c.blocks)
         else:
             self.generator = RRDBNet(facts.channels, c.scale, c.width, c.blocks, c.growth)
-        kind = Discriminator if c.judge == "srgan" else VGGStyleJudge
+        kind = Discriminator if c.judge == "srgan" else VGGStyleDiscriminator
         self.discriminator = kind(facts.channels, c.judge_width, *sides)
 
     def players(self) -> dict[str, Optimizer]:
-        """Raises WeightsError where VGG is to compare and its weights are missing."""
+        """Raises WeightsError where VGG's weights are needed and missing."""
         betas = (self.config.beta1, 0.999)
         if self.config.content == "vgg":
-            self.look()
+            self.load_extractor()
         moved = {"discriminator": self.discriminator, "generator": self.generator}
         return {name: Adam(network.parameters(), self.config.lr, betas) for name, network in moved.items()}
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
-        dropped = self.config.drop ** sum(now.step >= round for round in self.config.drops)
+        dropped = self.config.drop ** sum(now.step >= step for step in self.config.drops)
         for group in (group for optimiser in players.values() for group in optimiser.param_groups):
             group["lr"] *= dropped
 
     def play(self, batches: Iterator[Enlarged], now: Clock) -> Iterator[Move]:
-        c, dealt = self.config, next(batches)
-        high, given = dealt.images, dealt.low
+        c, batch = self.config, next(batches)
+        high, given = batch.images, batch.low
         low = bicubic((high + 1) / 2, 1 / c.scale) if given is None else (given + 1) / 2
         fake = self.generator(low) * 2 - 1
 
@@ -176,51 +177,51 @@ class SRGAN(Game[Config, Enlarged]):
             return
 
         on_real, on_fake = self.discriminator(high), self.discriminator(fake.detach())
-        real, forged = on_real, on_fake
+        real, generated = on_real, on_fake
         if c.relativistic:  # ESRGAN, equation 1, each half by itself
-            real, forged = on_real - on_fake.detach().mean(), on_fake - on_real.detach().mean()
+            real, generated = on_real - on_fake.detach().mean(), on_fake - on_real.detach().mean()
         yield Move(
             "discriminator",
             real=real_loss(real) / 2,
-            fake=fake_loss(forged) / 2,
+            fake=fake_loss(generated) / 2,
             says_real=on_real.detach().mean(),
             says_fake=on_fake.detach().mean(),
         )
 
-        verdict = self.discriminator(fake)
+        logits = self.discriminator(fake)
         if c.relativistic:  # ESRGAN, equation 2
             others = self.discriminator(high).detach()
-            fool = (real_loss(verdict - others.mean()) + fake_loss(others - verdict.mean())) / 2
+            fool = (real_loss(logits - others.mean()) + fake_loss(others - logits.mean())) / 2
         else:
-            fool = real_loss(verdict)  # equation 6
+            fool = real_loss(logits)  # equation 6
         yield Move("generator", **self.content(fake, high), fool=c.fool_weight * fool)
 
     def content(self, fake: Tensor, high: Tensor) -> dict[str, Tensor]:
-        """What of the picture has to stay, in pixels or as VGG sees it (equations 4 and 5)."""
+        """The content loss, of pixels or of VGG's features (equations 4 and 5)."""
         c = self.config
         if c.content == "pixel":
             return {"pixel": self.differ(fake, high)}
-        (made,), (true,) = (self.look().to(high.device)((images + 1) / 2) for images in (fake, high))
-        terms = {"vgg": c.vgg_weight * self.differ(made, true)}
+        (features,), (target,) = (self.load_extractor().to(high.device)((images + 1) / 2) for images in (fake, high))
+        terms = {"vgg": c.vgg_weight * self.differ(features, target)}
         return terms | ({"pixel": c.pixel_weight * self.differ(fake, high)} if c.pixel_weight else {})
 
     def differ(self, one: Tensor, other: Tensor) -> Tensor:
         return F.mse_loss(one, other) if self.config.error == "squared" else F.l1_loss(one, other)
 
-    def look(self) -> VGG:
-        """VGG-19, read once.  Raises WeightsError saying where to get its weights."""
-        if not self.eye:
+    def load_extractor(self) -> VGG:
+        """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
+        if not self.extractor:
             file = Path(self.config.vgg or "vgg19-dcbb9e9d.pth")
             if not file.is_file():
                 raise WeightsError(
                     f"VGG-19's weights are needed, and there is no {file}: get torchvision's vgg19-dcbb9e9d.pth and "
                     "name it with --config.vgg PATH, or compare pixels with --config.content pixel."
                 )
-            self.eye.append(pretrained(file, 19, (self.config.vgg_layer,)))
-        return self.eye[0]
+            self.extractor.append(load_vgg(file, 19, (self.config.vgg_layer,)))
+        return self.extractor[0]
 
     def translate(self, images: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) of any size -> (N, C, scale * H, scale * W), both in [-1, 1]."""
+        """Images (N, C, H, W) of any size -> (N, C, scale * H, scale * W), both in [-1, 1]."""
         return self.generator((images + 1) / 2).clamp(0, 1) * 2 - 1
 
 

@@ -1,22 +1,22 @@
-"""stargan: one generator for every pair of domains, told by a label where to go.
+"""stargan: one generator for every pair of domains, with a target label as input.
 
 Choi, Choi, Kim, Ha, Kim, Choo, 2017.  https://arxiv.org/abs/1711.09020
 
     L_D = -L_adv + lambda_cls L_cls(real)                                                          (equation 5)
     L_G =  L_adv + lambda_cls L_cls(fake) + lambda_rec |x - G(G(x, c), c')|                        (equation 6)
 
-The label lies beside the picture as planes of one number each.  The discriminator says whether a picture is real
-and reads its label, so the generator must show what it was asked for; because the way back, with the label c' that
-the picture came with, must lead to the picture, everything else stays.  Where labels come from two data sets, a mask
-says which of them are known (section 3.2): those that are not are NaN in the data.
-`ganforge translate RUN in out --to blond,smiling` names what shall come, `smiling=0` what shall go.  Others stay as the
-discriminator reads them; those that `exclusive` lists make room for each other.
+The label is concatenated to the image as constant planes.  The discriminator says whether an image is real and
+predicts its label, so the generator must show the requested one; a translation back, with the image's own label c',
+must reconstruct the image, so everything else is kept.  Where labels come from two data sets, a mask says which of
+them are known (section 3.2): unknown ones are NaN in the data.
+`ganforge translate RUN in out --to blond,smiling` adds attributes, `smiling=0` removes one.  Others stay as predicted
+by the discriminator; those in `exclusive` replace each other.
 
-Departures: 1. other sides than 128, with fewer halvings; 2. in evaluation each picture's own statistics, as in the
-authors' program, whose rate ends at 99.9 % (`decay`), the paper's (`paper`) at zero; 3. `small`: faster, 5 lambda_rec.
+Departures: 1. other sides than 128, with fewer halvings; 2. in evaluation each image's own statistics, as in the
+authors' code, whose rate ends at 99.9 % (`decay`), the paper's (`paper`) at zero; 3. `small`: faster, 5 lambda_rec.
 
-Train it small: `ganforge train stargan --data shapes-attributes`.  After 2,000 rounds every held-out picture takes the
-colour it is asked for and keeps 90 % and more of its other attributes; half of the shapes, which are none, bend.
+Train it small: `ganforge train stargan --data shapes-attributes`.  After 2,000 steps every held-out image gets the
+requested colour and keeps 90 % or more of its other attributes; half of the shapes, not an attribute, deform.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -49,15 +49,15 @@ class Config:
     attributes: tuple[str, ...] = ()
     """Attributes to edit, by name.  Empty: all that the data has."""
     exclusive: tuple[str, ...] = HAIR
-    """Attributes of which a picture has one at most: to ask for one is to drop the others."""
+    """Attributes of which an image has at most one: to request one removes the others."""
     second: int = 0
     """The last so many attributes are the classes of a second data set (section 3.2)."""
     width: int = 64
-    """Channels of the layer next to the picture, in both networks (table 4)."""
+    """Channels of the layer next to the image, in both networks (table 4)."""
     blocks: int = 6
     """The generator's residual blocks."""
     layers: int = 6
-    """The discriminator's halvings; fewer where the picture is smaller than 128."""
+    """The discriminator's halvings; fewer for images smaller than 128."""
     classify: float = 1.0
     """lambda_cls (section 3.1)."""
     reconstruct: float = 10.0
@@ -65,17 +65,17 @@ class Config:
     penalty: float = 10.0
     """lambda_gp (equation 8)."""
     critic_moves: int = 5
-    """Moves of the discriminator to one of the generator (section 5.2)."""
+    """Moves of the discriminator per move of the generator (section 5.2)."""
     lr: float = 1e-4
     """Adam, for both."""
     decay: tuple[int, int] = (0, 1_000)
-    """In so many iterations at the end, once in 1,000, the authors' program lowers the rate by 1/decay[0]."""
+    """In the last decay[0] iterations the rate falls by 1/decay[0] every decay[1] of them, as in the authors' code."""
 
 
 Norm = Callable[..., nn.Module]  # takes a number of channels
 
 
-def normed(conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm) -> list[nn.Module]:
+def with_norm(conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm) -> list[nn.Module]:
     """A convolution and its instance norm, which has weights and running statistics."""
     return [conv, norm(conv.out_channels, affine=True, track_running_stats=True)]
 
@@ -85,7 +85,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, norm: Norm) -> None:
         super().__init__()
-        one, other = (normed(WinogradConv2d(width, width, 3, 1, bias=False), norm) for _ in range(2))
+        one, other = (with_norm(WinogradConv2d(width, width, 3, 1, bias=False), norm) for _ in range(2))
         self.layers = nn.Sequential(*one, nn.ReLU(), *other)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -97,12 +97,12 @@ class Generator(nn.Module):
 
     def __init__(self, width: int, k: int, blocks: int, channels: int = 3, norm: Norm = LiveInstanceNorm2d) -> None:
         super().__init__()
-        layers = [*normed(nn.Conv2d(channels + k, width, 7, 1, 3, bias=False), norm), nn.ReLU()]
+        layers = [*with_norm(nn.Conv2d(channels + k, width, 7, 1, 3, bias=False), norm), nn.ReLU()]
         for w in (width, 2 * width):
-            layers += [*normed(nn.Conv2d(w, 2 * w, 4, 2, 1, bias=False), norm), nn.ReLU()]
+            layers += [*with_norm(nn.Conv2d(w, 2 * w, 4, 2, 1, bias=False), norm), nn.ReLU()]
         layers += [ResidualBlock(4 * width, norm) for _ in range(blocks)]
         for w in (4 * width, 2 * width):
-            layers += [*normed(nn.ConvTranspose2d(w, w // 2, 4, 2, 1, bias=False), norm), nn.ReLU()]
+            layers += [*with_norm(nn.ConvTranspose2d(w, w // 2, 4, 2, 1, bias=False), norm), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 7, 1, 3, bias=False), nn.Tanh())
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class Discriminator(nn.Module):
 
 
 class StarGAN(Game[Config, Labelled]):
-    """WGAN-GP's game about pictures that were asked to change."""
+    """WGAN-GP with a label classifier and a reconstruction loss."""
 
     augmented = ("discriminator",)
     discriminator_output = "scores"
@@ -146,10 +146,10 @@ class StarGAN(Game[Config, Labelled]):
         self.k = len(self.chosen) or len(facts.labels)
         if self.k < 2 and not names:
             raise ModelError("stargan needs data with classes (one folder a class) or attributes; this has neither.")
-        self.first = len(self.chosen) - c.second if names else 0  # attributes; all else are classes
+        self.first = len(self.chosen) - c.second if names else 0  # number of attributes; all others are classes
         if self.first < 0:
-            raise ModelError(f"Of {self.k} attributes {c.second} cannot be a second data set's.")
-        layers = min(c.layers, min(facts.height, facts.width).bit_length() - 1)  # at least a pixel is left
+            raise ModelError(f"Of {self.k} attributes {c.second} cannot belong to a second data set.")
+        layers = min(c.layers, min(facts.height, facts.width).bit_length() - 1)  # at least one pixel is left
         self.generator = Generator(c.width, self.k + (2 if c.second else 0), c.blocks, facts.channels)
         self.discriminator = Discriminator((facts.height, facts.width), c.width, self.k, layers, facts.channels)
 
@@ -172,7 +172,7 @@ class StarGAN(Game[Config, Labelled]):
                 real, own = batch.images, self.labels(batch.condition)
                 target = own[self.draw.permutation(len(own))]
                 with torch.no_grad():
-                    fake = self.generator(real, self.told(target)).to(real.dtype)
+                    fake = self.generator(real, self.label_input(target)).to(real.dtype)
                 between = torch.lerp(fake, real, self.draw.uniform(len(real), 1, 1, 1))
                 (on_real, logits), (on_fake, _) = self.discriminator(real), self.discriminator(fake)
                 yield Move(
@@ -185,27 +185,27 @@ class StarGAN(Game[Config, Labelled]):
                     says_fake=on_fake.detach().mean(),
                 )
                 if i == c.critic_moves - 1:
-                    fake = self.generator(real, self.told(target))
-                    back = self.generator(fake, self.told(own))
-                    verdict, logits = self.discriminator(fake)
+                    fake = self.generator(real, self.label_input(target))
+                    back = self.generator(fake, self.label_input(own))
+                    scores, logits = self.discriminator(fake)
                     yield Move(
                         "generator",
-                        fool=-verdict.mean(),
+                        fool=-scores.mean(),
                         reconstruct=c.reconstruct * F.l1_loss(back, real),  # equation 4
                         classify=c.classify * self.label_loss(logits, target),  # equation 3
                     )
 
     def labels(self, condition: Tensor) -> Tensor:
-        """The condition as float (N, k): one-hot for classes, and of attributes those that this game edits."""
+        """The condition as float (N, k): one-hot for classes, for attributes those that this game edits."""
         return condition[:, self.chosen] if condition.ndim == 2 else F.one_hot(condition, self.k).float()
 
-    def told(self, labels: Tensor) -> Tensor:
-        """What the generator is told: the labels, unknown ones as 0, and which data set's are known (equation 7)."""
+    def label_input(self, labels: Tensor) -> Tensor:
+        """The generator's label input: labels, unknown ones as 0, and which data set's are known (equation 7)."""
         parts = labels.tensor_split([self.first], 1) if self.config.second else ()
         return torch.cat([labels.nan_to_num(), *(~part.isnan().all(1, keepdim=True) for part in parts)], 1)
 
     def label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """-log of the labels' probability (equations 2 and 3), the mean over pictures whose labels are known."""
+        """-log of the labels' probability (equations 2 and 3), the mean over images with known labels."""
         loss, known, labels = logits.new_zeros(()), ~labels.isnan(), labels.nan_to_num()
         if first := self.first:
             each = F.binary_cross_entropy_with_logits(logits[:, :first], labels[:, :first], reduction="none")
@@ -216,23 +216,23 @@ class StarGAN(Game[Config, Labelled]):
         return loss
 
     def translate(self, images: Tensor, to: Change) -> Tensor:
-        """Pictures (n, C, H, W) of a class, or with attributes; raises ModelError for one that this run cannot edit."""
+        """Translate images (n, C, H, W) to a class or attributes.  Raises ModelError for one that cannot be edited."""
         for i, name in enumerate(self.facts.attributes):
             if i not in self.chosen and (to[:, i] > 0).any():
                 raise ModelError(f"This run edits {', '.join(self.config.attributes)}, not {name}.")
         labels = self.labels(to)
-        return self.generator(images, self.told(self.completed(images, labels) if self.first else labels))
+        return self.generator(images, self.label_input(self.complete_labels(images, labels) if self.first else labels))
 
-    def completed(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Labels (n, k) with what was left open, NaN, as the discriminator reads it in the pictures."""
+    def complete_labels(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Fill in the NaN in labels (n, k) by the discriminator's predictions for the images."""
         first, size = self.first, (self.facts.height, self.facts.width)
         resized = F.interpolate(images, size, mode="bilinear", antialias=True)
-        seen = (self.discriminator(resized)[1][:, :first] > 0).float()
+        predicted = (self.discriminator(resized)[1][:, :first] > 0).float()
         attributes, classes = labels.tensor_split([first], 1)
         names = (self.facts.attributes[i] for i in self.chosen[:first])
         rivals = torch.tensor([name in self.config.exclusive for name in names], device=labels.device)
-        seen.masked_fill_(rivals & ((attributes > 0.5) & rivals).any(1, keepdim=True), 0)
-        attributes, in_second = attributes.where(~attributes.isnan(), seen), (classes > 0.5).any(1, keepdim=True)
+        predicted.masked_fill_(rivals & ((attributes > 0.5) & rivals).any(1, keepdim=True), 0)
+        attributes, in_second = attributes.where(~attributes.isnan(), predicted), (classes > 0.5).any(1, keepdim=True)
         completed = torch.cat([attributes, classes.nan_to_num()], 1)  # of which one data set's are known
         return completed.masked_fill((torch.arange(self.k, device=labels.device) >= first) != in_second, torch.nan)
 
@@ -243,7 +243,7 @@ presets = {
         Config(width=24, blocks=3, layers=4, exclusive=(*HAIR, *COLOURS), critic_moves=1, lr=1.5e-3, reconstruct=50.0),
         Run(steps=2_000, batch=16, size=(32,), schedule="linear", flip=True),
     ),
-    "paper": Preset(  # 200,000 iterations, 5 to a round
+    "paper": Preset(  # 200,000 iterations, 5 per step
         Config(attributes=("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")),
         Run(steps=40_000, batch=16, size=(128,), flip=True, schedule="linear", save_every=2_000),
     ),

@@ -4,18 +4,17 @@ Arjovsky, Chintala, Bottou, 2017.  https://arxiv.org/abs/1701.07875
 
     W(real, fake) = max over 1-Lipschitz f of  E_x[f(x)] - E_z[f(G(z))]                 (equation 2)
 
-The critic f climbs this difference, which stands in the log as `critic/distance`, up to a factor that its
-Lipschitz constant sets.  It need not be held back: the better the critic, the better the slope that the
-generator follows, so it makes five moves to the generator's one.  What keeps f from growing without end is
-crude: every weight is cut back into [-limit, limit].
+The critic f maximises this difference, which is logged as `critic/distance`, up to a factor given by its
+Lipschitz constant.  The better the critic, the better the gradient of the generator, so it makes five moves to
+the generator's one.  The Lipschitz constraint is enforced crudely: every weight is clipped to [-limit, limit].
 
-Departures: 1. the many critic moves at the start and in every 500th round, batch normalisation in the
+Departures: 1. the many critic moves at the start and in every 500th step, batch normalisation in the
 critic, the optional layers and the multi-layer perceptrons are those of the authors' code; 2. a perceptron's
-pictures, which it leaves unbounded, are cut to [-1, 1] when they are shown, not when they are judged;
+outputs, which are unbounded, are clamped to [-1, 1] in samples, not in front of the critic;
 3. `small` and `tiny` give the critic fewer moves at the start.
 
-Train it small: `ganforge train wgan`.  Expect a distance that rises while the critic settles and falls
-afterwards as the pictures improve.
+Train it small: `ganforge train wgan`.  Expect a distance that rises at first and falls afterwards as the
+samples improve.
 """
 
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.init import normal_weights
 from ganforge.nn.mlp import PerceptronCritic, PerceptronGenerator
-from ganforge.nn.sizes import halved
+from ganforge.nn.sizes import halve_sides
 from ganforge.run import Preset, Run
 
 
@@ -42,27 +41,27 @@ class Config:
     latent: int = 100
     """Length of z."""
     width: int = 64
-    """Channels of the layer next to the picture, doubled at every halving; units of a perceptron's layers."""
+    """Channels of the layer next to the image, doubled at every halving; units of a perceptron's layers."""
     networks: Literal["strided", "perceptrons"] = "strided"
     """DCGAN's pair, or four linear layers each (section 4.3)."""
     extra_layers: int = 0
     """3 x 3 convolutions at the widest resolution of both networks."""
     generator_norm: bool = True
-    """Batch normalisation in the generator; section 4.3 shows that the game goes on without."""
+    """Batch normalisation in the generator; section 4.3 shows that training works without."""
     critic_norm: bool = True
     """Batch normalisation in the critic."""
     clip: Literal["after", "before"] = "after"
-    """When weights are cut: after a critic's step (algorithm 1), or before its next move (the authors' code)."""
+    """When weights are clipped: after a critic's step (algorithm 1), or before its next move (the authors' code)."""
     limit: float = 0.01
     """c of algorithm 1: the largest weight of the critic, of its norms and biases too."""
     critic_moves: int = 5
     """n_critic of algorithm 1."""
     thorough_moves: int = 100
-    """Critic moves in the first `thorough_start` rounds and in every `thorough_every`-th."""
+    """Critic moves in the first `thorough_start` steps and in every `thorough_every`-th."""
     thorough_start: int = 25
     thorough_every: int = 500
     optimiser: Literal["rmsprop", "adam"] = "rmsprop"
-    """The paper's, which found momentum to harm the critic (section 4.2), or Adam."""
+    """The paper's, since momentum harmed the critic (section 4.2), or Adam."""
     lr: float = 5e-5
     """alpha of algorithm 1."""
     beta1: float = 0.5
@@ -82,16 +81,16 @@ class Generator(nn.Sequential):
         extra_layers: int = 0,
         norm: bool = True,
     ) -> None:
-        def onwards(width: int) -> list[nn.Module]:
+        def norm_and_activation(width: int) -> list[nn.Module]:
             return [nn.BatchNorm2d(width), nn.ReLU()] if norm else [nn.ReLU()]
 
         widths = [width * 2**i for i in reversed(range(doublings))]
         layers = [nn.Unflatten(1, (latent, 1, 1)), nn.ConvTranspose2d(latent, widths[0], base, bias=False)]
-        layers += onwards(widths[0])
+        layers += norm_and_activation(widths[0])
         for a, b in pairwise(widths):
-            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), *onwards(b)]
+            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), *norm_and_activation(b)]
         for _ in range(extra_layers):
-            layers += [nn.Conv2d(width, width, 3, 1, 1, bias=False), *onwards(width)]
+            layers += [nn.Conv2d(width, width, 3, 1, 1, bias=False), *norm_and_activation(width)]
         super().__init__(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False), nn.Tanh())
         self.apply(normal_weights)
 
@@ -108,21 +107,21 @@ class Critic(nn.Sequential):
         extra_layers: int = 0,
         norm: bool = True,
     ) -> None:
-        def onwards(width: int) -> list[nn.Module]:
+        def norm_and_activation(width: int) -> list[nn.Module]:
             return [nn.BatchNorm2d(width), nn.LeakyReLU(0.2)] if norm else [nn.LeakyReLU(0.2)]
 
         widths = [width * 2**i for i in range(halvings)]
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for _ in range(extra_layers):
-            layers += [nn.Conv2d(width, width, 3, 1, 1, bias=False), *onwards(width)]
+            layers += [nn.Conv2d(width, width, 3, 1, 1, bias=False), *norm_and_activation(width)]
         for a, b in pairwise(widths):
-            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=False), *onwards(b)]
+            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=False), *norm_and_activation(b)]
         super().__init__(*layers, nn.Conv2d(widths[-1], 1, base, bias=False), nn.Flatten(0))
         self.apply(normal_weights)
 
 
 class WGAN(Game[Config, Images]):
-    """The critic estimates the Wasserstein distance, the generator shortens it."""
+    """The critic estimates the Wasserstein distance, the generator minimises it."""
 
     augmented = ("critic",)
     discriminator_output = "scores"
@@ -132,11 +131,11 @@ class WGAN(Game[Config, Images]):
         super().__init__(config, facts)
         c, channels = config, facts.channels
         if c.networks == "perceptrons":
-            picture = (channels, facts.height, facts.width)
-            self.generator = PerceptronGenerator(c.latent, c.width, picture)
-            self.critic = PerceptronCritic(c.width, picture)
+            image_shape = (channels, facts.height, facts.width)
+            self.generator = PerceptronGenerator(c.latent, c.width, image_shape)
+            self.critic = PerceptronCritic(c.width, image_shape)
         else:
-            base, halvings = halved(facts.height, facts.width)
+            base, halvings = halve_sides(facts.height, facts.width)
             self.generator = Generator(c.latent, c.width, channels, base, halvings, c.extra_layers, c.generator_norm)
             self.critic = Critic(c.width, channels, base, halvings, c.extra_layers, c.critic_norm)
 
@@ -153,11 +152,11 @@ class WGAN(Game[Config, Images]):
         n = 0
         for _ in range(self.critic_moves(now)):
             if self.config.clip == "before":
-                self.cut_weights()
+                self.clip_weights()
             real = next(batches).images
             n = len(real)
             on_real = self.critic(real).mean()
-            with torch.no_grad():  # the generator's norms see the batch all the same
+            with torch.no_grad():  # the generator's batch norms are still updated
                 fake = self.generator(self.noise(n))
             on_fake = self.critic(fake).mean()
             yield Move(
@@ -172,16 +171,16 @@ class WGAN(Game[Config, Images]):
 
     def after(self, player: str) -> None:
         if player == "critic" and self.config.clip == "after":
-            self.cut_weights()  # algorithm 1, line 7
+            self.clip_weights()  # algorithm 1, line 7
 
     @torch.no_grad()
-    def cut_weights(self) -> None:
-        """Cut every weight of the critic back into [-limit, limit]."""
+    def clip_weights(self) -> None:
+        """Clip every weight of the critic to [-limit, limit]."""
         for weight in self.critic.parameters():
             weight.clamp_(-self.config.limit, self.config.limit)
 
     def critic_moves(self, now: Clock) -> int:
-        """How many moves the critic makes in this round."""
+        """Number of critic moves in this step."""
         c = self.config
         thorough = now.step < c.thorough_start or now.step % c.thorough_every == 0
         return c.thorough_moves if thorough else c.critic_moves
@@ -191,11 +190,11 @@ class WGAN(Game[Config, Images]):
         return self.draw.normal(n, self.config.latent)
 
     def generate(self, noise: Tensor) -> Tensor:
-        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
+        """Images (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
         return self.generator(noise).clamp(-1, 1)
 
     def sample(self, n: int) -> Tensor:
-        """`n` pictures."""
+        """`n` images."""
         return self.generate(self.noise(n))
 
 

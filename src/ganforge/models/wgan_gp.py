@@ -1,19 +1,19 @@
-"""wgan_gp: a critic kept to slope one by a penalty instead of by cutting its weights.
+"""wgan_gp: a critic constrained by a gradient penalty instead of weight clipping.
 
 Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, 2017.  https://arxiv.org/abs/1704.00028
 
     L = E[f(G(z))] - E[f(x)] + lambda E[(|grad f(x^)| - 1)^2]                              (equation 3)
 
-The best critic climbs with slope one along the straight lines between fake and real points (proposition 1),
-so that is where its slope is measured: x^ lies at random on a line between a real picture and a fake one.
-The penalty holds for each picture by itself, hence no batch normalisation in the critic (section 4).
+The optimal critic has gradient norm one along the straight lines between fake and real points (proposition 1),
+so the penalty is taken there: x^ is a random point on a line between a real image and a fake one.  The penalty
+is per image, hence no batch normalisation in the critic (section 4).
 
 Departures: 1. the convolutional pair is DCGAN's with 4 x 4 kernels, one of the many that the paper trains;
-2. a perceptron's pictures, which it leaves unbounded, are cut to [-1, 1] when they are shown, not when they
-are judged; 3. `small` learns faster than the paper and samples from averaged weights.
+2. a perceptron's outputs, which are unbounded, are clamped to [-1, 1] in samples, not in front of the critic;
+3. `small` learns faster than the paper and samples from averaged weights.
 
-Train it small: `ganforge train wgan_gp`.  By the paper, the distance in the log leaps up while the critic settles
-and falls from then on as the pictures improve.
+Train it small: `ganforge train wgan_gp`.  In the paper, the logged distance rises fast at first and falls from then
+on as the samples improve.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.mlp import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.penalties import slope_penalty
-from ganforge.nn.sizes import halved
+from ganforge.nn.sizes import halve_sides
 from ganforge.nn.strided import StridedFeatures, StridedGenerator
 from ganforge.run import Preset, Run
 
@@ -40,7 +40,7 @@ class Config:
     latent: int = 128
     """Length of z."""
     width: int = 64
-    """Channels of the layer next to the picture, doubled at every halving; units of a perceptron's layers."""
+    """Channels of the layer next to the image, doubled at every halving; units of a perceptron's layers."""
     networks: Literal["strided", "perceptrons"] = "strided"
     """DCGAN's pair without the critic's norms, or four linear layers each (section 4, for points in the plane)."""
     penalty: float = 10.0
@@ -64,7 +64,7 @@ class Critic(nn.Sequential):
 
 
 class WGANGP(Game[Config, Images]):
-    """The critic climbs the Wasserstein distance at slope one, the generator shortens it."""
+    """The critic estimates the Wasserstein distance under a gradient penalty, the generator minimises it."""
 
     augmented = ("critic",)
     discriminator_output = "scores"
@@ -75,11 +75,11 @@ class WGANGP(Game[Config, Images]):
         super().__init__(config, facts)
         c = config
         if c.networks == "perceptrons":
-            picture = (facts.channels, facts.height, facts.width)
-            self.generator = PerceptronGenerator(c.latent, c.width, picture)
-            self.critic = PerceptronCritic(c.width, picture)
+            image_shape = (facts.channels, facts.height, facts.width)
+            self.generator = PerceptronGenerator(c.latent, c.width, image_shape)
+            self.critic = PerceptronCritic(c.width, image_shape)
         else:
-            base, halvings = halved(facts.height, facts.width)
+            base, halvings = halve_sides(facts.height, facts.width)
             self.generator = StridedGenerator(c.latent, c.width, facts.channels, base, halvings)
             self.critic = Critic(c.width, facts.channels, base, halvings)
 
@@ -115,11 +115,11 @@ class WGANGP(Game[Config, Images]):
         return self.draw.normal(n, self.config.latent)
 
     def generate(self, noise: Tensor) -> Tensor:
-        """Pictures (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
+        """Images (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
         return self.generator(noise).clamp(-1, 1)
 
     def sample(self, n: int) -> Tensor:
-        """`n` pictures."""
+        """`n` images."""
         return self.generate(self.noise(n))
 
 

@@ -1,1 +1,1 @@
-"""Blocks with a second user."""
+"""Network blocks and losses that several models share."""

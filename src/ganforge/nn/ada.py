@@ -1,11 +1,11 @@
 """The augmentation pipeline of StyleGAN2-ADA (Karras, Aittala, Hellsten, Laine, Lehtinen, Aila 2020).
 
-https://arxiv.org/abs/2006.06676, appendix B.  Every transformation befalls a picture with probability p, and
-so long as p stays well below 1 the generator learns the pictures as they were: what is done to them
-sometimes can be told apart from what they are.  All movements of a picture become one matrix and one
-resampling; all changes of colour become one affine map.
+https://arxiv.org/abs/2006.06676, appendix B.  Every transformation is applied to an image with probability p.  As
+long as p stays well below 1 the generator learns the distribution without augmentation: the augmentation does not
+leak.  All geometric transformations of an image become one matrix and one resampling; all colour transformations
+become one affine map.
 
-Resampling along one side of a picture is a matrix too: for pictures as small as a GAN's one product is
+Resampling along one side of an image is a matrix too: for images as small as a GAN's one product is
 several times faster on a CPU than a convolution over a single channel.
 """
 
@@ -25,13 +25,13 @@ SYM6 = torch.tensor(
         *(0.3379294217, -0.0726374728, -0.0210602925, 0.0447249018, 0.0017677119, -0.0078007083),
     ]
 ) / math.sqrt(2)
-REACH = 3  # pixels of the picture that half of the filter covers at twice the resolution
-SPECTRUM = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # power of natural pictures in the filter's four bands
+REACH = 3  # pixels of the image that half of the filter covers at twice the resolution
+SPECTRUM = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # power of natural images in the filter's four bands
 
 
 @dataclass(frozen=True)
 class Pipe:
-    """How often each transformation happens, as a multiple of p; 0: never, and nothing is drawn for it."""
+    """The probability of each transformation, as a multiple of p; 0: never, and no random number is drawn for it."""
 
     xflip: float = 0
     """Mirror left to right."""
@@ -54,7 +54,7 @@ class Pipe:
     lumaflip: float = 0
     """Turn light into dark and keep the hue."""
     hue: float = 0
-    """Turn the colours about the grey axis by any angle; only for colour pictures."""
+    """Turn the colours about the grey axis by any angle; only for colour images."""
     saturation: float = 0
     """Scale the distance from grey by 2^N."""
     imgfilter: float = 0
@@ -62,7 +62,7 @@ class Pipe:
     noise: float = 0
     """Add noise of strength 0.1 |N|."""
     cutout: float = 0
-    """Set a rectangle of half the picture's sides to 0."""
+    """Set a rectangle of half the image's sides to 0."""
 
 
 BLIT = {"xflip": 1, "rotate90": 1, "xint": 1}
@@ -73,7 +73,7 @@ BGC = Pipe(**BLIT, **GEOM, **COLOR)
 
 
 def ada(images: Tensor, p: float, chance: Chance, pipe: Pipe = BGC) -> Tensor:
-    """Each transformation of `pipe` on each picture with probability p times its share.
+    """Each transformation of `pipe` on each image with probability p times its share.
 
     images (N, C, H, W) of any size and number of channels -> the same shape, in images' precision but at
     least fp32; with p = 0 they come back as they are and nothing is drawn.  Of four channels the last is
@@ -82,58 +82,58 @@ def ada(images: Tensor, p: float, chance: Chance, pipe: Pipe = BGC) -> Tensor:
     if p <= 0:
         return images
     images = images if images.dtype == torch.float64 else images.float()
-    lots = Lots(chance, len(images), p)
+    lots = MaskedDraws(chance, len(images), p)
     with torch.autocast(images.device.type, enabled=False):
         if any(getattr(pipe, name) for name in (*BLIT, *GEOM)):
-            images = moved(images, movement(pipe, lots, *images.shape[2:]))
+            images = warp(images, draw_geometry(pipe, lots, *images.shape[2:]))
         if any(getattr(pipe, name) for name in COLOR):
-            images = recoloured(images, recolouring(pipe, lots, colours(images.shape[1])))
+            images = apply_colour(images, draw_colour(pipe, lots, colour_channels(images.shape[1])))
         if pipe.imgfilter:
-            images = filtered(images, gains(pipe, lots))
+            images = filter_bands(images, draw_gains(pipe, lots))
         if pipe.noise:
             strength = 0.1 * lots.normal(pipe.noise, 1, 1, 1).abs()
             images = images + (strength * chance.normal(*images.shape)).to(images)
         if pipe.cutout:
-            images = images * outside_hole(pipe, lots, *images.shape[2:]).to(images)
+            images = images * cutout_mask(pipe, lots, *images.shape[2:]).to(images)
     return images
 
 
-class Lots:
-    """The lots of one batch: numbers for the pictures that a transformation befalls, 0 for the others.
+class MaskedDraws:
+    """Random numbers for the images that a transformation is applied to, 0 for the others.
 
-    A value is drawn first, then whether it counts: the order of the official code.
+    A value is drawn first, then whether it is used: the order of the official code.
     """
 
     def __init__(self, chance: Chance, n: int, p: float) -> None:
         self.chance, self.n, self.p = chance, n, p
 
-    def kept(self, values: Tensor, probability: float) -> Tensor:
-        """`values` (n, ...) of pictures chosen with `probability`; 0 for the others."""
+    def mask(self, values: Tensor, probability: float) -> Tensor:
+        """`values` (n, ...) of images chosen with `probability`; 0 for the others."""
         chosen = self.chance.uniform(self.n, *[1] * (values.ndim - 1)) < probability
         return torch.where(chosen, values, torch.zeros_like(values))
 
     def normal(self, share: float, *shape: int) -> Tensor:
         """From the standard normal distribution."""
-        return self.kept(self.chance.normal(self.n, *shape), share * self.p)
+        return self.mask(self.chance.normal(self.n, *shape), share * self.p)
 
     def even(self, share: float, *shape: int) -> Tensor:
         """Uniform in [-1, 1)."""
-        return self.kept(2 * self.chance.uniform(self.n, *shape) - 1, share * self.p)
+        return self.mask(2 * self.chance.uniform(self.n, *shape) - 1, share * self.p)
 
     def pick(self, share: float, options: int) -> Tensor:
         """One of 0 ... options - 1."""
-        return self.kept((options * self.chance.uniform(self.n)).floor(), share * self.p)
+        return self.mask((options * self.chance.uniform(self.n)).floor(), share * self.p)
 
     def half_turn(self, share: float) -> Tensor:
-        """An angle in [-pi, pi) that, drawn twice, turns a picture with probability share * p in all."""
-        return math.pi * self.kept(2 * self.chance.uniform(self.n) - 1, 1 - math.sqrt(max(0.0, 1 - share * self.p)))
+        """An angle in [-pi, pi) that, drawn twice, turns an image with probability share * p in all."""
+        return math.pi * self.mask(2 * self.chance.uniform(self.n) - 1, 1 - math.sqrt(max(0.0, 1 - share * self.p)))
 
 
 # Movements --------------------------------------------------------------------------------------
 
 
-def movement(pipe: Pipe, lots: Lots, height: int, width: int) -> Tensor:
-    """(N, 3, 3): from a place in the result, in pixels from the picture's centre, to where it came from."""
+def draw_geometry(pipe: Pipe, lots: MaskedDraws, height: int, width: int) -> Tensor:
+    """(N, 3, 3): from a position in the result, in pixels from the image's centre, to its source position."""
     back, sides = torch.eye(3).expand(lots.n, 3, 3), torch.tensor([width, height])
     if pipe.xflip:
         back = back @ scaling(1 - 2 * lots.pick(pipe.xflip, 2))
@@ -178,30 +178,32 @@ def shift(by: Tensor) -> Tensor:
     return matrices((1.0, 0.0, by[..., 0]), (0.0, 1.0, by[..., 1]), (0.0, 0.0, 1.0))
 
 
-def moved(images: Tensor, back: Tensor) -> Tensor:
-    """`images` (N, C, H, W) with each place taken from where `back` (N, 3, 3) says.
+def warp(images: Tensor, back: Tensor) -> Tensor:
+    """Warp `images` (N, C, H, W); `back` (N, 3, 3) maps positions in the result to their sources.
 
-    They are mirrored at their borders as far as the movement looks, resampled at twice the
-    resolution, and brought back through the same low-pass filter: no aliasing (appendix B, figure 19).
+    Images are padded by reflection as far as the warp reaches, resampled at twice the resolution, and
+    downsampled with the same low-pass filter: no aliasing (appendix B, figure 19).
     """
     height, width = images.shape[2:]
-    left, top, right, bottom = margins(back, width, height)
-    images = resample(images, enlarging(height, top, bottom, images), enlarging(width, left, right, images))
+    left, top, right, bottom = padding_of(back, width, height)
+    images = resample(
+        images, upsampling_matrix(height, top, bottom, images), upsampling_matrix(width, left, right, images)
+    )
 
     fine = 2 * torch.tensor([width + 2 * REACH, height + 2 * REACH])
     source = torch.tensor([images.shape[3], images.shape[2]])
-    centre = torch.tensor([left - right, top - bottom]) / 2  # of the picture, within its mirrored surroundings
+    centre = torch.tensor([left - right, top - bottom]) / 2  # of the image, within its padding
     half = torch.tensor([0.5, 0.5])  # a pixel's two successors lie half a fine pixel to either side of it
     into, out_of = scaling(*(fine / 2)), scaling(*(2 / source))  # grid_sample counts sides from -1 to 1
     coarse_to_fine, fine_to_coarse = shift(-half) @ scaling(2.0, 2.0), scaling(0.5, 0.5) @ shift(half)
     back = out_of @ coarse_to_fine @ shift(centre) @ back @ fine_to_coarse @ into
     size = [*images.shape[:2], int(fine[1]), int(fine[0])]
     images = F.grid_sample(images, F.affine_grid(back[:, :2].to(images), size, False), align_corners=False)
-    return resample(images, shrinking(height, images), shrinking(width, images))
+    return resample(images, downsampling_matrix(height, images), downsampling_matrix(width, images))
 
 
-def margins(back: Tensor, width: int, height: int) -> list[int]:
-    """Pixels to add left, top, right and bottom so that every picture finds what it looks for, or a whole mirroring."""
+def padding_of(back: Tensor, width: int, height: int) -> list[int]:
+    """Pixels to pad left, top, right and bottom so that every warp stays inside, at most a whole reflection."""
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
     corners = torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0])) * middle
     seen = back[:, :2, :2] @ corners.T + back[:, :2, 2:]  # (N, 2, 4)
@@ -211,25 +213,25 @@ def margins(back: Tensor, width: int, height: int) -> list[int]:
 
 
 def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, h, w) by matrices (H, h) and (W, w), the same for all pictures or (N, 1, ...)."""
+    """(N, C, H, W) -> (N, C, h, w) by matrices (H, h) and (W, w), the same for all images or (N, 1, ...)."""
     return rows.mT @ (images @ columns)
 
 
-def mirrored(size: int, before: int, after: int, like: Tensor) -> Tensor:
-    """(size, before + size + after): a row continued beyond its ends as in a mirror, as often as needed."""
+def mirror_matrix(size: int, before: int, after: int, like: Tensor) -> Tensor:
+    """(size, before + size + after): pads a row by reflection, repeated as often as needed."""
     last = size - 1
     places = torch.arange(-before, size + after, device=like.device) % max(1, 2 * last)
     return torch.eye(size, dtype=like.dtype, device=like.device)[:, last - (places - last).abs()]
 
 
-def enlarging(size: int, before: int, after: int, like: Tensor) -> Tensor:
-    """(size, 2 (before + size + after)): a mirrored row at twice the resolution."""
+def upsampling_matrix(size: int, before: int, after: int, like: Tensor) -> Tensor:
+    """(size, 2 (before + size + after)): pads a row by reflection and doubles its resolution."""
     filter_ = 2 * SYM6.to(like)[None, None]
-    return F.conv_transpose1d(mirrored(size, before, after, like)[:, None], filter_, stride=2, padding=5)[:, 0]
+    return F.conv_transpose1d(mirror_matrix(size, before, after, like)[:, None], filter_, stride=2, padding=5)[:, 0]
 
 
-def shrinking(size: int, like: Tensor) -> Tensor:
-    """(2 (size + 2 REACH), size): a row at half the resolution, without the margin that the filter needs."""
+def downsampling_matrix(size: int, like: Tensor) -> Tensor:
+    """(2 (size + 2 REACH), size): halves the resolution of a row and removes the margin that the filter needs."""
     fine = torch.eye(2 * (size + 2 * REACH), dtype=like.dtype, device=like.device)
     return F.conv1d(fine[:, None, 1:-1], SYM6.to(like)[None, None], stride=2)[:, 0]
 
@@ -237,12 +239,12 @@ def shrinking(size: int, like: Tensor) -> Tensor:
 # Colours ----------------------------------------------------------------------------------------
 
 
-def colours(channels: int) -> int:
+def colour_channels(channels: int) -> int:
     """How many of the channels are colours: of four the last is opacity."""
     return 3 if channels == 4 else channels
 
 
-def recolouring(pipe: Pipe, lots: Lots, depth: int) -> Tensor:
+def draw_colour(pipe: Pipe, lots: MaskedDraws, depth: int) -> Tensor:
     """(N, depth, depth + 1): an affine map of the colours.
 
     The grey axis is the diagonal of their space, whatever its dimension; a turn about it is only one in three.
@@ -267,8 +269,8 @@ def recolouring(pipe: Pipe, lots: Lots, depth: int) -> Tensor:
     return change
 
 
-def recoloured(images: Tensor, change: Tensor) -> Tensor:
-    """`images` (N, C, H, W) with the affine map (N, C, C + 1) applied to each pixel; channels beyond stay."""
+def apply_colour(images: Tensor, change: Tensor) -> Tensor:
+    """Apply the affine map (N, C, C + 1) to each pixel of `images` (N, C, H, W); further channels stay."""
     depth, change = change.shape[1], change.to(images)
     pixels = change[:, :, :-1] @ images[:, :depth].flatten(2) + change[:, :, -1:]
     changed = pixels.unflatten(2, images.shape[2:])
@@ -278,8 +280,8 @@ def recoloured(images: Tensor, change: Tensor) -> Tensor:
 # Corruptions ------------------------------------------------------------------------------------
 
 
-def gains(pipe: Pipe, lots: Lots) -> Tensor:
-    """(N, 4): how much each frequency band is amplified, so that a natural picture keeps its power."""
+def draw_gains(pipe: Pipe, lots: MaskedDraws) -> Tensor:
+    """(N, 4): factors of the frequency bands, normalised so that a natural image keeps its power."""
     spectrum, product = torch.tensor(SPECTRUM), torch.ones(lots.n, 4)
     for band in range(4):
         own = torch.ones(lots.n, 4)
@@ -289,42 +291,42 @@ def gains(pipe: Pipe, lots: Lots) -> Tensor:
 
 
 def bands() -> Tensor:
-    """(4, 43): symmetric filters for four bands of frequencies, from low to high; their sum leaves a picture as it is.
+    """(4, 43): symmetric filters for four bands of frequencies, from low to high; their sum is the identity.
 
-    Made from the sym2 wavelet: each round spreads the filters so far to half the frequency, keeps the
-    lower half, and gives the next filter the upper half.
+    Made from the sym2 wavelet: each iteration stretches the filters so far to half the frequency, keeps the
+    lower half, and gives the upper half to the next filter.
     """
     low = torch.tensor([1 - math.sqrt(3), 3 - math.sqrt(3), 3 + math.sqrt(3), 1 + math.sqrt(3)]) / (4 * math.sqrt(2))
-    pair = convolved(low[None], low.flip(0))[0] / 2
+    pair = convolve(low[None], low.flip(0))[0] / 2
     low_pass, high_pass = pair, pair * torch.tensor([-1.0, 1.0] * 4)[:7]
-    found = torch.eye(4, 1)
+    filters = torch.eye(4, 1)
     for band in range(1, 4):
-        spread = torch.stack([found, torch.zeros_like(found)], 2).flatten(1)[:, :-1]
-        found = convolved(spread, low_pass)
-        middle = found.shape[1] // 2
-        found[band, middle - 3 : middle + 4] += high_pass
-    return found
+        spread = torch.stack([filters, torch.zeros_like(filters)], 2).flatten(1)[:, :-1]
+        filters = convolve(spread, low_pass)
+        middle = filters.shape[1] // 2
+        filters[band, middle - 3 : middle + 4] += high_pass
+    return filters
 
 
-def convolved(rows: Tensor, kernel: Tensor) -> Tensor:
-    """Each row in full convolution with `kernel`."""
+def convolve(rows: Tensor, kernel: Tensor) -> Tensor:
+    """Full convolution of each row with `kernel`."""
     return F.conv1d(rows[:, None], kernel.flip(0)[None, None], padding=len(kernel) - 1)[:, 0]
 
 
-def filtered(images: Tensor, gain: Tensor) -> Tensor:
-    """`images` with their frequency bands amplified by `gain` (N, 4); mirrored at the borders."""
+def filter_bands(images: Tensor, gain: Tensor) -> Tensor:
+    """Scale the frequency bands of `images` by `gain` (N, 4); padded by reflection."""
     kernels = (gain @ bands()).to(images)
     reach = kernels.shape[1] // 2
     rows, columns = (
-        (mirrored(size, reach, reach, images).unfold(1, len(kernels[0]), 1) @ kernels.T).permute(2, 0, 1)[:, None]
+        (mirror_matrix(size, reach, reach, images).unfold(1, len(kernels[0]), 1) @ kernels.T).permute(2, 0, 1)[:, None]
         for size in images.shape[2:]
     )
     return resample(images, rows, columns)
 
 
-def outside_hole(pipe: Pipe, lots: Lots, height: int, width: int) -> Tensor:
-    """(N, 1, H, W) bool: True outside a rectangle of half the sides around any place; without one, everywhere."""
-    side = 0.5 * lots.kept(torch.ones(lots.n, 1, 1, 1), pipe.cutout * lots.p)
+def cutout_mask(pipe: Pipe, lots: MaskedDraws, height: int, width: int) -> Tensor:
+    """(N, 1, H, W) bool: True outside a rectangle of half the sides at a random position; all True without one."""
+    side = 0.5 * lots.mask(torch.ones(lots.n, 1, 1, 1), pipe.cutout * lots.p)
     centre = lots.chance.uniform(lots.n, 2, 1, 1)
     x = ((torch.arange(width) + 0.5) / width - centre[:, :1]).abs() >= side / 2
     y = ((torch.arange(height) + 0.5) / height - centre[:, 1:]).abs().mT >= side / 2

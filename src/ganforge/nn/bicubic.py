@@ -1,8 +1,8 @@
 """Bicubic rescaling by the rule of MATLAB's imresize, which is what papers on super-resolution mean by bicubic.
 
-Weights are Keys's cubic with a = -1/2 (1981, https://doi.org/10.1109/TASSP.1981.1163711).  Where a picture shrinks,
-the kernel is as much wider, so that it averages what would alias.  Beyond its border the picture is mirrored, the
-edge pixel included.
+Weights are Keys's cubic with a = -1/2 (1981, https://doi.org/10.1109/TASSP.1981.1163711).  Where an image shrinks,
+the kernel is as much wider, so that it averages what would alias.  Images are padded by reflection, the edge pixel
+included.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def bicubic(images: Tensor, scale: float) -> Tensor:
-    """Pictures (N, C, H, W) -> (N, C, ceil(H * scale), ceil(W * scale)), in float32 also under autocast."""
+    """Images (N, C, H, W) -> (N, C, ceil(H * scale), ceil(W * scale)), in float32 also under autocast."""
     with torch.autocast(images.device.type, enabled=False):
         down, across = (weights(side, scale).to(images.device) for side in images.shape[2:])
         return down @ images.float() @ across.T
@@ -21,17 +21,17 @@ def bicubic(images: Tensor, scale: float) -> Tensor:
 
 @lru_cache(maxsize=64)
 def weights(side: int, scale: float) -> Tensor:
-    """(ceil(side * scale), side): what each pixel gives to each result, along one axis."""
-    with torch.inference_mode(False):  # kept for later calls, which may want gradients
+    """(ceil(side * scale), side): the weight of each pixel in each result, along one axis."""
+    with torch.inference_mode(False):  # cached for later calls, which may need gradients
         results, shrinks = math.ceil(side * scale), min(scale, 1.0)
-        centres = (torch.arange(results, dtype=torch.float64) + 0.5) / scale - 0.5  # in the picture's own pixels
+        centres = (torch.arange(results, dtype=torch.float64) + 0.5) / scale - 0.5  # in the image's own pixels
         reach = math.ceil(4 / shrinks) + 2
         pixels = (centres - 2 / shrinks).floor()[:, None] + torch.arange(reach)
-        given = cubic((centres[:, None] - pixels) * shrinks)
-        given = given / given.sum(1, keepdim=True)
-        there = pixels.long() % (2 * side)  # a mirrored picture repeats after twice its side
-        there = torch.where(there < side, there, 2 * side - 1 - there)
-        return torch.zeros(results, side, dtype=torch.float64).scatter_add_(1, there, given).float()
+        values = cubic((centres[:, None] - pixels) * shrinks)
+        values = values / values.sum(1, keepdim=True)
+        index = pixels.long() % (2 * side)  # a reflected image repeats after twice its side
+        index = torch.where(index < side, index, 2 * side - 1 - index)
+        return torch.zeros(results, side, dtype=torch.float64).scatter_add_(1, index, values).float()
 
 
 def cubic(x: Tensor) -> Tensor:

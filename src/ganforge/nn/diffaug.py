@@ -1,9 +1,9 @@
-"""Differentiable augmentation for few pictures (Zhao, Liu, Lin, Zhu, Han 2020, https://arxiv.org/abs/2006.10738).
+"""Differentiable augmentation for small data sets (Zhao, Liu, Lin, Zhu, Han 2020, https://arxiv.org/abs/2006.10738).
 
-Real and fake pictures are changed alike before a discriminator sees them, so that it cannot learn the
-training pictures by heart, and the generator's gradient passes through the change.
+Real and fake images are augmented alike before a discriminator sees them, so that it cannot memorise the
+training images; the generator's gradient passes through the augmentation.
 
-Nothing here draws by itself: chance is handed in, one row a picture.
+Random numbers come from the argument `chance`, one row per image.
 """
 
 from typing import Protocol
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Chance(Protocol):
-    """A source of random numbers; the first argument is the number of pictures."""
+    """A source of random numbers; the first argument is the number of images."""
 
     def normal(self, n: int, *shape: int) -> Tensor:
         """(n, *shape) from the standard normal distribution."""
@@ -26,7 +26,7 @@ class Chance(Protocol):
 
 
 def diffaug(images: Tensor, chance: Chance) -> Tensor:
-    """Colour, translation and cutout, each on every picture (section 3, figure 4).
+    """Colour, translation and cutout, each on every image (section 3, figure 4).
 
     images (N, C, H, W) of any size and number of channels -> the same shape.
     """
@@ -34,7 +34,7 @@ def diffaug(images: Tensor, chance: Chance) -> Tensor:
 
 
 def colour(images: Tensor, chance: Chance) -> Tensor:
-    """Brightness moved by up to 0.5, saturation scaled by 0 to 2, contrast by 0.5 to 1.5."""
+    """Brightness shifted by up to 0.5, saturation scaled by 0 to 2, contrast by 0.5 to 1.5."""
     n = len(images)
     light, saturation, contrast = (chance.uniform(n, 1, 1, 1).to(images) for _ in range(3))
     images = images + light - 0.5
@@ -48,7 +48,7 @@ def around(centre: Tensor, images: Tensor, factor: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, chance: Chance, ratio: float = 0.125) -> Tensor:
-    """Moved by whole pixels, up to `ratio` of each side; zeros come in, as in the official code."""
+    """Shift by whole pixels, up to `ratio` of each side; padded with zeros, as in the official code."""
     for axis in (2, 3):
         size = images.shape[axis]
         most = int(size * ratio + 0.5)
@@ -61,7 +61,7 @@ def translation(images: Tensor, chance: Chance, ratio: float = 0.125) -> Tensor:
 
 
 def cutout(images: Tensor, chance: Chance, ratio: float = 0.5) -> Tensor:
-    """A rectangle of `ratio` of each side set to 0, with its centre anywhere in the picture."""
+    """A rectangle of `ratio` of each side set to 0, with its centre anywhere in the image."""
     inside = []
     for size in images.shape[2:]:
         hole = int(size * ratio + 0.5)

@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def real_loss(logits: Tensor) -> Tensor:
-    """-log D(x), the mean over logits of any shape: how surprised the judge is that this is real."""
+    """-log D(x), the mean over logits of any shape: cross entropy with the label real."""
     return F.softplus(-logits).mean()
 
 
 def fake_loss(logits: Tensor) -> Tensor:
-    """-log(1 - D(x)), the mean over logits of any shape: how surprised the judge is that this is fake."""
+    """-log(1 - D(x)), the mean over logits of any shape: cross entropy with the label fake."""
     return F.softplus(logits).mean()
 
 
@@ -20,7 +20,7 @@ Objective = Literal["vanilla", "lsgan", "wgangp"]
 
 
 def gan_loss(scores: Tensor, real: bool, objective: Objective) -> Tensor:
-    """How far scores of any shape are from saying `real` or fake: cross entropy, least squares, or Wasserstein's."""
+    """The loss of scores of any shape for the label `real` or fake: cross entropy, least squares, or Wasserstein."""
     if objective == "vanilla":
         return real_loss(scores) if real else fake_loss(scores)
     if objective == "lsgan":

@@ -1,4 +1,4 @@
-"""LPIPS, the perceptual distance of Zhang et al. 2018, https://arxiv.org/abs/1801.03924, and what it looks through.
+"""LPIPS, the perceptual distance of Zhang et al. 2018, https://arxiv.org/abs/1801.03924, and AlexNet.
 
 Layers are numbered as torchvision numbers them, so that published weights load by number.
 """
@@ -14,12 +14,12 @@ from ganforge.nn.vgg import VGG
 
 Kind = Literal["alex", "vgg"]
 WIDTHS: dict[str, tuple[int, ...]] = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
-"""Channels of the five layers that each network is looked at behind."""
+"""Channels of the five layers whose features are compared, for each network."""
 NAMES = {"alex": "AlexNet", "vgg": "VGG-16"}
 
 
 class AlexNet(nn.Module):
-    """What AlexNet, in the form of "One weird trick" (Krizhevsky 2014), sees of pictures behind its five ReLUs."""
+    """Features of AlexNet, in the form of "One weird trick" (Krizhevsky 2014), after its five ReLUs."""
 
     mean: Tensor
     std: Tensor
@@ -35,19 +35,19 @@ class AlexNet(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Pictures (N, 3 or 1, H, W) in [0, 1] -> five maps (N, K, h, w)."""
-        seen, maps = [], (images - self.mean) / self.std
+        """Images (N, 3 or 1, H, W) in [0, 1] -> five maps (N, K, h, w)."""
+        features, maps = [], (images - self.mean) / self.std
         for layer in self.features:
             maps = layer(maps)
             if isinstance(layer, nn.ReLU):
-                seen.append(maps)
-        return seen
+                features.append(maps)
+        return features
 
 
 class LPIPS(nn.Module):
-    """Distance of pictures through a network: unit vectors of its channels, squared differences, weighted (equation 1).
+    """Perceptual distance of images: weighted squared differences of normalised features (equation 1).
 
-    The networks begin with random weights: `load` gives them the published ones.
+    The networks have random weights until `load` sets the published ones.
     """
 
     def __init__(self, kind: Kind = "alex") -> None:
@@ -59,32 +59,34 @@ class LPIPS(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """(N, 3 or 1, H, W) in [-1, 1], twice -> (N,): 0 for equal pictures, larger the less alike they look.
+        """(N, 3 or 1, H, W) in [-1, 1], twice -> (N,): 0 for equal images, larger the less alike they look.
 
-        Raises DataError for other channels, and for pictures that the network's pooling leaves nothing of.
+        Raises DataError for other channels, and for images smaller than 32 pixels, which pooling reduces to nothing.
         """
         if a.shape[1] not in (1, 3) or min(a.shape[2:]) < 32:
             raise DataError(
-                f"LPIPS looks at grey or colour pictures of 32 pixels a side or more, not at {tuple(a.shape[1:])}."
+                f"LPIPS compares grey or colour images of at least 32 pixels a side, not {tuple(a.shape[1:])}."
             )
         n = len(a)
-        seen = self.network((torch.cat([a, b]) + 1) / 2)
-        return distance([maps[:n] for maps in seen], [maps[n:] for maps in seen], [*self.weights])
+        features = self.network((torch.cat([a, b]) + 1) / 2)
+        return distance([maps[:n] for maps in features], [maps[n:] for maps in features], [*self.weights])
 
     def load(self, network: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> "LPIPS":
         """Take torchvision's state dict of the network, and the `lin` layers that the authors published (version 0.1).
 
         Raises WeightsError where a key is missing or has another shape.
         """
-        fill(
+        load_mapped(
             self.network, {key: key for key in self.network.state_dict()}, network, f"torchvision's {NAMES[self.kind]}"
         )
-        fill(self.weights, {str(k): f"lin{k}.model.1.weight" for k in range(5)}, weights, f"LPIPS 0.1 for {self.kind}")
+        load_mapped(
+            self.weights, {str(k): f"lin{k}.model.1.weight" for k in range(5)}, weights, f"LPIPS 0.1 for {self.kind}"
+        )
         return self
 
 
-def fill(module: nn.Module, keys: Mapping[str, str], given: Mapping[str, Tensor], what: str) -> None:
-    """Fill `module` with `given`, whose keys are {ours: theirs}.  Raises WeightsError for what does not fit."""
+def load_mapped(module: nn.Module, keys: Mapping[str, str], given: Mapping[str, Tensor], what: str) -> None:
+    """Load `given` into `module`; `keys` is {ours: theirs}.  Raises WeightsError for missing keys and other shapes."""
     own = module.state_dict()
     for ours, theirs in keys.items():
         if theirs not in given:
@@ -98,7 +100,7 @@ def fill(module: nn.Module, keys: Mapping[str, str], given: Mapping[str, Tensor]
 
 
 def distance(a: Sequence[Tensor], b: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """(N,) from maps (N, K, h, w) of two sets of pictures: equation 1, summed over the layers."""
+    """(N,) from maps (N, K, h, w) of two sets of images: equation 1, summed over the layers."""
     total = torch.zeros(len(a[0]), device=a[0].device)
     for x, y, weight in zip(a, b, weights, strict=True):
         total = total + ((unit(x) - unit(y)).square() * weight).sum(1).mean((1, 2))
@@ -106,5 +108,5 @@ def distance(a: Sequence[Tensor], b: Sequence[Tensor], weights: Sequence[Tensor]
 
 
 def unit(maps: Tensor) -> Tensor:
-    """Every place's channels as a vector of length 1."""
+    """Scale the channels at every position to a vector of length 1."""
     return maps / (maps.square().sum(1, keepdim=True).sqrt() + 1e-10)

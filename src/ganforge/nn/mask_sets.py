@@ -1,18 +1,18 @@
-"""Networks of a picture and the set of masks of what is in it: what is learnt about the set is summed.
+"""Networks of an image and a set of instance masks.  The features of the masks are summed.
 
-So the order of masks does not matter, and there may be any number of them (Mo et al. 2019, section 2.1).
+So the order of the masks does not matter, and there may be any number of them (Mo et al. 2019, section 2.1).
 """
 
 import torch
 from torch import Tensor, nn
 
-from ganforge.nn.norms import Norm, biased, norm_of
+from ganforge.nn.norms import Norm, make_norm, needs_bias
 from ganforge.nn.resnet import Padding, ResNetDecoder, ResNetEncoder
 from ganforge.nn.spectral import SpectralConv2d
 
 
-def present(masks: Tensor) -> Tensor:
-    """bool (N, M): which masks (N, M, H, W) hold anything; the first of a picture counts where none does."""
+def nonempty_masks(masks: Tensor) -> Tensor:
+    """bool (N, M): which masks (N, M, H, W) are not empty; if all masks of an image are, its first one counts."""
     some = masks.amax((2, 3)) > -1
     some[:, 0] |= ~some.any(1)
     return some
@@ -21,7 +21,7 @@ def present(masks: Tensor) -> Tensor:
 class SetGenerator(nn.Module):
     """images (N, C, H, W), masks (N, M, H, W) in [-1, 1] -> translated images and masks; empty masks stay empty.
 
-    Both sides are multiples of 4.  Equation 1: every mask is drawn from its own features, the picture's, and the sum.
+    Both sides are multiples of 4.  Equation 1: every mask is decoded from its own features, the image's, and the sum.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class SetGenerator(nn.Module):
         self.alone = norm == "batch"  # each mask has its own statistics
 
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        if torch.compiler.is_exporting():  # a file's computation may not depend on what the masks hold
+        if torch.compiler.is_exporting():  # an exported graph may not depend on the values of the masks
             return self.forward_all(images, masks)
-        row, place = present(masks).nonzero(as_tuple=True)
+        row, place = nonempty_masks(masks).nonzero(as_tuple=True)
         of_images, of_masks = self.image_encoder(images), self.each(self.mask_encoder, masks[row, place][:, None])
         total = torch.zeros_like(of_images).index_add(0, row, of_masks.to(of_images.dtype))
         made = self.each(self.mask_decoder, torch.cat([of_masks, of_images[row], total[row]], 1))
@@ -52,8 +52,8 @@ class SetGenerator(nn.Module):
         return images, masks.index_put((row, place), made[:, 0].to(masks.dtype))
 
     def forward_all(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """The same; empty masks are drawn, too, and thrown away."""
-        held, rows = present(masks)[:, :, None, None, None], (-1, masks.shape[1])
+        """The same, but empty masks are computed too, and discarded."""
+        held, rows = nonempty_masks(masks)[:, :, None, None, None], (-1, masks.shape[1])
         of_images, of_masks = self.image_encoder(images), self.mask_encoder(masks.flatten(0, 1)[:, None])
         total = (of_masks.unflatten(0, rows) * held).sum(1)
         beside = torch.cat([of_images, total], 1)[:, None].expand(-1, masks.shape[1], -1, -1, -1).flatten(0, 1)
@@ -65,12 +65,12 @@ class SetGenerator(nn.Module):
         return torch.cat([network(one) for one in given.split(1)]) if self.alone else network(given)
 
 
-def features(inputs: int, width: int, layers: int, norm: Norm) -> nn.Sequential:
+def build_features(inputs: int, width: int, layers: int, norm: Norm) -> nn.Sequential:
     """PatchGAN's halvings: (N, inputs, H, W) -> (N, width * 2 ** (layers - 1), h, w)."""
     body: list[nn.Module] = [SpectralConv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2)]
     for i in range(1, layers):
         a, b = (width * min(2**k, 8) for k in (i - 1, i))
-        body += [SpectralConv2d(a, b, 4, 2, 1, biased(norm)), norm_of(norm, b), nn.LeakyReLU(0.2)]
+        body += [SpectralConv2d(a, b, 4, 2, 1, needs_bias(norm)), make_norm(norm, b), nn.LeakyReLU(0.2)]
     return nn.Sequential(*body)
 
 
@@ -82,14 +82,14 @@ class SetDiscriminator(nn.Module):
 
     def __init__(self, channels: int, width: int, layers: int = 3, norm: Norm = "instance") -> None:
         super().__init__()
-        self.image_features, self.mask_features = (features(n, width, layers, norm) for n in (channels, 1))
+        self.image_features, self.mask_features = (build_features(n, width, layers, norm) for n in (channels, 1))
         a, b = (2 * width * min(2**k, 8) for k in (layers - 1, layers))
         self.verdict = nn.Sequential(
-            SpectralConv2d(a, b, 4, 1, 1), norm_of(norm, b), nn.LeakyReLU(0.2), SpectralConv2d(b, 1, 4, 1, 1)
+            SpectralConv2d(a, b, 4, 1, 1), make_norm(norm, b), nn.LeakyReLU(0.2), SpectralConv2d(b, 1, 4, 1, 1)
         )
 
     def forward(self, images: Tensor, masks: Tensor, held: Tensor | None = None) -> Tensor:
-        held, of_images = present(masks) if held is None else held, self.image_features(images)
+        held, of_images = nonempty_masks(masks) if held is None else held, self.image_features(images)
         total = torch.zeros_like(of_images)
         for i in range(masks.shape[1]):
             if held[:, i].any():

@@ -1,4 +1,4 @@
-"""A unit that learns its own shape."""
+"""Maxout units."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Plain multi-layer perceptrons, for toys and for comparison (Arjovsky et al. 2017, section 4.3)."""
+"""Multi-layer perceptrons, for toy data and for comparison (Arjovsky et al. 2017, section 4.3)."""
 
 from torch import nn
 
@@ -21,14 +21,14 @@ class Perceptron(nn.Sequential):
 class PerceptronGenerator(nn.Sequential):
     """z (N, latent) -> images (N, C, H, W), not bounded."""
 
-    def __init__(self, latent: int, width: int, picture: tuple[int, int, int]) -> None:
-        channels, height, side = picture
-        super().__init__(Perceptron(latent, width, channels * height * side), nn.Unflatten(1, picture))
+    def __init__(self, latent: int, width: int, image_shape: tuple[int, int, int]) -> None:
+        channels, height, side = image_shape
+        super().__init__(Perceptron(latent, width, channels * height * side), nn.Unflatten(1, image_shape))
 
 
 class PerceptronCritic(nn.Sequential):
     """images (N, C, H, W) -> scores (N,), higher for real."""
 
-    def __init__(self, width: int, picture: tuple[int, int, int]) -> None:
-        channels, height, side = picture
+    def __init__(self, width: int, image_shape: tuple[int, int, int]) -> None:
+        channels, height, side = image_shape
         super().__init__(nn.Flatten(), Perceptron(channels * height * side, width, 1), nn.Flatten(0))

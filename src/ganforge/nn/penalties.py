@@ -1,4 +1,4 @@
-"""Penalties on the slope of a judge."""
+"""Gradient penalties."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def slope_penalty(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
     """The mean over `points` (N, C, H, W) of (|grad critic| - 1)^2, a scalar; always in fp32.
 
-    The gradient of the sum of a point's scores, where it has several.  Gulrajani et al. 2017, algorithm 1, line 7.
+    Where a point has several scores, the gradient of their sum.  Gulrajani et al. 2017, algorithm 1, line 7.
     """
     with torch.autocast(points.device.type, enabled=False):
         points = points.detach().float().requires_grad_()

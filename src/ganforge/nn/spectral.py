@@ -1,4 +1,4 @@
-"""Spectral normalisation (Miyato et al. 2018), as a layer of its own."""
+"""Spectral normalisation (Miyato et al. 2018) as a layer."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class SpectralConv2d(nn.Conv2d):
-    """A convolution divided by its largest singular value, which every call estimates better (Miyato et al. 2018)."""
+    """A convolution divided by its largest singular value; every call makes a step of the power iteration."""
 
     u: Tensor
     v: Tensor

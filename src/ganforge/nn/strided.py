@@ -1,4 +1,4 @@
-"""The networks of DCGAN, for the papers that take them as given (Radford et al. 2015, section 3 and figure 1)."""
+"""The networks of DCGAN, for all papers that use them (Radford et al. 2015, section 3 and figure 1)."""
 
 from itertools import pairwise
 
@@ -23,9 +23,9 @@ class StridedGenerator(nn.Sequential):
 
 
 class StridedFeatures(nn.Sequential):
-    """images (N, C, H, W) -> features (N, F, h, w), F = `features`: all of the discriminator but its verdict.
+    """images (N, C, H, W) -> features (N, F, h, w), F = `features`: the discriminator without its last layer.
 
-    Without `norm` no picture's features depend on the others of its batch.
+    Without `norm` the features of an image do not depend on the other images of the batch.
     """
 
     def __init__(self, width: int, channels: int, halvings: int, norm: bool = True) -> None:

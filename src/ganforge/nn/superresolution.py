@@ -1,7 +1,7 @@
-"""Networks that enlarge pictures without batch norms: ESRGAN's, and SRResNet as its authors modified it.
+"""Super-resolution networks without batch norm: ESRGAN's, and SRResNet as the authors of ESRGAN modified it.
 
 Wang, Yu, Wu, Gu, Liu, Dong, Loy, Qiao, Tang, 2018.  https://arxiv.org/abs/1809.00219
-They map (N, C, H, W) in [0, 1] to (N, C, scale * H, scale * W), without limits.
+They map (N, C, H, W) in [0, 1] to (N, C, scale * H, scale * W), unbounded.
 """
 
 from itertools import pairwise
@@ -14,28 +14,28 @@ from ganforge.errors import ModelError
 from ganforge.nn.cpu.convolutions import UpConv2d
 
 
-def check(sides: tuple[int, int], scale: int, given: int = 0) -> None:
-    """Raise ModelError for sides that are no multiples of the scale, and for pairs `given` at another scale."""
+def check_scale(sides: tuple[int, int], scale: int, given: int = 0) -> None:
+    """Raise ModelError for sides that are not multiples of the scale, and for pairs `given` at another scale."""
     height, width = sides
     if given not in (0, scale):
         raise ModelError(
             f"The data enlarges {height // given} x {width // given} to {height} x {width}, {given} times, and the "
-            f"model {scale} times: say --config.scale {given}, or give pairs of the model's factor."
+            f"model {scale} times: set --config.scale {given}, or use pairs of the model's scale."
         )
     if height % scale or width % scale:
-        raise ModelError(f"Pictures of {height} x {width} cannot be reduced by {scale}: choose another --size.")
+        raise ModelError(f"Images of {height} x {width} cannot be reduced by {scale}: choose another --size.")
 
 
-def steps(scale: int) -> list[int]:
-    """The factors by which networks enlarge, one after another: twos, or a three."""
-    found = {2: [2], 3: [3], 4: [2, 2], 8: [2, 2, 2]}
-    if scale not in found:
-        raise ModelError(f"Pictures are enlarged by 2, 3, 4 or 8, not by {scale}.")
-    return found[scale]
+def upscale_factors(scale: int) -> list[int]:
+    """The factors of the successive upsampling layers: twos, or a three."""
+    factors = {2: [2], 3: [3], 4: [2, 2], 8: [2, 2, 2]}
+    if scale not in factors:
+        raise ModelError(f"Images are enlarged by 2, 3, 4 or 8, not by {scale}.")
+    return factors[scale]
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which sees what all before it said; a fifth of their word is added (figure 4)."""
+    """Five convolutions, each of all earlier outputs; a fifth of the last one is added to the input (figure 4)."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -43,14 +43,14 @@ class DenseBlock(nn.Module):
         self.layers = nn.ModuleList(nn.Conv2d(width + i * growth, out, 3, 1, 1) for i, out in enumerate(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        said = [x]
+        outputs = [x]
         for layer in self.layers[:4]:
-            said.append(F.leaky_relu(layer(torch.cat(said, 1)), 0.2))
-        return self.layers[4](torch.cat(said, 1)) * 0.2 + x
+            outputs.append(F.leaky_relu(layer(torch.cat(outputs, 1)), 0.2))
+        return self.layers[4](torch.cat(outputs, 1)) * 0.2 + x
 
 
 class RRDB(nn.Sequential):
-    """Residual in residual: three dense blocks, a fifth of their word added to the way round them."""
+    """Residual-in-residual dense block: three dense blocks, a fifth of their output added to the input."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__(*(DenseBlock(width, growth) for _ in range(3)))
@@ -60,7 +60,7 @@ class RRDB(nn.Sequential):
 
 
 class RRDBNet(nn.Module):
-    """ESRGAN's generator (section 3.1).  Raises ModelError for a scale that is no power of two."""
+    """ESRGAN's generator (section 3.1).  Raises ModelError for a scale that is not a power of two."""
 
     def __init__(self, channels: int, scale: int, width: int, blocks: int, growth: int, out_channels: int = 0) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class RRDBNet(nn.Module):
         self.trunk = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, 1, 1))
         for block in self.trunk[:-1]:
             block.apply(tenth_of_kaiming)
-        self.up = nn.ModuleList(UpConv2d(width, width) for _ in steps(scale))
+        self.up = nn.ModuleList(UpConv2d(width, width) for _ in upscale_factors(scale))
         self.fine = nn.Conv2d(width, width, 3, 1, 1)
         self.last = nn.Conv2d(width, out_channels or channels, 3, 1, 1)
 
@@ -82,8 +82,8 @@ class RRDBNet(nn.Module):
         return self.last(F.leaky_relu(self.fine(x), 0.2))
 
 
-class Plain(nn.Sequential):
-    """Two convolutions, and the way round them."""
+class PlainResidual(nn.Sequential):
+    """Two convolutions with a skip connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__(nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1))
@@ -100,41 +100,50 @@ class MSRResNet(nn.Module):
         super().__init__()
         self.scale = scale
         self.first = nn.Conv2d(channels, width, 3, 1, 1)
-        self.trunk = nn.Sequential(*(Plain(width) for _ in range(blocks)))
-        self.up = nn.ModuleList(nn.Conv2d(width, width * s * s, 3, 1, 1) for s in steps(scale))
+        self.trunk = nn.Sequential(*(PlainResidual(width) for _ in range(blocks)))
+        self.up = nn.ModuleList(nn.Conv2d(width, width * s * s, 3, 1, 1) for s in upscale_factors(scale))
         self.fine = nn.Conv2d(width, width, 3, 1, 1)
         self.last = nn.Conv2d(width, out_channels or channels, 3, 1, 1)
-        tenth_of_kaiming(self.last)  # it begins near the bilinear enlargement
+        tenth_of_kaiming(self.last)  # so that it starts near the bilinear enlargement
 
     def forward(self, low: Tensor) -> Tensor:
         x = self.trunk(F.leaky_relu(self.first(low), 0.1))
-        for layer, factor in zip(self.up, steps(self.scale), strict=True):
+        for layer, factor in zip(self.up, upscale_factors(self.scale), strict=True):
             x = F.leaky_relu(F.pixel_shuffle(layer(x), factor), 0.1)
         x = self.last(F.leaky_relu(self.fine(x), 0.1))
         return x + F.interpolate(low, scale_factor=float(self.scale), mode="bilinear")
 
 
-class VGGStyleJudge(nn.Sequential):
+class VGGStyleDiscriminator(nn.Sequential):
     """ESRGAN's discriminator: images (N, C, H, W) -> logits (N,); sides are multiples of 32, 128 in the paper."""
 
     def __init__(self, channels: int, width: int, height: int, wide: int) -> None:
         if height % 32 or wide % 32:
-            raise ModelError(f"This judge halves five times: {height} x {wide} must be multiples of 32.")
+            raise ModelError(f"This discriminator halves five times: {height} x {wide} must be multiples of 32.")
         widths = [width * k for k in (1, 2, 4, 8, 8)]
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, 1, 1), nn.LeakyReLU(0.2), *halving(width, width)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 3, 1, 1),
+            nn.LeakyReLU(0.2),
+            *downsampling_block(width, width),
+        ]
         for a, b in pairwise(widths):
-            layers += [nn.Conv2d(a, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2), *halving(b, b)]
+            layers += [
+                nn.Conv2d(a, b, 3, 1, 1, bias=False),
+                nn.BatchNorm2d(b),
+                nn.LeakyReLU(0.2),
+                *downsampling_block(b, b),
+            ]
         layers += [nn.Flatten(), nn.Linear(widths[-1] * (height // 32) * (wide // 32), 100), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Linear(100, 1), nn.Flatten(0))
 
 
-def halving(a: int, b: int) -> list[nn.Module]:
-    """A strided convolution, its norm and its bend."""
+def downsampling_block(a: int, b: int) -> list[nn.Module]:
+    """A strided convolution, its norm and its activation."""
     return [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
 
 
 def tenth_of_kaiming(layer: nn.Module) -> None:
-    """Kaiming's initial weights, a tenth of them, and no bias (section 4.1)."""
+    """Kaiming initialisation scaled by 0.1, and zero bias (section 4.1)."""
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight)
         layer.weight.data *= 0.1

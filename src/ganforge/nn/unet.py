@@ -1,7 +1,7 @@
 """The U-Net of pix2pix, and the encoder-decoder that it becomes without its skips (Isola et al. 2017, section 3.2).
 
 image -> down -> down -> ... -> down        every down halves the sides, every up doubles them;
-           |       |              |         a skip hands each down's result to its mirror image
+           |       |              |         a skip connects each down with the up of the same size
 image <-  up  <-  up  <- ... <-  up
 """
 
@@ -17,7 +17,7 @@ from ganforge.errors import ModelError
 from ganforge.nn.cpu.convolutions import DoublingConv2d, Dropout, HalvingConv2d, LiveDropout
 from ganforge.nn.diffaug import Chance
 from ganforge.nn.init import initial_weights
-from ganforge.nn.norms import Norm, biased, norm_of
+from ganforge.nn.norms import Norm, make_norm, needs_bias
 
 
 class Down(nn.Module):
@@ -26,7 +26,7 @@ class Down(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, bias: bool, live: bool) -> None:
         super().__init__()
         self.conv = HalvingConv2d(inputs, outputs, bias)
-        self.norm = norm_of(norm, outputs, live)
+        self.norm = make_norm(norm, outputs, live)
 
     def forward(self, input: Tensor) -> Tensor:
         return self.norm(self.conv(input))
@@ -38,7 +38,7 @@ class Up(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, bias: bool, live: bool, dropout: float) -> None:
         super().__init__()
         self.conv = DoublingConv2d(inputs, outputs, bias)
-        self.norm = norm_of(norm, outputs, live)
+        self.norm = make_norm(norm, outputs, live)
         self.drop = LiveDropout(dropout)
 
     def forward(self, input: Tensor, chance: Chance | None) -> Tensor:
@@ -48,10 +48,10 @@ class Up(nn.Module):
 class UNet(nn.Module):
     """source (N, inputs, H, W) -> images (N, outputs, H, W) in [-1, 1]; both sides multiples of 2 ** depth.
 
-    Widths double from `width` to eight times that.  The innermost `down` has no norm, for at one pixel it would
-    leave nothing.  Of the `up`s next to the innermost one `dropouts` drop half of their features: the paper's only
-    noise.  With `live` every picture is normalised by its own statistics in evaluation mode, too, and features are
-    dropped there when `chance` is given.
+    Widths double from `width` to eight times that.  The innermost `down` has no norm, since a single
+    pixel would become 0.  The `dropouts` `up`s next to the innermost one drop half of their features: the paper's
+    only noise.  With `live` every image is normalised by its own statistics also in evaluation mode, and features
+    are dropped there when `chance` is given.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class UNet(nn.Module):
         super().__init__()
         self.skips = skips
         widths = [width * min(2**i, 8) for i in range(depth)]
-        bias, last = biased(norm), depth - 1
+        bias, last = needs_bias(norm), depth - 1
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()  # both from the outermost to the innermost
         for i, (a, b) in enumerate(zip([inputs, *widths], widths, strict=False)):
             self.downs.append(Down(a, b, norm if 0 < i < last else "none", bias, live))
@@ -103,7 +103,7 @@ class CodedUp(nn.Module):
         super().__init__()
         self.bilinear = upsample == "bilinear"
         grow = None if self.bilinear else DoublingConv2d(inputs, outputs)
-        self.conv, self.norm = grow or nn.Conv2d(inputs, outputs, 3), norm_of(norm, outputs)
+        self.conv, self.norm = grow or nn.Conv2d(inputs, outputs, 3), make_norm(norm, outputs)
         self.drop = Dropout(0.5 if dropout else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class CodedUp(nn.Module):
 class CodedUNet(nn.Module):
     """source (N, inputs, H, W), z (N, latent) -> images (N, outputs, H, W); both sides multiples of 2 ** depth.
 
-    The U-Net of BicycleGAN.  It reads its code as planes: beside the source, and with `inject="all"` at every level.
+    The U-Net of BicycleGAN.  The code is concatenated as planes: to the source, and with `inject="all"` at every level.
     """
 
     def __init__(
@@ -138,30 +138,30 @@ class CodedUNet(nn.Module):
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()  # both from the outermost to the innermost
         for i, (a, b) in enumerate(pairwise(widths)):
             innermost, outermost = i == depth - 1, i == 0
-            down = norm_of("none" if innermost or outermost else norm, b)
+            down = make_norm("none" if innermost or outermost else norm, b)
             self.downs.append(nn.Sequential(HalvingConv2d(a + more, b), down))
             drop, kind = dropout and 4 <= i < depth - 1, "none" if outermost else norm
             self.ups.append(CodedUp(b if innermost else 2 * b, outputs if outermost else a, kind, upsample, drop))
         self.apply(initial_weights("xavier"))
 
     def forward(self, source: Tensor, z: Tensor | None = None) -> Tensor:
-        def told(x: Tensor) -> Tensor:
+        def with_code(x: Tensor) -> Tensor:
             planes = () if z is None else (z[:, :, None, None].expand(-1, -1, *x.shape[2:]).to(x.dtype),)
             return torch.cat([x, *planes], 1)
 
-        x, kept = self.downs[0](told(source)), []
+        x, skips = self.downs[0](with_code(source)), []
         for down in list(self.downs)[1:]:
             active = F.leaky_relu(x, 0.2)
-            kept.append(x if self.inject else active)  # the authors' in-place activation, which a copy prevents
-            x = down(F.leaky_relu(told(x), 0.2) if self.inject else active)
+            skips.append(x if self.inject else active)  # the authors' in-place activation, which a copy prevents
+            x = down(F.leaky_relu(with_code(x), 0.2) if self.inject else active)
         x = self.ups[-1](self.activation(x))
         for up in list(self.ups)[-2::-1]:
-            x = up(self.activation(torch.cat([x, kept.pop()], 1)))
+            x = up(self.activation(torch.cat([x, skips.pop()], 1)))
         return x.tanh()
 
 
-def depth_of(height: int, width: int, most: int = 8) -> int:
-    """How often both sides can be halved, up to `most`.
+def max_depth(height: int, width: int, most: int = 8) -> int:
+    """How many times both sides can be halved, at most `most`.
 
     Raises ModelError, naming the nearest sides, where that is less than three times.
     """

@@ -1,4 +1,6 @@
-"""VGG-16 and VGG-19 (Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556) as eyes for content losses.
+"""VGG-16 and VGG-19 as feature extractors for content losses.
+
+Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556.
 
 Layers are numbered as torchvision numbers them, so that its weights load by number: `features.0.weight` ...
 """
@@ -27,13 +29,13 @@ def layer_names(depth: Depth) -> list[str]:
 
 
 class VGG(nn.Module):
-    """What VGG sees of pictures behind some of its layers.  It begins with random weights, and never learns."""
+    """Features of VGG after some of its layers.  The weights are random until loaded, and never trained."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, depth: Depth, seen: Sequence[str]) -> None:
-        """`seen` are names of layers: `relu5_4` is behind the ReLU, `conv5_4` before it."""
+        """`seen` are names of layers: `relu5_4` is after the ReLU, `conv5_4` before it."""
         super().__init__()
         names, before = layer_names(depth), 3
         self.seen = [names.index(name) for name in seen]
@@ -50,7 +52,7 @@ class VGG(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Pictures (N, 3 or 1, H, W) in [0, 1] -> a map (N, K, h, w) for each name of `seen`, in their order."""
+        """Images (N, 3 or 1, H, W) in [0, 1] -> a map (N, K, h, w) for each name of `seen`, in their order."""
         maps, x = dict[int, Tensor](), (images - self.mean) / self.std
         for number, layer in enumerate(self.features):
             x = layer(x)
@@ -58,28 +60,28 @@ class VGG(nn.Module):
         return [maps[number] for number in self.seen]
 
     def train(self, mode: bool = True) -> "VGG":
-        """An eye has no training mode."""
+        """Always in evaluation mode."""
         return super().train(False)
 
 
-def pretrained(path: Path, depth: Depth, seen: Sequence[str]) -> VGG:
-    """VGG with the weights of torchvision's file for it, which is read without running anything in it.
+def load_vgg(path: Path, depth: Depth, seen: Sequence[str]) -> VGG:
+    """VGG with the weights of torchvision's file, which is read without unpickling code.
 
-    Raises WeightsError where the file is missing, damaged or another network's.
+    Raises WeightsError where the file is missing, damaged or of another network.
     """
     if not path.is_file():
         raise WeightsError(f"There is no file {path} with the weights of VGG-{depth}.")
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes the reader fail in a dozen ways
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises many kinds of errors for damaged files
         why = type(error).__name__
-        raise WeightsError(f"{path} is not a whole torch file of tensors ({why} while reading it).") from error
-    eye = VGG(depth, seen)
-    own = eye.state_dict()
-    wrong = [k for k, v in own.items() if not isinstance(held, Mapping) or k not in held or held[k].shape != v.shape]
+        raise WeightsError(f"{path} is damaged, or not a torch file of tensors ({why} while reading it).") from error
+    extractor = VGG(depth, seen)
+    own, found = extractor.state_dict(), weights if isinstance(weights, Mapping) else {}
+    wrong = [k for k, v in own.items() if k not in found or found[k].shape != v.shape]
     if wrong:
         raise WeightsError(
             f"{path} does not hold torchvision's weights of VGG-{depth}: {wrong[0]} is missing or has another shape."
         )
-    eye.load_state_dict({key: held[key] for key in own})
-    return eye
+    extractor.load_state_dict({key: found[key] for key in own})
+    return extractor

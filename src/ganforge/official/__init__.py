@@ -1,10 +1,10 @@
-"""Other people's networks: their names, their arguments and their weights, played by ours.
+"""Adapters for official implementations: their class names, arguments and state dicts, around our networks.
 
     critic = official.network("wgan", "DCGAN_D", isize=64, nz=100, nc=3, ndf=64, ngpu=1)
     official.load(critic, official.read("netD_epoch_24.pth"))
     critic.network                       # ours, with those weights
 
-A system is a file of this folder, found by its name; a class of other people's is an `Adapter` in it.
+A system is a file of this folder, found by its name; each official class is an `Adapter` in it.
 """
 
 import importlib
@@ -31,12 +31,12 @@ State = Mapping[str, Tensor]
 
 
 def systems() -> list[str]:
-    """Every system there is.  Imports none of them."""
+    """Names of all systems.  Imports none of them."""
     return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
 
 
 def classes(system: str) -> list[type[Adapter]]:
-    """The classes of a system, in the order of its file.  Raises ModelError, naming what there is."""
+    """The classes of a system, in the order of its file.  Raises ModelError, naming the systems."""
     if system not in systems():
         raise ModelError(f"There is no official system {system!r}; there are {', '.join(systems())}.")
     module: ModuleType = importlib.import_module(f"ganforge.official.{system}")
@@ -48,7 +48,7 @@ def network(system: str, class_name: str, *args: Any, file: str | None = None, *
     """The network that `system` calls `class_name(*args, **kwargs)`: its interface and its keys around our network.
 
     `file` is the path of the class in the official repository: needed only where two of its files have a class
-    of that name and of such arguments.  Raises ModelError, naming what there is, for an unknown system, class, file
+    of that name and of such arguments.  Raises ModelError, naming the possible ones, for an unknown system, class, file
     or argument.
     """
     kind = _chosen(system, class_name, file, lambda c: _takes(c, args, kwargs) is None)
@@ -60,7 +60,7 @@ def network(system: str, class_name: str, *args: Any, file: str | None = None, *
 
 
 def _takes(kind: type[Adapter], args: Any, kwargs: Any) -> TypeError | None:
-    """What is wrong with these arguments for a class; None if nothing."""
+    """The error of these arguments for a class; None if they fit."""
     try:
         inspect.signature(kind).bind(*args, **kwargs)
     except TypeError as error:
@@ -69,7 +69,7 @@ def _takes(kind: type[Adapter], args: Any, kwargs: Any) -> TypeError | None:
 
 
 def _chosen(system: str, class_name: str, file: str | None, suits: Callable[[type[Adapter]], bool]) -> type[Adapter]:
-    """The class of that name, in that file; where several files have one, that which the arguments suit."""
+    """The class of that name, in that file; where several files have one, the one that the arguments fit."""
     named = [c for c in classes(system) if class_name in (c.called or (c.__name__,))]
     if not named:
         there = dict.fromkeys(name for c in classes(system) for name in c.called or (c.__name__,))
@@ -84,12 +84,12 @@ def _chosen(system: str, class_name: str, file: str | None, suits: Callable[[typ
 
 
 def load(network: M, state_dict: State) -> M:
-    """Load other people's weights into `network`; returns it.
+    """Load official weights into `network`; returns it.
 
     The keys must be the official ones, all of them and no others; a leading `module.`, which DataParallel adds, is
-    taken off.  Counters of batches, which torch has kept since 0.4.1 only, may be absent from all norms together;
+    removed.  Counters of batches, which torch has kept since 0.4.1 only, may be absent from all norms together;
     running statistics of norms without weights, which torch kept before 0.4 also where none are used, may be there.
-    Raises WeightsError, naming keys that are missing or unexpected and shapes that differ; `network` is then as before.
+    Raises WeightsError, naming missing and unexpected keys and different shapes; `network` is then unchanged.
     """
     state_dict = bare(state_dict)
     if isinstance(network, Adapter):
@@ -143,7 +143,7 @@ def _some(items: list[str]) -> str:
 
 
 def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a torch file, which is read without running anything in it.
+    """The tensors of a .safetensors file, or of a torch file, which is read without unpickling code.
 
     `entry` names one state dict of a torch file that holds several.  Raises WeightsError for a file that is missing,
     damaged, or holds anything but tensors and plain values.
@@ -155,22 +155,24 @@ def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise WeightsError(f"{path} is not a whole safetensors file ({error}).") from error
+            raise WeightsError(f"{path} is damaged, or not a safetensors file ({error}).") from error
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # about pickle protocols: read or refused
             held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} is not a torch file of tensors and plain values; anything else could run code, so it was not "
-            "opened. Whoever trusts it can save its state_dict() alone, best as safetensors."
+            "opened. If you trust it, save its state_dict() alone, best as safetensors."
         ) from error
-    except Exception as error:  # a damaged file makes the reader fail in a dozen ways
-        raise WeightsError(f"{path} is not a whole torch file ({type(error).__name__} while reading it).") from error
+    except Exception as error:  # torch.load raises many kinds of errors for damaged files
+        raise WeightsError(
+            f"{path} is damaged, or not a torch file ({type(error).__name__} while reading it)."
+        ) from error
     return _tensors(held, path, entry)
 
 
 def _tensors(held: Any, path: Path, entry: str | None) -> dict[str, Tensor]:
-    """The state dict in what a torch file holds, which may lie one level down."""
+    """The state dict in the contents of a torch file, at the top or one level down."""
     inner = held.get(entry) if entry and isinstance(held, Mapping) else held
     if isinstance(inner, Mapping) and inner and all(isinstance(value, Tensor) for value in inner.values()):
         return dict(inner)

@@ -1,4 +1,4 @@
-"""The form that every official network takes."""
+"""The base class of all adapters."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -7,20 +7,20 @@ from torch import Tensor, nn
 
 
 class Adapter(nn.Module):
-    """Our network in other people's clothes: their arguments, their inputs and outputs, their state dict.
+    """Our network with an official interface: arguments, inputs and outputs, and state dict.
 
-    A subclass bears the official class's name and constructor, and its `forward` is the official one.
-    `state_dict()` gives official keys in the official order, and `load_state_dict()` takes them.
+    A subclass has the official class's name, constructor and `forward`.  `state_dict()` returns official keys in the
+    official order, and `load_state_dict()` accepts them.
     """
 
     called: ClassVar[tuple[str, ...]] = ()
-    """Official names of the class, where they are not its own name alone."""
+    """Official names of the class, where they differ from its own name."""
     file: ClassVar[str] = ""
     """The official file, where two of them have a class of that name."""
-    unspoken: ClassVar[tuple[str, ...]] = ()
-    """Ends of our keys that theirs do not have: such tensors keep their values, and are not in `state_dict()`."""
+    unmapped: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of our keys without an official counterpart: such tensors keep their values, outside `state_dict()`."""
     fills: ClassVar[tuple[str, ...]] = ()
-    """Networks of our games that weights of this class can become: `cyclegan.to_b`; of one model, the usual first."""
+    """Networks of our games that can take weights of this class: `cyclegan.to_b`; of one model, the usual one first."""
     network: nn.Module
     """Ours."""
 
@@ -28,8 +28,8 @@ class Adapter(nn.Module):
         """`layers` names layers or single tensors in the official order: {theirs: ours}."""
         super().__init__()
         self.network, self.layers = network, dict(layers)
-        self.register_state_dict_post_hook(_speak)
-        self.register_load_state_dict_pre_hook(_listen)
+        self.register_state_dict_post_hook(_rename_to_theirs)
+        self.register_load_state_dict_pre_hook(_rename_to_ours)
 
     def keys(self) -> dict[str, str]:
         """{official key: our key} of every tensor, in the official order."""
@@ -43,9 +43,9 @@ class Adapter(nn.Module):
 
     @classmethod
     def arguments(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The constructor's arguments, read off the keys and shapes of a state dict of this class.
+        """The constructor's arguments, from the keys and shapes of a state dict of this class.
 
-        Raises KeyError, naming the first key that is missing, for the state dict of another.
+        Raises KeyError, naming the first missing key, for the state dict of another class.
         """
         raise NotImplementedError
 
@@ -53,19 +53,19 @@ class Adapter(nn.Module):
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """(settings of the Config, facts) of the game whose network `place`, one of `fills`, has these arguments.
 
-        Sides belong to the facts only where the network needs them: else they are the paper's.
+        The facts contain sides only where the network depends on them; else they are the paper's.
         """
         raise NotImplementedError
 
     def weights(self) -> dict[str, Tensor]:
-        """What the game's network loads once this one is loaded."""
+        """The state dict for the game's network, once this one is loaded."""
         return self.network.state_dict()
 
     def expect(self, state: Mapping[str, Tensor]) -> None:
-        """Take those sizes from the weights to come that the official class learns from its first input."""
+        """Take sizes from the weights that the official class infers from its first input."""
 
     def to_ours(self, key: str, tensor: Tensor) -> Tensor:
-        """What our network holds where the official one holds `tensor` under `key`."""
+        """Convert the official `tensor` under `key` to ours."""
         return tensor
 
     def to_theirs(self, key: str, tensor: Tensor) -> Tensor:
@@ -73,24 +73,24 @@ class Adapter(nn.Module):
         return tensor
 
 
-def _speak(adapter: nn.Module, state: dict[str, Any], prefix: str, _metadata: object) -> None:
-    """Rename the tensors that our network has just written."""
+def _rename_to_theirs(adapter: nn.Module, state: dict[str, Any], prefix: str, _metadata: object) -> None:
+    """Rename the tensors of our network's state dict to official keys."""
     assert isinstance(adapter, Adapter)
     renamed = {
         prefix + theirs: adapter.to_theirs(theirs, state.pop(f"{prefix}network.{ours}"))
         for theirs, ours in adapter.keys().items()
     }
-    for key in [key for key in state if key.startswith(f"{prefix}network.") and key.endswith(adapter.unspoken)]:
+    for key in [key for key in state if key.startswith(f"{prefix}network.") and key.endswith(adapter.unmapped)]:
         del state[key]
     state.update(renamed)
 
 
-def _listen(adapter: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Rename the tensors that our network is about to read."""
+def _rename_to_ours(adapter: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Rename official keys to those of our network before loading."""
     assert isinstance(adapter, Adapter)
     for theirs, ours in adapter.keys().items():
         if prefix + theirs in state:
             state[f"{prefix}network.{ours}"] = adapter.to_ours(theirs, state.pop(prefix + theirs))
     for key, kept in adapter.network.state_dict().items():
-        if key.endswith(adapter.unspoken):
+        if key.endswith(adapter.unmapped):
             state[f"{prefix}network.{key}"] = kept

@@ -68,7 +68,7 @@ class G_Unet_add_all(_Unet):
 
     @classmethod
     def arguments(cls, state: State) -> dict[str, Any]:
-        """Every level is told the code, so its channels less those from above are the code's length."""
+        """The code enters at every level, so the excess of its channels over those from above is the code's length."""
         width, seen = state["model.down.0.weight"].shape[:2]
         nz = state["model.submodule.down.1.weight"].shape[1] - width
         bilinear = "model.up.3.weight" in state
@@ -97,14 +97,14 @@ class G_Unet_add_input(_Unet):
     """images (N, input_nc, H, W), z (N, nz), read beside the image -> images (N, output_nc, H, W)."""
 
     inject = "input"
-    fills = ()  # no shape tells how long the code is
+    fills = ()  # the code's length follows from no shape
 
     @staticmethod
     def names(depth: int, normed: bool, more: int) -> dict[str, str]:
         before, after = {"model.model.0": "downs.0.0"}, {f"model.model.{3 + more}": "ups.0.conv"}
         path = "model.model.1.model"
         for i in range(1, depth):
-            inner = 2 + normed  # where the next level lies
+            inner = 2 + normed  # the index of the next level
             up = (3 if i == depth - 1 else inner + 2) + more
             before |= {f"{path}.1": f"downs.{i}.0", f"{path}.2": f"downs.{i}.1"}
             after = {f"{path}.{up}": f"ups.{i}.conv", f"{path}.{up + 1}": f"ups.{i}.norm"} | after
@@ -321,7 +321,7 @@ class define_E(Adapter):
 
 
 class GANLoss(Adapter):
-    """(scores, whether they should say real) -> the loss, and the losses that it is the sum of.
+    """(scores, whether they are of real images) -> the loss, and the losses that it is the sum of.
 
     The scores are a list, one tensor a scale; of a single tensor each row counts as a scale.
     """

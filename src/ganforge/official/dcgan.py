@@ -1,4 +1,4 @@
-"""The DCGAN of pytorch/examples (dcgan/main.py): 64 x 64 pictures, probabilities instead of logits.
+"""The DCGAN of pytorch/examples (dcgan/main.py): 64 x 64 images, probabilities instead of logits.
 
 Its sizes are variables of the script, so they are given as `globals`.
 """
@@ -25,7 +25,7 @@ class Generator(Adapter):
     def __init__(self, ngpu: int = 1, globals: Mapping[str, int] = GLOBALS) -> None:
         g = {**GLOBALS, **globals}
         ours = StridedGenerator(g["nz"], g["ngf"], g["nc"], base=(4, 4), doublings=4)
-        # Ours begins with the layer that turns vectors into pictures of one pixel.
+        # Ours begins with the layer that turns vectors into images of one pixel.
         super().__init__(ours, {f"main.{i}": f"{i + 1}" for i in range(13)})
 
     def forward(self, input: Tensor) -> Tensor:

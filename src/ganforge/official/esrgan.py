@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.nn.superresolution import MSRResNet as Ours
-from ganforge.nn.superresolution import RRDBNet, VGGStyleJudge
+from ganforge.nn.superresolution import RRDBNet, VGGStyleDiscriminator
 from ganforge.nn.vgg import VGG, layer_names
 from ganforge.official import Adapter, State
 
 
 class _Dense(Adapter):
-    """low (N, in, H, W) in [0, 1] -> high (N, out, 4H, 4W), without limits."""
+    """low (N, in, H, W) in [0, 1] -> high (N, out, 4H, 4W), unbounded."""
 
     called = ("RRDBNet",)
     fills = ("srgan.generator",)
@@ -80,7 +80,7 @@ class RRDBNetOfESRGAN(_Dense):
 
 
 class RRDBNetOfBasicSR(_Dense):
-    """BasicSR's RRDBNet: low (N, in, H, W) in [0, 1] -> high (N, out, 4H, 4W), without limits."""
+    """BasicSR's RRDBNet: low (N, in, H, W) in [0, 1] -> high (N, out, 4H, 4W), unbounded."""
 
     file = "basicsr/models/archs/rrdbnet_arch.py"
     block = "body.{i}.rdb{j}.conv{k}"
@@ -183,7 +183,7 @@ class VGGStyleDiscriminator128(Adapter):
     """images (N, in, 128, 128) in [0, 1] -> logits (N, 1)."""
 
     def __init__(self, num_in_ch: int, num_feat: int) -> None:
-        ours = VGGStyleJudge(num_in_ch, num_feat, 128, 128)
+        ours = VGGStyleDiscriminator(num_in_ch, num_feat, 128, 128)
         layers = {"conv0_0": "0", "conv0_1": "2", "bn0_1": "3"}
         for i in range(1, 5):
             at = 5 + 6 * (i - 1)
@@ -196,7 +196,7 @@ class VGGStyleDiscriminator128(Adapter):
 
 
 class PerceptualLoss(Adapter):
-    """pictures (N, 3, H, W), twice -> (perceptual, style), each a number or None where its weight is 0.
+    """images (N, 3, H, W), twice -> (perceptual, style), each a number or None where its weight is 0.
 
     Names such as conv5_4 are before the ReLU, relu5_4 behind it.  Style compares Gram matrices.
     """

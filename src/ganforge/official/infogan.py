@@ -218,7 +218,7 @@ class NumberQHead(_QHead):
 class RegularizedGAN(Adapter):
     """Generator, discriminator and Q of the authors' code, whose norms know batch statistics only.
 
-    Their pictures are rows (N, 784) in [0, 1]; their fully connected layers see pictures channel by channel within
+    Their images are rows (N, 784) in [0, 1]; their fully connected layers see images channel by channel within
     each pixel and ours pixel by pixel within each channel, so that weights are turned around on the way.
     """
 
@@ -324,14 +324,15 @@ def _norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], features: int) -> n
     return kind(features, track_running_stats=False)
 
 
-def authors_losses(game: infogan.InfoGAN, noise: Tensor, answers: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """(D's, G's) loss in the authors' code, given noise (N, 74) and what `RegularizedGAN` answers to it.
+def authors_losses(game: infogan.InfoGAN, noise: Tensor, outputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """(D's, G's) loss in the authors' code, given noise (N, 74) and the outputs of `RegularizedGAN`.
 
-    Ours in all but two constants: they take H(c) of a number from a Gaussian, and code for a number as (mean, unused).
+    Equal to ours in all but two constants: they take H(c) of a continuous code from a Gaussian, and their output for
+    a continuous code is (mean, unused).
     """
-    _, d_real, d_fake, said = answers
-    words = torch.cat([said[:, :10], said[:, 10::2]], 1)
-    bound = -sum(game.information(noise, words).values())
+    _, d_real, d_fake, codes = outputs
+    codes = torch.cat([codes[:, :10], codes[:, 10::2]], 1)
+    bound = -sum(game.information(noise, codes).values())
     entropy = infogan.number_bound(noise[:, 72:], torch.zeros_like(noise[:, 72:]), torch.zeros_like(noise[:, 72:]))
     bound = bound - game.config.continuous_weight * entropy
     return -(d_real.log() + (1 - d_fake).log()).mean() - bound, -d_fake.log().mean() - bound

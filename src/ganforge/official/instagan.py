@@ -1,6 +1,6 @@
 """The networks of sangwoomo/instagan (models/networks.py).
 
-Pictures and masks come as one tensor: the channels of the picture, then a channel a mask, -1 where it is empty.  Norms
+Images and masks come as one tensor: the channels of the image, then a channel a mask, -1 where it is empty.  Norms
 are given by name, as `norm` or as `norm_layer`.  The vectors of a spectral norm are parameters, without gradients.
 """
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 from ganforge.nn.init import Initial, initial_weights
-from ganforge.nn.mask_sets import SetDiscriminator, SetGenerator, features
-from ganforge.nn.norms import Norm, biased, norm_of
+from ganforge.nn.mask_sets import SetDiscriminator, SetGenerator, build_features
+from ganforge.nn.norms import Norm, make_norm, needs_bias
 from ganforge.nn.patchgan import PatchGAN
 from ganforge.nn.spectral import SpectralConv2d
 from ganforge.official import Adapter, State
@@ -85,7 +85,7 @@ class ResnetSetGenerator(Adapter):
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
         if a["padding_type"] != "reflect" or a["input_nc"] != a["output_nc"]:
-            raise ModelError("Our instagan pads by reflection and has pictures of as many channels on both sides.")
+            raise ModelError("Our instagan pads by reflection and has images of as many channels on both sides.")
         return {"width": a["ngf"], "blocks": a["n_blocks"], "norm": a["norm"]}, {"channels": a["input_nc"]}
 
 
@@ -124,8 +124,8 @@ class NLayerDiscriminator(_Spectral):
     ) -> None:
         kind = _norm(norm_layer or norm)
         a, b = (ndf * min(2**k, 8) for k in (n_layers - 1, n_layers))
-        body = [*features(input_nc, ndf, n_layers, kind), SpectralConv2d(a, b, 4, 1, 1, biased(kind))]
-        ours = nn.Sequential(*body, norm_of(kind, b), nn.LeakyReLU(0.2), SpectralConv2d(b, 1, 4, 1, 1))
+        body = [*build_features(input_nc, ndf, n_layers, kind), SpectralConv2d(a, b, 4, 1, 1, needs_bias(kind))]
+        ours = nn.Sequential(*body, make_norm(kind, b), nn.LeakyReLU(0.2), SpectralConv2d(b, 1, 4, 1, 1))
         super().__init__(ours, {f"model.{i}": f"{i}" for i in range(len(ours))})
         self.sigmoid = use_sigmoid
 
@@ -135,7 +135,7 @@ class NLayerDiscriminator(_Spectral):
 
 
 class NLayerSetDiscriminator(_Spectral):
-    """(N, input_nc + M, H, W) -> scores (N, 1, h, w) of patches.  Their D_A judges kind b: it becomes `is_b`."""
+    """(N, input_nc + M, H, W) -> scores (N, 1, h, w) of patches.  Their D_A is of domain b: it becomes `is_b`."""
 
     fills = ("instagan.is_b", "instagan.is_a")
 
@@ -157,7 +157,7 @@ class NLayerSetDiscriminator(_Spectral):
 
     def forward(self, inp: Tensor) -> Tensor:
         images, masks = inp[:, : self.channels], inp[:, self.channels :]
-        held = (masks.amax((0, 2, 3)) > -1).expand(len(masks), -1)  # a mask counts where any picture has it
+        held = (masks.amax((0, 2, 3)) > -1).expand(len(masks), -1)  # a mask counts where any image has it
         scores = self.network(images, masks, held)
         return scores.sigmoid() if self.sigmoid else scores
 
@@ -249,7 +249,7 @@ class define_D(Adapter):
 
 
 class GANLoss(Adapter):
-    """(scores of any shape, whether they should say real) -> least squares, or cross entropy of probabilities."""
+    """(scores of any shape, whether they are of real images) -> least squares, or cross entropy of probabilities."""
 
     def __init__(self, use_lsgan: bool = True, target_real_label: float = 1.0, target_fake_label: float = 0.0) -> None:
         labels = nn.Module()
@@ -264,7 +264,7 @@ class GANLoss(Adapter):
 
 
 def _norm_seen(state: State) -> str:
-    """The norm that keys tell of: batch norm keeps a mean."""
+    """The norm that follows from the keys: batch norm has a running mean."""
     return "batch" if any(key.endswith(".running_mean") for key in state) else "instance"
 
 

@@ -56,7 +56,7 @@ class UnetGenerator(Adapter):
 
     @classmethod
     def arguments(cls, state: State) -> dict[str, Any]:
-        """Whether features are dropped no weight tells: they are, as by default there."""
+        """Dropout does not follow from the weights: it is on, as by default there."""
         width, channels = state["model.model.0.weight"].shape[:2]
         depth, path = 1, "model.model.1.model"
         while f"{path}.1.weight" in state:
@@ -84,7 +84,7 @@ class UnetGenerator(Adapter):
 
 
 def norm_seen(state: State, weight: str, bias: str) -> str:
-    """The norm that keys tell of: batch norm has weights, in front of instance norm there is a bias."""
+    """The norm that follows from the keys: batch norm has weights, in front of instance norm there is a bias."""
     return "batch" if weight in state else "instance" if bias in state else "none"
 
 
@@ -253,7 +253,7 @@ class define_D(Adapter):
 
 
 class GANLoss(Adapter):
-    """(scores of any shape, whether they should say real) -> the loss."""
+    """(scores of any shape, whether they are of real images) -> the loss."""
 
     def __init__(
         self,

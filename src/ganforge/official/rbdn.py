@@ -2,7 +2,7 @@
 
 Keys are names of layers with `weight` and `bias`, of norms with `scale` and `shift`.  In inference a norm is that scale
 and that shift alone, into which the statistics of training were folded (`folded`); in training it uses the batch's.
-Pictures count from 0 to 255; colour ones are BGR, while ours are RGB.
+Images count from 0 to 255; colour ones are BGR, while ours are RGB.
 """
 
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ class _Definition(Adapter):
     """A definition; `num_output_64_replaced_by` is the width of its layers where that is not 64."""
 
     called = ("net definition",)
-    unspoken: ClassVar[tuple[str, ...]] = (".running_mean", ".running_var", ".num_batches_tracked")
+    unmapped: ClassVar[tuple[str, ...]] = (".running_mean", ".running_var", ".num_batches_tracked")
 
     def tensors(self, trunk: rbdn.Trunk, branches: int, prefix: str) -> dict[str, str]:
         """{official key: ours} of everything up to the last layers, in the order of the definition."""
@@ -42,7 +42,7 @@ def normed(name: str, ours: str) -> dict[str, str]:
 
 
 class _Regression(_Definition):
-    """pictures (N, in, H, W) of 0 ... 255 -> (N, out, H, W); sides are multiples of 16."""
+    """images (N, in, H, W) of 0 ... 255 -> (N, out, H, W); sides are multiples of 16."""
 
     fills = ("rbdn.generator",)
 
@@ -84,7 +84,7 @@ def mirrored(tensor: Tensor) -> Tensor:
 
 
 class Denoising(_Regression):
-    """noisy pictures (N, in, H, W) of 0 ... 255 -> clean ones (N, 1, H, W); sides are multiples of 16."""
+    """noisy images (N, in, H, W) of 0 ... 255 -> clean ones (N, 1, H, W); sides are multiples of 16."""
 
     file = "inference/denoising/test.prototxt"
     outputs = 1

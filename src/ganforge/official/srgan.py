@@ -1,8 +1,8 @@
 """The networks of three public SRGANs: Lornatang/SRGAN-PyTorch, leftthomas/SRGAN and tensorlayer/SRGAN.
 
-The first takes and gives pictures in [0, 1] and is the paper's; the second has biases before its norms and ends in
-(tanh + 1) / 2; the third has 3 x 3 convolutions and ReLUs, pictures in [-1, 1], and parameters in the names of its
-library, whose dense weights lie the other way round.
+The first takes and gives images in [0, 1] and is the paper's; the second has biases before its norms and ends in
+(tanh + 1) / 2; the third has 3 x 3 convolutions and ReLUs, images in [-1, 1], and parameters in the names of its
+library, whose dense weights are transposed.
 """
 
 from itertools import pairwise
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.models import srgan
-from ganforge.nn.superresolution import steps
+from ganforge.nn.superresolution import upscale_factors
 from ganforge.nn.vgg import VGG, layer_names
 from ganforge.official import Adapter, State
 
@@ -82,7 +82,7 @@ class DiscriminatorForVGG(Adapter):
 
 
 class ContentLoss(Adapter):
-    """pictures (N, 3, H, W) in [0, 1], twice -> (1, nodes): the mean squared error of what VGG sees at each node.
+    """images (N, 3, H, W) in [0, 1], twice -> (1, nodes): the mean squared error of what VGG sees at each node.
 
     The official class cuts its gradient off by accident; this one does not.
     """
@@ -163,15 +163,15 @@ class Discriminator(Adapter):
 
 
 class GeneratorLoss(Adapter):
-    """probabilities (N,), made and true pictures (N, 3, H, W) in [0, 1] -> the loss of the generator, a number.
+    """probabilities (N,), made and true images (N, 3, H, W) in [0, 1] -> the loss of the generator, a number.
 
-    Its four terms are weighed by 1 (pixels), 0.001 (judge), 0.006 (VGG-16's last map) and 2e-8 (total variation).
+    Its terms have the weights 1 (pixels), 0.001 (adversarial), 0.006 (VGG-16's last map) and 2e-8 (total variation).
     """
 
     def __init__(self) -> None:
         ours = VGG(16, ["pool5"])
         super().__init__(ours, {f"loss_network.{i}": f"features.{i}" for i in range(len(ours.features))})
-        ours.mean.zero_()  # the port shows VGG the pictures as they are
+        ours.mean.zero_()  # the port shows VGG the images as they are
         ours.std.fill_(1)
 
     def perceptual(self, out_images: Tensor, target_images: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ class _Layered(Adapter):
     """Keys of TensorLayerX: filters and biases, gamma and beta, dense weights (in, out), and no counters."""
 
     file = "srgan.py"
-    unspoken: ClassVar[tuple[str, ...]] = (".num_batches_tracked",)
+    unmapped: ClassVar[tuple[str, ...]] = (".num_batches_tracked",)
 
     def __init__(self, network: nn.Module, layers: dict[str, str]) -> None:
         """`layers` in the official order: {convN, bnN or denseN: our layer}."""
@@ -219,7 +219,7 @@ class _Layered(Adapter):
 
 
 class _Around(nn.Sequential):
-    """Layers, and the way round them."""
+    """Layers with a skip connection."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input) + input
@@ -233,7 +233,7 @@ class SRGAN_g(_Layered):
             return _Around(*same_conv(64, 64), nn.ReLU(), *same_conv(64, 64))
 
         trunk = _Around(*(block() for _ in range(16)), *same_conv(64, 64))
-        up = [m for _ in steps(4) for m in (nn.Conv2d(64, 256, 3, 1, 1), nn.PixelShuffle(2), nn.ReLU())]
+        up = [m for _ in upscale_factors(4) for m in (nn.Conv2d(64, 256, 3, 1, 1), nn.PixelShuffle(2), nn.ReLU())]
         ours = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1), nn.ReLU(), trunk, *up, nn.Conv2d(64, 3, 1), nn.Tanh())
         layers, names = {"conv1": "0"}, (("conv1", 0), ("bn1", 1), ("conv2", 3), ("bn2", 4))
         layers |= {f"residual_block.{i}.{name}": f"2.{i}.{j}" for i in range(16) for name, j in names}

@@ -17,9 +17,7 @@ class ResidualBlock(Adapter):
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
         if dim_in != dim_out:
-            raise ModelError(
-                f"ResidualBlock adds what comes in to what goes out: {dim_in} and {dim_out} must be equal."
-            )
+            raise ModelError(f"ResidualBlock adds its input to its output: {dim_in} and {dim_out} must be equal.")
         super().__init__(stargan.ResidualBlock(dim_in, nn.InstanceNorm2d), {"main": "layers"})
 
     def forward(self, x: Tensor) -> Tensor:

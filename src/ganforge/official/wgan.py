@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganforge.errors import ModelError
 from ganforge.models import wgan
-from ganforge.nn.sizes import halved
+from ganforge.nn.sizes import halve_sides
 from ganforge.official import Adapter, State
 
 
@@ -57,7 +57,7 @@ class DCGAN_G_nobn(DCGAN_G):
 
 
 class _Mirrored(Adapter):
-    """images (N, nc, isize, isize) -> the mean verdict (1,), lower for real."""
+    """images (N, nc, isize, isize) -> the mean score (1,), lower for real."""
 
     final: str
     """The last layer's official name."""
@@ -72,7 +72,7 @@ class _Mirrored(Adapter):
 
 
 class DCGAN_D(_Mirrored):
-    """images (N, nc, isize, isize) -> the mean verdict (1,), lower for real."""
+    """images (N, nc, isize, isize) -> the mean score (1,), lower for real."""
 
     norm = True
     final = "main.final:"
@@ -101,7 +101,7 @@ class MLP_G(Adapter):
 
     @classmethod
     def arguments(cls, state: State) -> dict[str, Any]:
-        """Of colour pictures, where the number of pixels allows it: the weights do not say."""
+        """Of colour images, where the number of pixels allows it: it does not follow from the weights."""
         ngf, nz = state["main.0.weight"].shape
         values = len(state["main.6.bias"])
         nc = 3 if values % 3 == 0 and math.isqrt(values // 3) ** 2 * 3 == values else 1
@@ -115,7 +115,7 @@ class MLP_G(Adapter):
 
 
 class MLP_D(_Mirrored):
-    """images (N, nc, isize, isize) -> the mean verdict (1,), lower for real."""
+    """images (N, nc, isize, isize) -> the mean score (1,), lower for real."""
 
     final = "main.6."
 
@@ -126,8 +126,8 @@ class MLP_D(_Mirrored):
 def _base(isize: int) -> tuple[tuple[int, int], int]:
     """((4, 4), halvings); ModelError for sides that the authors' code cannot make."""
     if isize < 16 or isize & isize - 1:
-        raise ModelError(f"The WGAN networks make pictures of 16, 32, 64, ... pixels; isize={isize} is none of these.")
-    return halved(isize, isize)
+        raise ModelError(f"The WGAN networks make images of 16, 32, 64, ... pixels; isize={isize} is none of these.")
+    return halve_sides(isize, isize)
 
 
 def _names(ours: nn.Sequential) -> dict[str, str]:

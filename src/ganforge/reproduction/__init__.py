@@ -1,1 +1,1 @@
-"""A paper's tables, played again: an experiment is a file of data, and one engine plays them all."""
+"""Reproduction of a paper's tables: an experiment is a YAML file, and one runner trains and evaluates all of them."""

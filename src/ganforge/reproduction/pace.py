@@ -1,4 +1,4 @@
-"""How long a round takes here: a few are played and thrown away."""
+"""Measure the time of a training step: a few are run and discarded."""
 
 import sys
 import time
@@ -11,28 +11,28 @@ from ganforge.data.loader import BatchLoader
 from ganforge.engine import Callback, Engine
 from ganforge.training.plan import Plan
 
-WARM = 2  # rounds that are not counted: memory is found, kernels are chosen
-LEAST, SECONDS = 3, 2.0  # so many are, and for so long
+WARM = 2  # warm-up steps that are not timed
+LEAST, SECONDS = 3, 2.0  # timed steps and seconds, at least
 
 
-def seconds_a_round(thought: Plan) -> float:
-    """Measured by playing the plan's first rounds; nothing is written, and the plan's networks are spent."""
-    run, watch = replace(thought.run, steps=sys.maxsize, save_every=0), Stopwatch()
+def measure_step_seconds(plan: Plan) -> float:
+    """Seconds per step, timed on the plan's first steps; nothing is written, but its networks are trained on."""
+    run, stopwatch = replace(plan.run, steps=sys.maxsize, save_every=0), Stopwatch()
     system.use_threads(run.threads)
-    deck = BatchLoader(thought.data, thought.model.game.batch_type, run)
-    Engine(thought.game, run, deck, None, [watch], system.pick_device(run.device)).train()
-    return watch.seconds
+    loader = BatchLoader(plan.data, plan.model.game.batch_type, run)
+    Engine(plan.game, run, loader, None, [stopwatch], system.pick_device(run.device)).train()
+    return stopwatch.seconds
 
 
 class Stopwatch(Callback):
-    """Ends the run when it knows the pace."""
+    """Times the steps, and stops the run when enough are timed."""
 
     seconds = 0.0
 
-    def round(self, engine: Engine) -> None:
+    def after_step(self, engine: Engine) -> None:
         if engine.step < WARM:
             return
-        if engine.device.type == "cuda":  # rounds are queued there: wait for them
+        if engine.device.type == "cuda":  # CUDA runs asynchronously: wait
             torch.cuda.synchronize(engine.device)
         now = time.perf_counter()
         if engine.step == WARM:
@@ -40,4 +40,4 @@ class Stopwatch(Callback):
             return
         self.seconds = (now - self.began) / (engine.step - WARM)
         if engine.step - WARM >= LEAST and now - self.began >= SECONDS:
-            engine.stopping = "The pace is known."
+            engine.stopping = "Enough steps are timed."

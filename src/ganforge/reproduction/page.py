@@ -1,85 +1,81 @@
-"""What was found, for people and for programs: a table in the terminal, table.md, index.html, results.json."""
+"""The result of a reproduction as text, table.md, index.html and results.json."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
-from io import BytesIO
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ganforge.evaluation.compare_page import STYLE, embedded
-from ganforge.evaluation.gallery import enlarged
-from ganforge.evaluation.report import interval, number, spelled
-from ganforge.files import replacing, write_whole
-from ganforge.images import fit, grid, recolour, write
+from ganforge.console import align_columns
+from ganforge.evaluation.compare_page import find_best
+from ganforge.evaluation.gallery import LEAST
+from ganforge.evaluation.report import format_interval, format_number, replace_non_finite
+from ganforge.files import render_html, write_atomic
+from ganforge.images import encode_png, enlarge, fit, grid, recolour, write
 from ganforge.metrics.estimate import Estimate
 from ganforge.reproduction.findings import Findings, Row, Verdict
 from ganforge.serialize import to_plain
 
-OWN = """
-table.seen { table-layout: fixed }
-table.seen td, table.seen th { padding: .2em; border: 0; text-align: center; white-space: normal; font-weight: 400 }
-table.seen img { width: 100%; min-width: 64px; display: block }
-.holds { color: #047857 } .fails { color: #b91c1c } .open { color: #92400e }
-td.paper { color: #6b7280 }
-"""
-COLOURS = {"holds": "holds", "does not hold": "fails", "within error": "open", "cannot be told": "open"}
+TEMPLATE = Path(__file__).with_name("page.html")
+CLASSES = {"holds": "holds", "does not hold": "fails", "within error": "open", "cannot be told": "open"}
 INTERVALS = (
-    "Brackets hold a figure for 95 of 100 choices of held-out pictures; what another seed of the training would "
-    "change is not in them. An ordering holds where the intervals lie apart."
+    "Brackets are 95 % intervals over the choice of held-out images; the variation between training seeds is not "
+    "included. An ordering holds where the intervals do not overlap."
 )
 
 
-def written(found: Findings) -> None:
-    """Write everything into the folder.  Raises RunError where it cannot be written."""
-    folder = found.folder
-    said = json.dumps(spelled(to_plain(results(found))), indent=1, ensure_ascii=False, allow_nan=False)
-    write_whole(folder / "results.json", said + "\n")
-    write_whole(folder / "table.md", markdown(found))
-    columns = [enlarged(pictures) for pictures in shown(found).values()]
+def write_results(findings: Findings) -> None:
+    """Write all files into the folder.  Raises RunError where that fails."""
+    folder = findings.folder
+    text = json.dumps(
+        replace_non_finite(to_plain(build_results(findings))), indent=1, ensure_ascii=False, allow_nan=False
+    )
+    write_atomic(folder / "results.json", text + "\n")
+    write_atomic(folder / "table.md", format_markdown(findings))
+    columns = [enlarge(images, LEAST) for images in match_images(findings).values()]
     write(folder / "pictures.png", grid(np.stack(columns, 1).reshape(-1, *columns[0].shape[1:]), len(columns)))
-    with replacing(folder / "index.html") as file:
-        file.write(page(found).encode())
+    write_atomic(folder / "index.html", build_page(findings))
 
 
-def results(found: Findings) -> dict[str, object]:
-    """What results.json holds."""
+def build_results(findings: Findings) -> dict[str, object]:
+    """The content of results.json."""
     return {
-        "experiment": found.experiment.name,
-        "source": found.experiment.source,
-        "asked": {key: value for key, value in found.asked.items() if key != "experiment"},
-        "rounds": found.rounds,
-        "batch": found.batch,
-        "rows": [row_of(row) for row in every(found)],
-        "orderings": [{**to_plain(v.ordering), "word": v.word, "paper": v.paper} for v in found.verdicts],
-        "notes": found.notes,
-        "seconds": {"training": 60 * found.minutes, "judging": found.judging},
+        "experiment": findings.experiment.name,
+        "source": findings.experiment.source,
+        "asked": {key: value for key, value in findings.options.items() if key != "experiment"},
+        "rounds": findings.steps,
+        "batch": findings.batch,
+        "rows": [build_row(row) for row in all_rows(findings)],
+        "orderings": [{**to_plain(v.ordering), "word": v.outcome, "paper": v.paper} for v in findings.verdicts],
+        "notes": findings.notes,
+        "seconds": {"training": 60 * findings.minutes, "judging": findings.evaluation_seconds},
     }
 
 
-def row_of(row: Row) -> dict[str, object]:
-    """One of them."""
+def build_row(row: Row) -> dict[str, object]:
+    """One row of results.json."""
     figures = {f.name: {"value": f.value, "low": f.low, "high": f.high} for f in row.figures}
     run = row.run.name if row.run is not None else None
     return {"row": row.name, "run": run, "figures": figures, "paper": row.paper, "seconds": row.seconds, "why": row.why}
 
 
-def every(found: Findings) -> tuple[Row, ...]:
-    """The rows, and the true pictures below them."""
-    return (*found.rows, *([found.truth] if found.truth is not None else []))
+def all_rows(findings: Findings) -> tuple[Row, ...]:
+    """The rows, and that of the real images below them."""
+    return (*findings.rows, *([findings.truth] if findings.truth is not None else []))
 
 
-def about(found: Findings) -> list[str]:
-    """How the figures came to be, in sentences."""
-    asked, e = found.asked, found.experiment
-    size = "x".join(map(str, (asked["size"][0], asked["size"][-1]))) if asked["size"] else "its own size"
+def describe(findings: Findings) -> list[str]:
+    """How the figures were measured, in sentences."""
+    options, e = findings.options, findings.experiment
+    size = "x".join(map(str, (options["size"][0], options["size"][-1]))) if options["size"] else "its own size"
     return [
-        f"Ours: {asked['data']} ({asked['direction']}) at {size}, preset {asked['preset']}, seed {asked['seed']}.",
-        f"Each of the {len(found.rows)} rows played the same {found.rounds:,} rounds of {found.batch} pairs: "
-        f"{found.minutes:.1f} minutes of training in all, and {found.judging / 60:.1f} of judging.",
+        f"Ours: {options['data']} ({options['direction']}) at {size}, preset {options['preset']}, seed "
+        f"{options['seed']}.",
+        f"Each of the {len(findings.rows)} rows was trained for the same {findings.steps:,} steps of "
+        f"{findings.batch} pairs: {findings.minutes:.1f} minutes of training in all, and "
+        f"{findings.evaluation_seconds / 60:.1f} of evaluation.",
         f"The paper's: {e.there}.",
-        "Data, length and judge differ, so the orderings compare, and the figures do not.",
+        "Data, training length and segmenter differ, so compare orderings, not figures.",
         INTERVALS,
     ]
 
@@ -87,130 +83,104 @@ def about(found: Findings) -> list[str]:
 # -- text -----------------------------------------------------------------------------------------
 
 
-def text(found: Findings) -> str:
+def format_text(findings: Findings) -> str:
     """The table and the orderings for a terminal."""
-    measures = found.experiment.measures
-    lines = [["", *(word for name in measures.values() for word in (name, "paper"))]]
-    lines += [[row.name, *cells(row, measures)] for row in every(found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    said = [f"  {v.word + ':':<15} {sentence(found, v)}" for v in found.verdicts]
-    return "\n".join([*table, "", found.summary, *said, *(f"Note: {note}" for note in notes(found))])
+    table = align_columns(tabulate(findings))
+    verdicts = [f"  {v.outcome + ':':<15} {format_ordering(findings, v)}" for v in findings.verdicts]
+    return "\n".join([*table, "", findings.summary, *verdicts, *(f"Note: {note}" for note in collect_notes(findings))])
 
 
-def cells(row: Row, measures: Mapping[str, str]) -> list[str]:
-    """Ours and the paper's, measure by measure."""
+def tabulate(findings: Findings) -> list[list[str]]:
+    """The table as text: its head, then a row each."""
+    measures = findings.experiment.measures
+    head = ["", *(word for name in measures.values() for word in (name, "paper"))]
+    return [head, *([row.name, *format_cells(row, measures)] for row in all_rows(findings))]
+
+
+def format_cells(row: Row, measures: Mapping[str, str]) -> list[str]:
+    """Our figures and the paper's, alternating, metric by metric."""
     out = []
-    for place, name in enumerate(measures):
+    for column, name in enumerate(measures):
         ours = row[name]
-        out.append(f"{number(ours.value)} {interval(ours)}".strip() if ours is not None else "broke down")
-        out.append(f"{row.paper[place]:.2f}" if row.paper else "-")
+        out.append(f"{format_number(ours.value)} {format_interval(ours)}".strip() if ours is not None else "diverged")
+        out.append(f"{row.paper[column]:.2f}" if row.paper else "-")
     return out
 
 
-def sentence(found: Findings, verdict: Verdict) -> str:
-    """An ordering with its figures."""
-    one, (a, b) = verdict.ordering, (short(figure) for figure in verdict.ours)
-    name = found.experiment.measures[one.measure]
+def format_ordering(findings: Findings, verdict: Verdict) -> str:
+    """An ordering with its figures, as a sentence."""
+    one, (a, b) = verdict.ordering, (format_value(figure) for figure in verdict.ours)
+    name = findings.experiment.measures[one.measure]
     paper = "; the paper {:.2f} and {:.2f}".format(*verdict.paper) if verdict.paper else ""
     return f"{one.better} above {one.worse} in {name} ({a} and {b}{paper}). {one.says}"
 
 
-def short(figure: Estimate | None) -> str:
-    """Its value."""
-    return "none" if figure is None else number(figure.value)
+def format_value(figure: Estimate | None) -> str:
+    """The value of an estimate as text."""
+    return "none" if figure is None else format_number(figure.value)
 
 
-def notes(found: Findings) -> list[str]:
-    """What was noticed, and what broke down."""
-    return [*found.notes, *(f"{row.name}: {row.why}" for row in found.rows if row.why)]
+def collect_notes(findings: Findings) -> list[str]:
+    """Notes, and the reasons of rows that diverged."""
+    return [*findings.notes, *(f"{row.name}: {row.why}" for row in findings.rows if row.why)]
 
 
-def markdown(found: Findings) -> str:
-    """table.md."""
-    measures = found.experiment.measures
-    heads = ["", *(word for name in measures.values() for word in (name, "paper"))]
-    lines = [f"# {found.experiment.title}", "", found.experiment.source, "", bar(heads), bar(["---"] * len(heads))]
-    lines += [bar([row.name, *cells(row, measures)]) for row in every(found)]
-    lines += ["", found.summary, "", *(f"- **{v.word}**: {sentence(found, v)}" for v in found.verdicts), ""]
-    lines += [*about(found), *(f"Note: {note}" for note in notes(found)), "", "![held-out pictures](pictures.png)", ""]
-    lines += [f"From left to right: {', '.join(shown(found))}."]
+def format_markdown(findings: Findings) -> str:
+    """The content of table.md."""
+    head, *rows = tabulate(findings)
+    lines = [
+        f"# {findings.experiment.title}",
+        "",
+        findings.experiment.source,
+        "",
+        *map(markdown_row, (head, ["---"] * len(head), *rows)),
+        "",
+        findings.summary,
+        "",
+        *(f"- **{v.outcome}**: {format_ordering(findings, v)}" for v in findings.verdicts),
+        "",
+        *describe(findings),
+        *(f"Note: {note}" for note in collect_notes(findings)),
+        "",
+        "![held-out images](pictures.png)",
+        "",
+        f"From left to right: {', '.join(match_images(findings))}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def bar(words: Sequence[str]) -> str:
-    """A line of a table in Markdown."""
+def markdown_row(words: Sequence[str]) -> str:
+    """A row of a Markdown table."""
     return f"| {' | '.join(words)} |"
 
 
 # -- the page -------------------------------------------------------------------------------------
 
 
-def page(found: Findings) -> str:
-    """index.html: one file that needs no other."""
-    e = found.experiment
-    parts = [f"<h1>{escape(e.title)}</h1><p>{escape(e.source)}</p>", f"<p><b>{escape(found.summary)}</b></p>"]
-    parts += [table(found), "<h2>The paper's orderings, at this budget</h2>", orderings(found)]
-    parts += ["<h2>Held-out pictures</h2>", looked_at(found)]
-    parts += ["<h2>How</h2>", items([escape(line) for line in (*about(found), *notes(found))])]
-    head = f'<meta charset="utf-8"><title>{escape(e.name)}: reproduced</title>'
-    head += f'<meta name="viewport" content="width=device-width"><style>{STYLE}{OWN}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+def build_page(findings: Findings) -> str:
+    """The content of index.html, a self-contained page."""
+    columns = match_images(findings)
+    return render_html(
+        TEMPLATE,
+        findings=findings,
+        experiment=findings.experiment,
+        rows=all_rows(findings),
+        best={name: find_best([row[name] for row in findings.rows]) for name in findings.experiment.measures},
+        classes=CLASSES,
+        columns=list(columns),
+        images=list(zip(*columns.values(), strict=True)),
+        method=[*describe(findings), *collect_notes(findings)],
+        encode_png=encode_png,
+        format_interval=format_interval,
+        format_number=format_number,
+        format_ordering=format_ordering,
+    )
 
 
-def table(found: Findings) -> str:
-    """Ours with their intervals, the paper's beside them; the best of each column is marked."""
-    measures, rows = found.experiment.measures, []
-    best = {name: top([f for row in found.rows if (f := row[name]) is not None]) for name in measures}
-    for row in every(found):
-        line = f"<td>{escape(row.name)}</td>"
-        for place, name in enumerate(measures):
-            ours = row[name]
-            mark = ' class="best"' if ours is not None and row in found.rows and ours.value == best[name] else ""
-            said = "broke down" if ours is None else f"{number(ours.value)}<small>{interval(ours)}</small>"
-            line += f'<td{mark}>{said}</td><td class="paper">{f"{row.paper[place]:.2f}" if row.paper else ""}</td>'
-        rows.append(f"<tr>{line}</tr>")
-    heads = "".join(f"<th>{escape(name)}</th><th>paper</th>" for name in measures.values())
-    return f'<div class="wide"><table><tr><th></th>{heads}</tr>{"".join(rows)}</table></div>'
-
-
-def top(figures: Sequence[Estimate]) -> float:
-    """The best value of a column; NaN where there is none."""
-    if not figures:
-        return float("nan")
-    return (max if figures[0].better == "higher" else min)(figure.value for figure in figures)
-
-
-def orderings(found: Findings) -> str:
-    """A line for each."""
-    return items(f'<b class="{COLOURS[v.word]}">{v.word}</b>: {escape(sentence(found, v))}' for v in found.verdicts)
-
-
-def items(lines: Iterable[str]) -> str:
-    """A list."""
-    return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
-
-
-def looked_at(found: Findings) -> str:
-    """The input, what each row makes of it, the truth: a picture a cell."""
-    columns = shown(found)
-    heads = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    cells = ["".join(f"<td>{png(picture)}</td>" for picture in line) for line in zip(*columns.values(), strict=True)]
-    lines = "".join(f"<tr>{line}</tr>" for line in cells)
-    return f'<div class="wide"><table class="seen"><tr>{heads}</tr>{lines}</table></div>'
-
-
-def shown(found: Findings) -> dict[str, np.ndarray]:
-    """{column: pictures (n, H, W, 3)}, all in colour and of one size, that of the truth."""
-    size = found.pictures["truth"].shape[1:3]
+def match_images(findings: Findings) -> dict[str, np.ndarray]:
+    """{column: images (n, H, W, 3)}, all in colour and of the targets' size."""
+    size = findings.images["truth"].shape[1:3]
     return {
-        name: np.stack([fit(recolour(picture, 3), (size[0], size[1]), 3) for picture in pictures])
-        for name, pictures in found.pictures.items()
+        name: np.stack([fit(recolour(image, 3), (size[0], size[1]), 3) for image in images])
+        for name, images in findings.images.items()
     }
-
-
-def png(picture: np.ndarray) -> str:
-    """A picture as part of the page."""
-    buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return embedded(buffer.getvalue())

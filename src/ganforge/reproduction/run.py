@@ -1,8 +1,8 @@
-"""Rows of an experiment, trained one after another for the same number of rounds, then judged by the same eyes.
+"""Train the rows of an experiment one after another for the same number of steps, then evaluate them alike.
 
-FOLDER/asked.json          what was asked for, and the rounds that the budget allows: settled once
+FOLDER/asked.json          the options, and the steps that the budget allows: determined once
 FOLDER/00002-cgan          the run folder of a row
-FOLDER/results.json        every figure; table.md, index.html and pictures.png are made of the same
+FOLDER/results.json        every figure; table.md, index.html and pictures.png show the same
 """
 
 import json
@@ -17,34 +17,34 @@ from typing import Any, Literal
 import numpy as np
 
 from ganforge import system
-from ganforge.callbacks.log import rows as logged
-from ganforge.catalogue import find as model_called
+from ganforge.callbacks.log import read_rows
+from ganforge.catalogue import find as find_model
 from ganforge.console import Say, silent
 from ganforge.data.open import open_data
-from ganforge.data.synthetic.domains import embedded
+from ganforge.data.synthetic.domains import choose_synthetic_data
 from ganforge.errors import DataError, ModelError, NotFiniteError, OptionError
-from ganforge.evaluation.evaluate import judged
-from ganforge.evaluation.inputs import EvalOptions, case
-from ganforge.files import write_whole
-from ganforge.images import to_uint8, visible
+from ganforge.evaluation.evaluate import evaluate_inputs
+from ganforge.evaluation.inputs import EvalOptions, open_inputs
+from ganforge.files import write_atomic
+from ganforge.images import to_uint8, visible_channels
 from ganforge.inference.load import load_part
 from ganforge.metrics.estimate import Estimate
-from ganforge.metrics.label_colours import MOST, packed
-from ganforge.reproduction.experiment import Experiment, find, slug
-from ganforge.reproduction.findings import Findings, Row, truth_of
-from ganforge.reproduction.pace import seconds_a_round
-from ganforge.reproduction.page import written
+from ganforge.metrics.label_colours import MOST, pack_channels
+from ganforge.reproduction.experiment import Experiment, find_experiment, slug
+from ganforge.reproduction.findings import Findings, Row, build_truth_row
+from ganforge.reproduction.pace import measure_step_seconds
+from ganforge.reproduction.page import write_results
 from ganforge.runs.folder import RunFolder
 from ganforge.serialize import to_plain
 from ganforge.training import train as training
 from ganforge.training.plan import Plan, plan
 from ganforge.training.train import resume
 
-JUDGED = 500  # held-out pictures that a figure is of, where there are so many: as many as Cityscapes holds out
-SHOWN = 6  # of them that are looked at
-PARTS = 4  # checkpoints of a row, so that a machine that goes down takes little with it
-LINES = 20  # of its log
-EXAMINED = 50  # pictures of a side that are searched for colours
+EVALUATED = 500  # held-out images to evaluate on, at most: the size of the Cityscapes validation split
+SHOWN = 6  # of them on the page
+PARTS = 4  # checkpoints per row, so that an interrupted run loses little
+LINES = 20  # log lines per row
+EXAMINED = 50  # images of a side in which colours are counted
 
 Direction = Literal["auto", "AtoB", "BtoA"]
 
@@ -66,196 +66,221 @@ def reproduce(
     quiet: bool = False,
     say: Say = silent,
 ) -> Findings:
-    """Make a table of a paper again: `ganforge.reproduce("pix2pix-table1", data="facades", budget=60)`.
+    """Reproduce a table of a paper: `ganforge.reproduce("pix2pix-table1", data="facades", budget=60)`.
 
-    All rows together train for `budget` minutes, each for the same number of rounds; judging comes on top.  The same
-    call goes on where it was stopped.  Without `data` it is the set that the program draws for such a model.
+    All rows together train for `budget` minutes, each for the same number of steps; evaluation comes on top.  The
+    same call resumes where it was stopped.  The default of `data` is the synthetic set for such a model.
 
-    Raises OptionError for an experiment that there is not, a budget that is too small, and a folder that holds
-    another reproduction; DataError for data without pairs or, where they are needed, without label maps.
+    Raises OptionError for an unknown experiment, a budget that is too small, and a folder that holds another
+    reproduction; DataError for data without pairs or, where they are needed, without label maps.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise OptionError("A reproduction plays one run after another in one process: start it without torchrun.")
+        raise OptionError("A reproduction trains one run after another in one process: start it without torchrun.")
     if not 0 < budget < float("inf"):
         raise OptionError(f"--budget {budget:g} is no time to train: give minutes, 20 for instance.")
     system.keep_memory()
-    told = find(experiment)
-    model = model_called(told.model)
-    spec = str(data) or embedded(model.game.batch_type.columns())
+    definition = find_experiment(experiment)
+    model = find_model(definition.model)
+    data_spec = str(data) or choose_synthetic_data(model.game.batch_type.columns())
     home = Path(data_home) if data_home is not None else None
-    reading = facing(told, spec, direction, model.game.batch_type.columns(), home)
-    asked: dict[str, Any] = {"data": spec, "preset": preset, "direction": reading, "seed": seed, "budget": budget}
-    asked |= {"size": sized(told, model.preset(preset).run.size, size), "experiment": to_plain(told)}
-    folder = Path(outdir) / f"reproduce-{name or f'{told.name}-{Path(spec).stem}'}"
+    facing = choose_direction(definition, data_spec, direction, model.game.batch_type.columns(), home)
+    options: dict[str, Any] = {"data": data_spec, "preset": preset, "direction": facing, "seed": seed}
+    options |= {"budget": budget, "size": choose_size(definition, model.preset(preset).run.size, size)}
+    options |= {"experiment": to_plain(definition)}
+    folder = Path(outdir) / f"reproduce-{name or f'{definition.name}-{Path(data_spec).stem}'}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = RunFolder(folder)
-    lock.hold()
+    lock.lock()
     try:
         own = {"threads": threads, "device": device, "data_home": home}
-        played = Reproduction(told, asked, own, folder, quiet, say)
-        played.settle()
-        for row in told.rows:
-            played.train(row)
-        found = played.judge()
-        written(found)
-        return found
+        reproduction = Reproduction(definition, options, own, folder, quiet, say)
+        reproduction.settle_steps()
+        for row in definition.rows:
+            reproduction.train_row(row)
+        findings = reproduction.evaluate_rows()
+        write_results(findings)
+        return findings
     finally:
-        lock.release()
+        lock.unlock()
 
 
-def facing(told: Experiment, spec: str, direction: Direction, needed: tuple[str, ...], home: Path | None) -> str:
-    """The direction in which the experiment's label maps are where it wants them: they are painted in few colours.
+def choose_direction(
+    experiment: Experiment, data_spec: str, direction: Direction, needed: tuple[str, ...], home: Path | None
+) -> str:
+    """The direction that puts label maps on the side that the experiment needs; they are recognised by few colours.
 
     Raises DataError where the data has no pairs, or no label maps though the experiment needs some.
     """
-    if direction != "auto" or not told.labels:
+    if direction != "auto" or not experiment.labels:
         return "AtoB" if direction == "auto" else direction
-    found = open_data(spec, size=None, home=home, needed=needed)
-    found.need("source", "target")
-    counts = {side: len(np.unique(packed(np.asarray(found.columns[side][:EXAMINED])))) for side in ("source", "target")}
+    opened = open_data(data_spec, size=None, home=home, needed=needed)
+    opened.need("source", "target")
+    counts = {
+        side: len(np.unique(pack_channels(np.asarray(opened.columns[side][:EXAMINED]))))
+        for side in ("source", "target")
+    }
     fewer, other = sorted(counts, key=counts.__getitem__)
     if counts[fewer] > MOST or counts[fewer] == counts[other]:
         raise DataError(
-            f"{told.name} needs label maps, and neither side of {spec} looks like some: they have {counts['source']} "
-            f"and {counts['target']} colours in {EXAMINED} pictures or fewer, where label maps have at most {MOST}; if "
-            "one side is label maps all the same, say which with --direction."
+            f"{experiment.name} needs label maps, and neither side of {data_spec} looks like some: they have "
+            f"{counts['source']} and {counts['target']} colours in {EXAMINED} images or fewer, "
+            f"where label maps have at most {MOST}; if one side is label maps all the same, choose it with --direction."
         )
-    return "AtoB" if fewer == told.labels else "BtoA"
+    return "AtoB" if fewer == experiment.labels else "BtoA"
 
 
-def sized(told: Experiment, preset: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """The size of the pictures: what was asked for, else the preset's, but at least what the rows need."""
-    if size and size < told.least:
-        raise OptionError(f"--size {size} is too small for {told.name}: its rows need {told.least} pixels a side.")
+def choose_size(experiment: Experiment, preset: tuple[int, ...], size: int) -> tuple[int, ...]:
+    """The image size: `size` if given, else the preset's, but at least what the rows need.  Raises OptionError."""
+    if size and size < experiment.least:
+        raise OptionError(
+            f"--size {size} is too small for {experiment.name}: its rows need {experiment.least} pixels per side."
+        )
     if size:
         return (size,)
-    return (told.least,) if preset and min(preset) < told.least else preset
+    return (experiment.least,) if preset and min(preset) < experiment.least else preset
 
 
 @dataclass
 class Reproduction:
     """One folder of rows."""
 
-    told: Experiment
-    asked: Mapping[str, Any]
+    experiment: Experiment
+    options: Mapping[str, Any]
     own: Mapping[str, Any]
-    """What changes no result but in its last digits: threads, device, where data lies."""
+    """Options that change results only in the last digits: threads, device, data folder."""
     folder: Path
     quiet: bool
     say: Say
-    rounds: int = 0
+    steps: int = 0
 
     def __post_init__(self) -> None:
         self.failed: dict[str, str] = {}
 
-    def settle(self) -> None:
-        """The number of rounds: what the folder says, or what the budget allows.  Raises OptionError."""
-        record, now = self.folder / "asked.json", json.loads(json.dumps(to_plain(self.asked)))
+    def settle_steps(self) -> None:
+        """Set the number of steps: that of the folder, or what the budget allows.  Raises OptionError."""
+        record, now = self.folder / "asked.json", json.loads(json.dumps(to_plain(self.options)))
         if record.is_file():
             before = json.loads(record.read_text(encoding="utf-8"))
-            self.rounds = before.pop("rounds")
+            self.steps = before.pop("rounds")
             if before != now:
                 differs = ", ".join(key for key in now if now[key] != before.get(key))
                 raise OptionError(
                     f"{self.folder} holds another reproduction (its {differs} differs): give this one a --name of its "
-                    "own, or say what that one said to go on with it."
+                    "own, or repeat its options to resume it."
                 )
             return
-        count = len(self.told.rows)
-        self.plan(next(iter(self.told.rows))).held_out()  # where nothing is held out, say so before anything is trained
-        self.say(f"Measuring the pace of {count} rows.")
-        each = {row: seconds_a_round(self.plan(row)) for row in self.told.rows}
-        whole, seconds = sum(each.values()), 60 * self.asked["budget"]
-        self.rounds = int(seconds / whole)
-        if not self.rounds:
+        count = len(self.experiment.rows)
+        self.plan(next(iter(self.experiment.rows))).held_out()  # fail before training where nothing is held out
+        self.say(f"Measuring the speed of {count} rows.")
+        seconds_per_step = {row: measure_step_seconds(self.plan(row)) for row in self.experiment.rows}
+        total, seconds = sum(seconds_per_step.values()), 60 * self.options["budget"]
+        self.steps = int(seconds / total)
+        if not self.steps:
             raise OptionError(
-                f"--budget {self.asked['budget']:g} is too small: one round of each of the {count} rows takes "
-                f"{whole:.2g} seconds here, so give --budget {2 * whole / 60:.2g} at the least, and far more to learn."
+                f"--budget {self.options['budget']:g} is too small: one step of each of the {count} rows takes "
+                f"{total:.2g} seconds here, so give --budget {2 * total / 60:.2g} at the least, and far more to learn."
             )
-        write_whole(record, json.dumps({**now, "rounds": self.rounds}, indent=1) + "\n")
-        slow = ", ".join(f"{row} {1000 * pace:.0f} ms" for row, pace in each.items())
-        self.say(f"A round takes {slow}: {self.rounds:,} rounds for every row.")
+        write_atomic(record, json.dumps({**now, "rounds": self.steps}, indent=1) + "\n")
+        slow = ", ".join(f"{row} {1000 * pace:.0f} ms" for row, pace in seconds_per_step.items())
+        self.say(f"A step takes {slow}: {self.steps:,} steps for every row.")
 
-    def settings(self, row: str) -> dict[str, Any]:
-        """What a row's run is asked for."""
-        asked = {key: self.asked[key] for key in ("preset", "direction", "seed", "size")}
-        few = {"sample_every": 0, "save_every": max(1, self.rounds // PARTS), "keep": 1}
-        few["log_every"] = max(1, self.rounds // LINES)
-        return {"data": self.asked["data"], **asked, **self.own, **few, "config": dict(self.told.rows[row])}
+    def run_settings(self, row: str) -> dict[str, Any]:
+        """The arguments of a row's run."""
+        options = {key: self.options[key] for key in ("preset", "direction", "seed", "size")}
+        intervals = {"sample_every": 0, "save_every": max(1, self.steps // PARTS), "keep": 1}
+        intervals["log_every"] = max(1, self.steps // LINES)
+        return {
+            "data": self.options["data"],
+            **options,
+            **self.own,
+            **intervals,
+            "config": dict(self.experiment.rows[row]),
+        }
 
     @property
     def batch(self) -> int:
-        """Pairs in a round."""
-        return model_called(self.told.model).preset(self.asked["preset"]).run.batch
+        """Pairs per step."""
+        return find_model(self.experiment.model).preset(self.options["preset"]).run.batch
 
     def plan(self, row: str) -> Plan:
-        """A row's run, thought through."""
-        return plan(self.told.model, load=load_part, **self.settings(row))
+        """The plan of a row's run."""
+        return plan(self.experiment.model, load=load_part, **self.run_settings(row))
 
-    def run(self, row: str) -> Path | None:
-        """The run folder of a row, if it was begun."""
-        begun = (path.parent for path in self.folder.glob("[0-9]*-*/config.yaml"))
-        return next((path for path in begun if re.sub(r"^\d+-", "", path.name) == slug(row)), None)
+    def find_run(self, row: str) -> Path | None:
+        """The run folder of a row, or None where it was not started."""
+        started = (path.parent for path in self.folder.glob("[0-9]*-*/config.yaml"))
+        return next((path for path in started if re.sub(r"^\d+-", "", path.name) == slug(row)), None)
 
-    def train(self, row: str) -> None:
-        """Train a row to its end, from its last checkpoint on.  Raises KeyboardInterrupt where a person stopped it."""
-        place = f"Row {[*self.told.rows].index(row) + 1} of {len(self.told.rows)}, {row}"
-        begun = self.run(row)
-        if begun is not None and (RunFolder.open(begun).checkpoints().steps() or [0])[-1] >= self.rounds:
-            self.say(f"{place}: trained before.")
+    def train_row(self, row: str) -> None:
+        """Train a row to its end, from its last checkpoint on.  Raises KeyboardInterrupt where it was stopped."""
+        label = f"Row {[*self.experiment.rows].index(row) + 1} of {len(self.experiment.rows)}, {row}"
+        folder = self.find_run(row)
+        if folder is not None and (RunFolder.open(folder).checkpoints().steps() or [0])[-1] >= self.steps:
+            self.say(f"{label}: already trained.")
             return
-        self.say(f"{place}: {self.rounds:,} rounds.")
-        calm = {"tensorboard": False, "doctor": False, "quiet": self.quiet, "say": self.say}
+        self.say(f"{label}: {self.steps:,} steps.")
+        reporting = {"tensorboard": False, "doctor": False, "quiet": self.quiet, "say": self.say}
         try:
-            if begun is not None:
-                trained = resume(begun, **self.own, **calm)
+            if folder is not None:
+                trained = resume(folder, **self.own, **reporting)
             else:
                 trained = training.train(
-                    self.told.model, outdir=self.folder, name=slug(row), steps=self.rounds, **self.settings(row), **calm
+                    self.experiment.model,
+                    outdir=self.folder,
+                    name=slug(row),
+                    steps=self.steps,
+                    **self.run_settings(row),
+                    **reporting,
                 )
         except NotFiniteError as error:
             self.failed[row] = str(error)
-            self.say(f"{place} broke down: {error}")
+            self.say(f"{label} diverged: {error}")
             return
-        if trained.step < self.rounds:
-            self.say("The same command goes on with this reproduction.")
+        if trained.step < self.steps:
+            self.say("The same command resumes this reproduction.")
             raise KeyboardInterrupt
 
-    def judge(self) -> Findings:
-        """Every row that stands, by the same measure on the same held-out pictures."""
-        began, found = time.perf_counter(), list[Row]()
-        pictures, notes = dict[str, np.ndarray](), dict[str, None]()
-        for row in self.told.rows:
-            figures, paper, path = (), self.told.figures.get(row, []), self.run(row)
+    def evaluate_rows(self) -> Findings:
+        """Evaluate every trained row on the same held-out images.  Raises ModelError where all rows failed."""
+        began, rows = time.perf_counter(), list[Row]()
+        images, notes = dict[str, np.ndarray](), dict[str, None]()
+        for row in self.experiment.rows:
+            figures, paper, path = (), self.experiment.figures.get(row, []), self.find_run(row)
             if row not in self.failed and path is not None:
-                figures = self.judged(row, path, pictures, notes)
-            seconds = sum(line["seconds"] for line in logged(path / "log.jsonl")) if path is not None else 0.0
-            found.append(Row(row, path, figures, tuple(paper), seconds, self.failed.get(row, "")))
-        if not any(row.figures for row in found):
-            raise ModelError(f"Every row of {self.told.name} broke down; the first says: {found[0].why}")
+                figures = self.evaluate_row(row, path, images, notes)
+            seconds = sum(line["seconds"] for line in read_rows(path / "log.jsonl")) if path is not None else 0.0
+            rows.append(Row(row, path, figures, tuple(paper), seconds, self.failed.get(row, "")))
+        if not any(row.figures for row in rows):
+            raise ModelError(f"Every row of {self.experiment.name} diverged; the first with: {rows[0].why}")
         return Findings(
-            self.folder, self.told, self.asked, self.rounds, self.batch, tuple(found), truth_of(self.told, found),
-            pictures, tuple(notes), time.perf_counter() - began,
+            self.folder, self.experiment, self.options, self.steps, self.batch, tuple(rows),
+            build_truth_row(self.experiment, rows), images, tuple(notes), time.perf_counter() - began,
         )  # fmt: skip
 
-    def judged(
-        self, row: str, path: Path, pictures: dict[str, np.ndarray], notes: dict[str, None]
+    def evaluate_row(
+        self, row: str, path: Path, images: dict[str, np.ndarray], notes: dict[str, None]
     ) -> tuple[Estimate, ...]:
-        """The figures of one row; its pictures, and what there is to note, are put to the others'."""
-        terms = EvalOptions(
-            metrics=(self.told.metric,), n=JUDGED, seed=self.asked["seed"], held_out=True, device=self.own["device"]
+        """The figures of one row; its images and notes are added to `images` and `notes`."""
+        options = EvalOptions(
+            metrics=(self.experiment.metric,),
+            n=EVALUATED,
+            seed=self.options["seed"],
+            held_out=True,
+            device=self.own["device"],
         )
-        found = case(path, None, terms, self.own["data_home"])
-        report, _ = judged(found, terms, self.say)
-        if unknown := [name for name in self.told.measures if name not in [f.name for f in report.figures]]:
+        inputs = open_inputs(path, None, options, self.own["data_home"])
+        report, _ = evaluate_inputs(inputs, options, self.say)
+        if unknown := [name for name in self.experiment.measures if name not in [f.name for f in report.figures]]:
             raise OptionError(
-                f"{self.told.name} wants {unknown[0]}, and the metric {self.told.metric} gives "
+                f"{self.experiment.name} needs {unknown[0]}, and the metric {self.experiment.metric} gives "
                 f"{', '.join(f.name for f in report.figures)}."
             )
         report.save(path / "report.json")
         notes |= dict.fromkeys(report.warnings)
-        assert found.sources is not None
-        sides = {"input": found.sources, row: found.fake, "truth": found.real}
-        pictures.pop("truth", None)  # it stands last
-        pictures |= {name: visible(to_uint8(side.rows(0, min(SHOWN, side.count)))) for name, side in sides.items()}
+        assert inputs.sources is not None
+        sides = {"input": inputs.sources, row: inputs.fake, "truth": inputs.real}
+        images.pop("truth", None)  # it comes last
+        images |= {
+            name: visible_channels(to_uint8(side.rows(0, min(SHOWN, side.count)))) for name, side in sides.items()
+        }
         return report.figures

@@ -1,4 +1,4 @@
-"""Checkpoints: atomic, checked, and never a pickle.
+"""Checkpoints: written atomically, verified by hash, and never a pickle.
 
     checkpoints/step-000012000/
         game.safetensors       every parameter and buffer
@@ -6,8 +6,8 @@
         players.safetensors    the optimisers' tensors
         state.json             the clock, the optimisers' numbers, aliases, a SHA-256 of each file
 
-A checkpoint is written under another name, flushed to the disk and renamed: it is there whole
-or not at all.  `latest` and `best` beside it are files of one line.
+A checkpoint is written under another name, flushed to the disk and renamed: it is complete or it does not
+exist.  `latest` and `best` beside it are files of one line.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganforge.errors import CheckpointError
-from ganforge.files import digest, flush, reason, write_whole
+from ganforge.files import flush, reason, sha256, write_atomic
 from ganforge.game import Game
 
 FORMAT = 1
@@ -47,9 +47,9 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
 
     def save(self, step: int, state: State) -> Path:
-        """Write the checkpoint of `step`, point `latest` to it and drop what is too old.
+        """Write the checkpoint of `step`, point `latest` to it and delete old ones.
 
-        Raises CheckpointError when it cannot be written; the former checkpoints stay whole.
+        Raises CheckpointError when it cannot be written; earlier checkpoints are not touched.
         """
         final = self.folder / f"step-{step:09d}"
         partial = self.folder / f".{final.name}.partial"
@@ -59,7 +59,7 @@ class Checkpoints:
                 shutil.rmtree(stale, ignore_errors=True)
             partial.mkdir()
             write_state(partial, state)
-            if final.exists():  # played again after a resume: the same content
+            if final.exists():  # trained again after a resume: the same content
                 shutil.rmtree(final)
             partial.rename(final)
             flush(self.folder)
@@ -67,27 +67,27 @@ class Checkpoints:
         except (OSError, SafetensorError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             last = self.steps()
-            kept = f"The last whole checkpoint is step {last[-1]}" if last else "There is no earlier checkpoint"
+            kept = f"The last complete checkpoint is step {last[-1]}" if last else "There is no earlier checkpoint"
             raise CheckpointError(
                 f"The checkpoint of step {step} could not be written to {self.folder} ({reason(error)}). {kept}; "
-                "make room or choose another disk, then resume the run."
+                "free some space or choose another disk, then resume the run."
             ) from error
         self.drop_old()
         return final
 
     def load(self, which: str = "latest") -> tuple[int, State]:
-        """Read `latest`, `best` or a step.  Raises CheckpointError when it is not there or not whole."""
+        """Read `latest`, `best` or a step.  Raises CheckpointError when it is missing or damaged."""
         step = self.find(which)
         folder = self.folder / f"step-{step:09d}"
         try:
             return step, read_state(folder)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             others = [s for s in self.steps() if s != step]
-            mend = f" An earlier one is there: name it as RUN@{others[-1]}." if others else ""
-            raise CheckpointError(f"The checkpoint {folder} is damaged ({reason(error)}).{mend}") from error
+            remedy = f" There is an earlier one: RUN@{others[-1]}." if others else ""
+            raise CheckpointError(f"The checkpoint {folder} is damaged ({reason(error)}).{remedy}") from error
 
     def find(self, which: str = "latest") -> int:
-        """The step that `latest`, `best` or a number names."""
+        """The step that `latest`, `best` or a number names.  Raises CheckpointError when there is none."""
         steps = self.steps()
         if not steps:
             raise CheckpointError(f"There is no checkpoint in {self.folder} yet.")
@@ -98,10 +98,10 @@ class Checkpoints:
                     return step
             if which == "latest":
                 return steps[-1]
-            raise CheckpointError(f"{self.folder} has no best checkpoint: it is chosen by a measure during training.")
+            raise CheckpointError(f"{self.folder} has no best checkpoint: training with --select METRIC keeps one.")
         if which.isdigit() and int(which) in steps:
             return int(which)
-        raise CheckpointError(f"There is no checkpoint {which!r} in {self.folder}; there are {listed(steps)}.")
+        raise CheckpointError(f"There is no checkpoint {which!r} in {self.folder}; there are {format_steps(steps)}.")
 
     def steps(self) -> list[int]:
         """The steps of all checkpoints, oldest first."""
@@ -109,10 +109,10 @@ class Checkpoints:
 
     def point(self, name: str, step: int) -> None:
         """Make `latest` or `best` name the checkpoint of `step`."""
-        write_whole(self.folder / name, f"step-{step:09d}\n")
+        write_atomic(self.folder / name, f"step-{step:09d}\n")
 
     def drop_old(self) -> None:
-        """Keep the newest ones, and the best."""
+        """Delete all checkpoints but the newest and the best."""
         best = self.folder / "best"
         kept = best.read_text().strip() if best.exists() else ""
         for step in self.steps()[: -self.keep or None]:
@@ -129,7 +129,7 @@ def write_state(folder: Path, state: State) -> None:
         path = folder / f"{group}.safetensors"
         save_file(own, path)
         flush(path)
-        sums[path.name] = digest(path)
+        sums[path.name] = sha256(path)
     facts = {"format": FORMAT, "sha256": sums, "aliases": aliases, **state.facts}
     path = folder / "state.json"
     path.write_text(json.dumps(facts, indent=1))
@@ -138,14 +138,14 @@ def write_state(folder: Path, state: State) -> None:
 
 
 def read_state(folder: Path) -> State:
-    """Read a State back; ValueError, KeyError, OSError or SafetensorError when it is not whole."""
+    """Read a State.  Raises ValueError, KeyError, OSError or SafetensorError when it is damaged."""
     facts = json.loads((folder / "state.json").read_text())
     if facts["format"] > FORMAT:
         raise ValueError("it was written by a newer GANForge")
     tensors = {}
-    for name, wanted in facts["sha256"].items():
-        if digest(folder / name) != wanted:
-            raise ValueError(f"{name} is not as it was written")
+    for name, expected in facts["sha256"].items():
+        if sha256(folder / name) != expected:
+            raise ValueError(f"the hash of {name} is wrong")
         group = name.removesuffix(".safetensors")
         tensors[group] = load_file(folder / name)
         tensors[group] |= {alias: tensors[group][target] for alias, target in facts["aliases"][group].items()}
@@ -168,7 +168,7 @@ def without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], d
 
 
 def flatten_optimiser(state: Mapping[str, Any], player: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimiser's state_dict as named tensors and JSON."""
+    """Split an optimiser's state_dict into named tensors and JSON."""
     tensors, numbers = {}, {}
     for index, values in state["state"].items():
         for key, value in values.items():
@@ -189,8 +189,8 @@ def unflatten_optimiser(tensors: Mapping[str, Tensor], facts: Mapping[str, Any],
     return {"state": state, "param_groups": facts["groups"]}
 
 
-def listed(steps: list[int]) -> str:
-    """Steps as a person reads them."""
+def format_steps(steps: list[int]) -> str:
+    """A list of steps as text."""
     return ", ".join(str(s) for s in steps)
 
 
@@ -206,7 +206,7 @@ def load_weights(game: Game[Any, Any], state: State, averaged: Game[Any, Any]) -
             own = {key.removeprefix(f"{name}."): value for key, value in means.items() if key.startswith(f"{name}.")}
             getattr(averaged, name).load_state_dict(own)
     except RuntimeError as error:
-        said = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        problems = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
         raise CheckpointError(
-            f"The checkpoint's weights are not those of this {type(game).__name__}: {said}"
+            f"The checkpoint's weights are not those of this {type(game).__name__}: {problems}"
         ) from error

@@ -1,4 +1,4 @@
-"""Examine a data set: what it holds, what is damaged, and which models it suits."""
+"""Examine a data set: its contents, what is damaged, and which models can train on it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,16 +7,16 @@ from typing import Literal
 
 import numpy as np
 
-from ganforge.data.contact_sheet import contact_sheet, pictures_alike
+from ganforge.data.contact_sheet import draw_contact_sheet, read_thumbnails
 from ganforge.data.inspect import Examination
-from ganforge.data.inspect import examine as examined
+from ganforge.data.inspect import inspect_source as examined
 from ganforge.data.loader import to_images
 from ganforge.data.open import find_data
 from ganforge.data.source import ImageSource
 from ganforge.engine import augmentation
 from ganforge.errors import OptionError
 from ganforge.images import grid, to_uint8, write
-from ganforge.training.suitable_models import fits
+from ganforge.training.suitable_models import check_models
 
 
 def examine(
@@ -27,30 +27,30 @@ def examine(
     data_home: str | Path | None = None,
     held_out: bool = False,
 ) -> Examination:
-    """What the doctor finds in a data set: layout, counts, sizes, classes, damage, and the models it suits.
+    """Decode every image of a data set; returns layout, counts, sizes, classes, damage, and the models that fit.
 
-    Every picture is decoded.  `sheet` names a file for a contact sheet; with `augment` it shows what that makes of
-    some of the pictures.  `held_out` takes the test split.
+    `sheet` names a file for a contact sheet; with `augment` it shows some images before and after that augmentation.
+    `held_out` examines the test split.
 
     Raises DataError when there is no data set, and OptionError for a sheet inside it.
     """
-    found = find_data(str(data), home=Path(data_home) if data_home is not None else None, held_out=held_out)
+    source = find_data(str(data), home=Path(data_home) if data_home is not None else None, held_out=held_out)
     target = Path(sheet).resolve()
-    if str(sheet) and Path(found.where).is_dir() and target.is_relative_to(Path(found.where).resolve()):
-        raise OptionError(f"The contact sheet {sheet} would become one of the images: write it outside {found.where}.")
-    examination, seen = examined(found)
-    examination = replace(examination, models=fits(examination, str(data)))
-    if str(sheet) and seen.looks:
-        rows = [*seen.looks]
-        write(Path(sheet), contact_sheet(found, rows) if augment == "none" else augmented_sheet(found, rows, augment))
+    if str(sheet) and Path(source.where).is_dir() and target.is_relative_to(Path(source.where).resolve()):
+        raise OptionError(f"The contact sheet {sheet} would become one of the images: write it outside {source.where}.")
+    examination, seen = examined(source)
+    examination = replace(examination, models=check_models(examination, str(data)))
+    if str(sheet) and seen.headers:
+        rows = [*seen.headers]
+        write(
+            Path(sheet),
+            draw_contact_sheet(source, rows) if augment == "none" else draw_augmented_sheet(source, rows, augment),
+        )
         examination = replace(examination, sheet=str(sheet))
     return examination
 
 
-# -- the pieces -----------------------------------------------------------------------------------
-
-
-def augmented_sheet(found: ImageSource, rows: Sequence[int], kind: Literal["diffaug", "ada"]) -> np.ndarray:
-    """A line of pictures, and under it what an augmentation makes of them: with ada more and more (p 0.2, 0.5, 0.8)."""
-    pictures = pictures_alike(found, rows)
-    return grid(to_uint8(augmentation.gallery(to_images(pictures), kind)), len(pictures))
+def draw_augmented_sheet(source: ImageSource, rows: Sequence[int], kind: Literal["diffaug", "ada"]) -> np.ndarray:
+    """A row of images, and below it the same augmented; ada three times, with p 0.2, 0.5 and 0.8."""
+    images = read_thumbnails(source, rows)
+    return grid(to_uint8(augmentation.show_augmentation(to_images(images), kind)), len(images))

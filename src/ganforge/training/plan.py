@@ -1,4 +1,4 @@
-"""Resolve everything about a run before its first step: data opened, settings checked, networks built."""
+"""Resolve everything about a run before its first step: open the data, check the settings, build the networks."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,40 +16,40 @@ from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
 from ganforge.data.read_options import ReadOptions
-from ganforge.data.synthetic.domains import embedded
+from ganforge.data.synthetic.domains import choose_synthetic_data
 from ganforge.errors import OptionError
 from ganforge.evaluation import selection
 from ganforge.files import sha256
-from ganforge.game import Game, parameters
+from ganforge.game import Clock, Game, parameters
 from ganforge.inference import parts
-from ganforge.inference.load import built
+from ganforge.inference.load import build_game
 from ganforge.inference.trained import Trained
-from ganforge.run import Run
+from ganforge.run import Run, to_fields
 from ganforge.runs.folder import RunConfig, versions
 from ganforge.serialize import from_plain, to_plain
-from ganforge.tracing import trace
+from ganforge.tracing import describe_round, trace_round
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything about a run that is decided before its first round."""
+    """Everything about a run that is decided before its first step."""
 
     model: Model
     preset: str
     config: Any
     run: Run
-    asked: str
-    """The data that was asked for."""
-    reading: ReadOptions
+    data_spec: str
+    """The data as it was named: a path, a named set or `hub:owner/name`."""
+    read_options: ReadOptions
     data: DataSet
     game: Game[Any, Any]
     parts: Mapping[str, Trained]
     held_out: Callable[[], DataSet]
-    """Opens what training never sees of the data."""
+    """Opens the held-out split of the data."""
 
-    def card(self) -> RunConfig:
-        """What the run folder will say."""
-        own = Path(self.model.name)
+    def run_config(self) -> RunConfig:
+        """The contents of the run folder's config.yaml."""
+        model_file = Path(self.model.name)
         return RunConfig(
             model=self.model.name,
             preset=self.preset,
@@ -57,13 +57,13 @@ class Plan:
             run=to_plain(self.run),
             facts=to_plain(self.data.facts),
             data={
-                "asked": self.asked,
+                "asked": self.data_spec,
                 "images": len(self.data),
                 "fingerprint": self.data.fingerprint,
-                "reading": to_plain(self.reading),
+                "reading": to_plain(self.read_options),
             },
             parts={name: str(part.path) for name, part in self.parts.items()},
-            source=sha256(own) if own.suffix == ".py" else "",
+            source=sha256(model_file) if model_file.suffix == ".py" else "",
             versions=versions(),
         )
 
@@ -83,48 +83,59 @@ def plan(
     say: Say = silent,
     **run: Any,
 ) -> Plan:
-    """Resolve everything a run needs; without `data`, it is what the program draws for such a model.
+    """Resolve everything a run needs.  Without `data`, the synthetic set that fits the model is used.
+
+    `run` are fields of `Run`, under their own names or those of their flags; `config` are fields of the model's Config.
+    `direction` and `make` are fields of `ReadOptions`; `epochs` and `kimg` are alternatives to `steps`.  `load` opens
+    pretrained parts by their paths.
 
     Raises a GANForgeError with one sentence for whatever does not fit.
     """
-    found = find(model)
-    needed = found.game.batch_type.columns()
-    asked = str(data) or embedded(needed)
-    reading = from_plain(ReadOptions, {"direction": direction, "make": make})
-    chosen = found.preset(preset)
-    settings = chosen.config if config is None else config
+    # Resolve the settings.
+    entry = find(model)
+    batch_type = entry.game.batch_type
+    needed = batch_type.columns()
+    data_spec = str(data) or choose_synthetic_data(needed)
+    run = to_fields(run)
+    read_options = from_plain(ReadOptions, {"direction": direction, "make": make})
+    base = entry.preset(preset)
+    settings = base.config if config is None else config
     if isinstance(config, Mapping):
-        settings = from_plain(found.game.Config, {**to_plain(chosen.config), **config})
-    wanted = checked(from_plain(Run, {**to_plain(chosen.run), **run}))
-    selection.check(wanted, found.game)
-    opened = opened_data(asked, wanted, data_home, found.game.batch_type, reading)
+        settings = from_plain(entry.game.Config, {**to_plain(base.config), **config})
+    options = check_run(from_plain(Run, {**to_plain(base.run), **run}))
+    selection.check_options(options, entry.game)
+    # Open the data.
+    opened = open_training_data(data_spec, options, data_home, batch_type, read_options)
     opened.need(*needed)
     for note in opened.notes:
         say(note)
-    steps = length(wanted, "steps" in run, epochs, kimg, len(opened))
-    # What the machine decides is written down, so that a resume has the same: threads change the last digits of sums.
-    wanted = replace(wanted, steps=steps, threads=wanted.threads or torch.get_num_threads(), precision=precise(wanted))
-    if wanted.select:
-        wanted = replace(wanted, every=wanted.every or wanted.save_every or max(1, steps))
+    # Resolve what depends on the data or the machine.  Threads and precision are written to config.yaml, so that a
+    # resume uses the same ones: the number of threads changes the last digits of sums.
+    steps = resolve_steps(options, "steps" in run, epochs, kimg, len(opened))
+    threads = options.threads or torch.get_num_threads()
+    options = replace(options, steps=steps, threads=threads, precision=resolve_precision(options))
+    if options.select:
+        options = replace(options, every=options.every or options.save_every or max(1, steps))
+    # Build the game.
     loaded = parts.resolve(settings, load)
-    game = built(found, settings, opened.facts, wanted.seed, loaded)
-    held_out = partial(opened_data, asked, wanted, data_home, found.game.batch_type, reading, held_out=True)
-    return Plan(found, preset, settings, wanted, asked, reading, opened, game, loaded, held_out)
+    game = build_game(entry, settings, opened.facts, options.seed, loaded)
+    held_out = partial(open_training_data, data_spec, options, data_home, batch_type, read_options, held_out=True)
+    return Plan(entry, preset, settings, options, data_spec, read_options, opened, game, loaded, held_out)
 
 
-def checked(run: Run) -> Run:
-    """A Run whose numbers make sense.  Raises OptionError naming the one that does not."""
+def check_run(run: Run) -> Run:
+    """The run itself, if its numbers are in range.  Raises OptionError naming the first that is not."""
     least = {"steps": 0, "batch": 1, "accumulate": 1, "keep": 1, "log_every": 1, "sample_every": 0, "save_every": 0}
     for name, low in least.items():
         if getattr(run, name) < low:
             raise OptionError(f"--{name.replace('_', '-')} cannot be {getattr(run, name)}: the least is {low}.")
     if len(run.size) > 2 or any(side < 1 for side in run.size):
-        raise OptionError(f"--size {' '.join(map(str, run.size))} is no size: give one side, or height and width.")
+        raise OptionError(f"--size {' '.join(map(str, run.size))} is not a size: give one side, or height and width.")
     return run
 
 
-def length(run: Run, steps_given: bool, epochs: float | None, kimg: float | None, images: int) -> int:
-    """The run's length in rounds, from whichever unit was used.  Raises OptionError for two at once."""
+def resolve_steps(run: Run, steps_given: bool, epochs: float | None, kimg: float | None, images: int) -> int:
+    """The run's length in steps, from whichever unit was given.  Raises OptionError for two at once."""
     if (epochs is not None) + (kimg is not None) + steps_given > 1:
         raise OptionError("Give the length once: --steps, --epochs or --kimg.")
     if epochs is not None:
@@ -132,42 +143,42 @@ def length(run: Run, steps_given: bool, epochs: float | None, kimg: float | None
     return math.ceil(kimg * 1000 / run.batch) if kimg is not None else run.steps
 
 
-def precise(run: Run) -> Literal["fp32", "bf16"]:
-    """The arithmetic that `auto` means on the run's device."""
+def resolve_precision(run: Run) -> Literal["fp32", "bf16"]:
+    """The precision that `auto` stands for on the run's device."""
     if run.precision == "auto":
-        return "bf16" if system.bf16_pays(system.pick_device(run.device)) else "fp32"
+        return "bf16" if system.is_bf16_faster(system.pick_device(run.device)) else "fp32"
     return run.precision
 
 
-def opened_data(
-    asked: str,
+def open_training_data(
+    data_spec: str,
     run: Run,
     home: str | Path | None,
     batch_type: type[Batch],
-    reading: ReadOptions,
+    read_options: ReadOptions,
     held_out: bool = False,
 ) -> DataSet:
-    """The data set at the run's size, with the columns that its model is dealt, or what is held out of it."""
-    size, place = (run.size[0], run.size[-1]) if run.size else None, Path(home) if home is not None else None
-    form = {"channels": run.channels, "crop": run.crop, "native": run.native, "reading": reading}
-    form |= {"needed": batch_type.columns(), "welcome": batch_type.welcome()}
-    return open_data(asked, size=size, home=place, held_out=held_out, **form)
+    """The data set at the run's size, with the columns that the model's batches have; or its held-out split."""
+    size = (run.size[0], run.size[-1]) if run.size else None
+    options = {"channels": run.channels, "crop": run.crop, "native": run.native, "reading": read_options}
+    options |= {"needed": batch_type.columns(), "optional": batch_type.optional_columns()}
+    return open_data(data_spec, size=size, home=Path(home) if home is not None else None, held_out=held_out, **options)
 
 
-def describe(thought: Plan) -> dict[str, Any]:
+def describe(plan: Plan) -> dict[str, Any]:
     """A plan as plain values: what --dry-run prints."""
     return {
-        "model": thought.model.name,
-        "preset": thought.preset,
-        "config": to_plain(thought.config),
-        "run": to_plain(thought.run),
+        "model": plan.model.name,
+        "preset": plan.preset,
+        "config": to_plain(plan.config),
+        "run": to_plain(plan.run),
         "data": {
-            "asked": thought.asked,
-            "images": len(thought.data),
-            "columns": list(thought.data.columns),
-            "reading": to_plain(thought.reading),
+            "asked": plan.data_spec,
+            "images": len(plan.data),
+            "columns": list(plan.data.columns),
+            "reading": to_plain(plan.read_options),
         },
-        "facts": to_plain(thought.data.facts),
-        "parameters": parameters(thought.game),
-        "round": trace(thought.game),
+        "facts": to_plain(plan.data.facts),
+        "parameters": parameters(plan.game),
+        "step": describe_round(trace_round(plan.game, Clock())),
     }

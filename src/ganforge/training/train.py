@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from ganforge import distributed, system
-from ganforge.callbacks import watchers
-from ganforge.callbacks.training_doctor import Doctor
+from ganforge.callbacks import default_callbacks
+from ganforge.callbacks.training_doctor import TrainingDoctor
 from ganforge.console import Say, silent
 from ganforge.data.loader import BatchLoader
 from ganforge.engine import Callback, Engine
@@ -21,12 +21,13 @@ from ganforge.errors import DataError, NotFiniteError, OptionError, ProcessError
 from ganforge.evaluation import selection
 from ganforge.game import Game
 from ganforge.inference import parts
-from ganforge.inference.load import address, built, load_part, model_of
+from ganforge.inference.load import build_game, load_part, model_of, parse_run_address
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints
-from ganforge.runs.folder import RunFolder, facts_of, reading_of, run_of
+from ganforge.runs.folder import RunFolder, facts_of, read_options_of, run_of
 from ganforge.serialize import from_plain
-from ganforge.training.plan import Plan, length, opened_data, plan
+from ganforge.training import plan as planning
+from ganforge.training.plan import Plan, open_training_data, resolve_steps
 
 
 def train(
@@ -44,23 +45,25 @@ def train(
 ) -> Trained:
     """Train a model: `ganforge.train("dcgan", data="fashion-mnist", steps=5000)`.
 
-    `options` are those of `plan` and the fields of `Run`; `config={"latent": 64}` sets the paper's own.
-    Returns the trained game, ready to sample.  Ctrl-C and SIGTERM stop after the round, with a checkpoint.
-    Several processes that torchrun started train together; the first one writes and speaks.
+    `options` are those of `plan`, the fields of `Run` among them; `config={"latent": 64}` sets fields of the model's
+    Config.  The run folder is made in `outdir`; `say` is called with each message, and `quiet` hides the progress bar.
+
+    Returns the trained game, ready to sample.  Ctrl-C and SIGTERM stop after the current step, with a checkpoint.
+    Processes started by torchrun train together; the first one writes the run folder and prints.
     """
     system.keep_memory()
-    with distributed.joined(system.pick_device(options.get("device", "auto"))) as own:
+    with distributed.join_processes(system.pick_device(options.get("device", "auto"))) as process_device:
         say = say if distributed.rank() == 0 else silent
-        with distributed.one_prepares():
-            thought = plan(model, data, preset, load=load_part, say=say, **options)
-        title = name or f"{Path(thought.model.name).stem}-{Path(thought.asked).stem or 'data'}"
+        with distributed.main_process_first():
+            plan = planning.plan(model, data, preset, load=load_part, say=say, **options)
+        title = name or f"{Path(plan.model.name).stem}-{Path(plan.data_spec).stem or 'data'}"
         folder = RunFolder(
-            Path(distributed.from_first(lambda: str(RunFolder.create(Path(outdir), title, thought.card()).path)))
+            Path(distributed.broadcast_text(lambda: str(RunFolder.create(Path(outdir), title, plan.run_config()).path)))
         )
         if distributed.rank() == 0:
-            parts.keep(folder, thought.parts)
-        seen_by = watchers(folder.path, tensorboard and not quiet, not quiet, doctor, say)
-        return carry_out(thought, folder, None, own, seen_by, say)
+            parts.copy_parts(folder, plan.parts)
+        callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
+        return run_training(plan, folder, None, process_device, callbacks, say)
 
 
 def resume(
@@ -79,23 +82,25 @@ def resume(
     quiet: bool = False,
     say: Say = silent,
 ) -> Trained:
-    """Go on with a run as though it had never stopped; with `steps`, `epochs` or `kimg` to another length.
+    """Continue a run exactly as if it had not stopped; `steps`, `epochs` or `kimg` set another total length.
 
-    A run that stopped because its measure no longer improved goes on with more `patience`.
-    The number of processes, and of `threads`, may be another than before.
-    Raises DataError when the data is not what it was, unless `data` says that this is meant.
+    A run that stopped early because its metric no longer improved continues with more `patience`.
+    The number of processes, and of `threads`, may differ from before.
+
+    Returns the trained game.  Raises DataError when the data has changed, unless `data` is given, and OptionError for
+    a length shorter than what is done.
     """
     system.keep_memory()
-    path, which = address(run)
+    path, checkpoint = parse_run_address(run)
     folder = RunFolder.open(path)
-    with distributed.joined(system.pick_device(device or run_of(folder.card).device)) as own:
+    with distributed.join_processes(system.pick_device(device or run_of(folder.run_config).device)) as process_device:
         say = say if distributed.rank() == 0 else silent
-        with distributed.one_prepares():
-            thought = plan_resume(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
-        if distributed.rank() == 0 and thought.run != run_of(folder.card):
-            folder.rewrite(thought.card())
-        seen_by = watchers(folder.path, tensorboard and not quiet, not quiet, doctor, say)
-        return carry_out(thought, folder, which, own, seen_by, say)
+        with distributed.main_process_first():
+            plan = plan_resume(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
+        if distributed.rank() == 0 and plan.run != run_of(folder.run_config):
+            folder.rewrite(plan.run_config())
+        callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
+        return run_training(plan, folder, checkpoint, process_device, callbacks, say)
 
 
 def plan_resume(
@@ -109,98 +114,114 @@ def plan_resume(
     device: str,
     threads: int,
 ) -> Plan:
-    """The plan of a run that goes on."""
-    card, former = folder.card, run_of(folder.card)
+    """The plan of a run that continues: its stored settings, changed where an argument is given."""
+    # Resolve the settings.
+    stored = folder.run_config
+    model, read_options = model_of(stored), read_options_of(stored)
     given = {"steps": steps, "patience": patience, "device": device or None, "threads": threads or None}
-    config = from_plain(model_of(card).game.Config, card.config)
-    asked = str(data) if data is not None else card.data["asked"]
-    wanted = replace(former, **{name: value for name, value in given.items() if value is not None})
-    selection.check(wanted, model_of(card).game)
-    opened = opened_data(asked, wanted, data_home, model_of(card).game.batch_type, reading_of(card))
-    if data is None and opened.fingerprint != card.data["fingerprint"]:
+    config = from_plain(model.game.Config, stored.config)
+    data_spec = str(data) if data is not None else stored.data["asked"]
+    options = replace(run_of(stored), **{name: value for name, value in given.items() if value is not None})
+    selection.check_options(options, model.game)
+    # Open the data.
+    opened = open_training_data(data_spec, options, data_home, model.game.batch_type, read_options)
+    if data is None and opened.fingerprint != stored.data["fingerprint"]:
         raise DataError(
-            f"The data {asked} is not what it was when the run began ({card.data['images']} images then, {len(opened)} "
-            f"now, or other content): put it back, or say --data {asked} if the change is meant."
+            f"The data {data_spec} has changed since the run began ({stored.data['images']} images then, {len(opened)} "
+            f"now, or other content): restore it, or give --data {data_spec} to accept the change."
         )
-    wanted = replace(wanted, steps=length(wanted, steps is not None, epochs, kimg, len(opened)))
+    options = replace(options, steps=resolve_steps(options, steps is not None, epochs, kimg, len(opened)))
     done = (folder.checkpoints().steps() or [0])[-1]
-    if wanted.steps < done:
-        raise OptionError(f"{wanted.steps} steps are fewer than the {done} already done: ask for more, or train anew.")
-    if facts_of(card) != opened.facts:
-        raise DataError(f"The run was made for {facts_of(card)}, but {asked} gives {opened.facts}.")
-    loaded = parts.kept(config, folder.path, load_part)
-    game = built(model_of(card), config, opened.facts, wanted.seed, loaded)
-    held_out = partial(opened_data, asked, wanted, data_home, game.batch_type, reading_of(card), held_out=True)
-    return Plan(model_of(card), card.preset, config, wanted, asked, reading_of(card), opened, game, loaded, held_out)
+    if options.steps < done:
+        raise OptionError(
+            f"{options.steps} steps are fewer than the {done} already done: give more, or start a new run."
+        )
+    if facts_of(stored) != opened.facts:
+        raise DataError(f"The run was made for {facts_of(stored)}, but {data_spec} gives {opened.facts}.")
+    # Build the game.
+    loaded = parts.load_kept(config, folder.path, load_part)
+    game = build_game(model, config, opened.facts, options.seed, loaded)
+    held_out = partial(open_training_data, data_spec, options, data_home, game.batch_type, read_options, held_out=True)
+    return Plan(model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out)
 
 
-def carry_out(
-    thought: Plan, folder: RunFolder, which: str | None, device: torch.device, seen_by: Sequence[Callback], say: Say
+def run_training(
+    plan: Plan,
+    folder: RunFolder,
+    checkpoint: str | None,
+    device: torch.device,
+    callbacks: Sequence[Callback],
+    say: Say,
 ) -> Trained:
-    """Play a plan in its folder, from the checkpoint `which` on where there is one."""
-    system.use_threads(thought.run.threads)
-    checkpoints, go_on = folder.checkpoints(thought.run.keep), f"Go on with: ganforge resume {folder.path}"
-    folder.hold() if distributed.rank() == 0 else None
+    """Train a plan in its run folder, from `checkpoint` on if that is given and exists."""
+    system.use_threads(plan.run.threads)
+    checkpoints = folder.checkpoints(plan.run.keep)
+    resume_hint = f"Continue with: ganforge resume {folder.path}"
+    folder.lock() if distributed.rank() == 0 else None
     try:
-        deck = BatchLoader(thought.data, thought.model.game.batch_type, thought.run)
-        seen_by = [
-            *seen_by,
-            *selection.selection(thought.run, thought.data, thought.held_out, folder.path, device, seen_by, say),
+        loader = BatchLoader(plan.data, plan.model.game.batch_type, plan.run)
+        callbacks = [
+            *callbacks,
+            *selection.build_selection(plan.run, plan.data, plan.held_out, folder.path, device, callbacks, say),
         ]
-        engine = Engine(thought.game, thought.run, deck, checkpoints, seen_by, device)
-        if which is not None and checkpoints.steps():
-            step, state = checkpoints.load(which)
+        engine = Engine(plan.game, plan.run, loader, checkpoints, callbacks, device)
+        if checkpoint is not None and checkpoints.steps():
+            step, state = checkpoints.load(checkpoint)
             engine.restore(state)
-            say(f"Going on from step {step} of {thought.run.steps}.")
-        with stopping_politely(engine, go_on, say):
-            game = played(engine, checkpoints)
+            say(f"Continuing from step {step} of {plan.run.steps}.")
+        with stop_on_signals(engine, resume_hint, say):
+            game = train_with_recovery(engine, checkpoints)
     except ProcessError as error:
-        whole = checkpoints.steps()
-        mend = f"Go on from step {whole[-1]} with: ganforge resume {folder.path}" if whole else "It left no checkpoint."
-        raise ProcessError(f"{error} {mend}") from error
+        saved = checkpoints.steps()
+        hint = (
+            f"Continue from step {saved[-1]} with: ganforge resume {folder.path}"
+            if saved
+            else "There is no checkpoint."
+        )
+        raise ProcessError(f"{error} {hint}") from error
     finally:
-        folder.release()
-    if engine.step < thought.run.steps:
-        say(f"Stopped at step {engine.step} of {thought.run.steps}. {engine.stopping or go_on}")
-    return Trained(game, folder.path, thought.model.name, engine.step, device)
+        folder.unlock()
+    if engine.step < plan.run.steps:
+        say(f"Stopped at step {engine.step} of {plan.run.steps}. {engine.stopping or resume_hint}")
+    return Trained(game, folder.path, plan.model.name, engine.step, device)
 
 
-def played(engine: Engine, checkpoints: Checkpoints) -> Game[Any, Any]:
-    """The trained game.  Where a loss is not finite, the training doctor goes back to the last checkpoint, once.
+def train_with_recovery(engine: Engine, checkpoints: Checkpoints) -> Game[Any, Any]:
+    """The trained game.  When a loss is not finite, training restarts once from the last checkpoint.
 
-    Played again as they were, the same rounds would end the same way.  So the batches dealt since then are
-    skipped: the run goes on with the next ones, and everything else stays as the paper has it.
+    Only a run with a training doctor does so.  Repeating the same steps on the same batches would fail again, so the
+    batches drawn since the checkpoint are skipped; nothing else changes.
     """
-    doctor = next((watcher for watcher in engine.watchers if isinstance(watcher, Doctor)), None)
+    doctor = next((callback for callback in engine.callbacks if isinstance(callback, TrainingDoctor)), None)
     try:
         return engine.train()
     except NotFiniteError as error:
         if doctor is None or not checkpoints.steps():
             raise
-        dealt, (step, state) = engine.dealt, checkpoints.load()
+        batches_drawn, (step, state) = engine.batches_drawn, checkpoints.load()
         engine.restore(state)
-        engine.dealt = dealt
+        engine.batches_drawn = batches_drawn
         if distributed.rank() == 0:
-            doctor.went_back(step, error)
+            doctor.report_rollback(step, error)
     return engine.train()
 
 
 @contextmanager
-def stopping_politely(engine: Engine, go_on: str, say: Say) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a stop after the round, that says `go_on`; a second Ctrl-C stops at once."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
+def stop_on_signals(engine: Engine, resume_hint: str, say: Say) -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM stop after the current step, with the message `resume_hint`; a second Ctrl-C at once."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
 
     def stop(number: int, frame: Any) -> None:
         if engine.stopping and number == signal.SIGINT:
             raise KeyboardInterrupt
-        engine.stopping = go_on
-        say("Stopping after this round, with a checkpoint.")
+        engine.stopping = resume_hint
+        say("Stopping after this step, with a checkpoint.")
 
-    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

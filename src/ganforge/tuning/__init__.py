@@ -1,1 +1,1 @@
-"""A search for settings: what may be chosen, the trials, their table."""
+"""Hyperparameter search: the search space, the trials, their table."""

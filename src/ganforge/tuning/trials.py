@@ -1,9 +1,9 @@
-"""A search for the settings that a measure likes best: many short runs, chosen and cut short by Optuna.
+"""Hyperparameter search: many short runs, with settings suggested and runs pruned by Optuna.
 
-SWEEP/sweep.db          every trial, in SQLite: the search goes on from it after a stop
+SWEEP/sweep.db          every trial, in SQLite: a stopped search resumes from it
 SWEEP/00003-trial       the run folder of a trial
 SWEEP/trials.csv        the table, best first
-SWEEP/trials.png        each setting against the measure, and the best so far
+SWEEP/trials.png        each setting against the metric, and the best so far
 """
 
 import json
@@ -14,26 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import system
-from ganforge.callbacks import watchers
+from ganforge.callbacks import default_callbacks
 from ganforge.callbacks.best_checkpoint import CheckpointMetric, ScoreCallback
-from ganforge.callbacks.log import rows
+from ganforge.callbacks.log import read_rows
 from ganforge.catalogue import Model, find
 from ganforge.console import Say, silent
-from ganforge.data.synthetic.domains import embedded
+from ganforge.data.synthetic.domains import choose_synthetic_data
 from ganforge.draw import mix
 from ganforge.engine import Engine
 from ganforge.errors import ModelError, NotFiniteError, OptionError
 from ganforge.evaluation import selection
 from ganforge.inference.load import load_part
+from ganforge.run import to_fields
 from ganforge.runs.folder import RunFolder
 from ganforge.serialize import to_plain
 from ganforge.training.plan import plan
-from ganforge.training.train import carry_out, plan_resume
-from ganforge.tuning.space import Setting, settings
-from ganforge.tuning.table import Sweep, Trial, drawn, short, written
+from ganforge.training.train import plan_resume, run_training
+from ganforge.tuning.space import Setting, parse_settings
+from ganforge.tuning.table import Sweep, Trial, format_value, plot_trials, write_csv
 
-WARM = 5  # trials that are drawn at random and played to their end, before the search trusts what it knows
-LOOKS = 8  # measurements a trial, unless --every says otherwise
+WARM = 5  # random trials without pruning, before the sampler and the pruner start
+EVALUATIONS = 8  # per trial, unless --eval-every sets the interval
 
 
 def sweep(
@@ -54,169 +55,179 @@ def sweep(
 ) -> Sweep:
     """Search `over` settings for the best `metric`: `over=["lr=1e-5..1e-3", "batch=32,64"]`.
 
-    Without `data` it is what the program draws for such a model, without `metric` the first that --select has for it:
+    The default of `data` is the synthetic set for such a model, that of `metric` the first that --select has for it:
     fid, or psnr for translators of pairs.
 
-    Each trial is a run of the length that `run` says (fields of `Run`), measured `every` so many rounds as --select
-    does; one that falls behind the median of the others at the same round is cut short unless `prune` is off.  The
-    same call goes on with a search that was stopped, and with a larger number of `trials` it makes more.
+    Each trial is a run with the options `run` (fields of `Run`), evaluated every `eval_every` steps as with --select;
+    a trial that falls behind the median of the others at the same step is pruned unless `prune` is off.  The same
+    call resumes a stopped search, and a larger number of `trials` extends it.
 
-    Raises OptionError where Optuna is missing, for settings that cannot be chosen, for a folder that holds another
+    Raises OptionError where Optuna is missing, for settings that cannot be searched, for a folder that holds another
     search, and where every trial failed.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise OptionError("A sweep plays one trial after another in one process: start it without torchrun.")
+        raise OptionError("A sweep runs one trial after another in one process: start it without torchrun.")
     if trials < 1:
-        raise OptionError(f"{trials} trials find nothing: ask for one or more.")
-    found = find(model)
-    chosen, data = found.preset(preset), data or embedded(found.game.batch_type.columns())
-    space = settings(over, found.game.Config)
-    own = {**to_plain(chosen.config), **to_plain(config if config is not None else {})}
+        raise OptionError(f"--trials {trials} is too small: ask for one or more.")
+    entry = find(model)
+    chosen_preset, data = entry.preset(preset), data or choose_synthetic_data(entry.game.batch_type.columns())
+    run, space = to_fields(run), parse_settings(over, entry.game.Config)
+    own = {**to_plain(chosen_preset.config), **to_plain(config if config is not None else {})}
     if run.pop("patience", 0):
-        raise OptionError("A sweep cuts trials short by itself: leave --patience away.")
-    fixed = {"keep": 1, "save_every": 0, **run, "select": metric or next(iter(selection.measures(found.game)), "fid")}
+        raise OptionError("A sweep prunes trials itself: leave --patience out.")
+    fixed = {
+        "keep": 1,
+        "save_every": 0,
+        **run,
+        "select": metric or next(iter(selection.list_metrics(entry.game)), "fid"),
+    }
     steps = plan(model, data, preset, config=own, data_home=data_home, load=load_part, say=say, **fixed).run.steps
-    fixed["every"] = fixed.get("every") or max(1, steps // LOOKS)
-    asked = {"model": model, "data": str(data), "preset": preset, "over": [*over], "config": own, "run": fixed}
-    folder = Path(outdir) / f"sweep-{name or '-'.join([Path(found.name).stem, Path(str(data)).stem or 'data'])}"
+    fixed["every"] = fixed.get("every") or max(1, steps // EVALUATIONS)
+    options = {"model": model, "data": str(data), "preset": preset, "over": [*over], "config": own, "run": fixed}
+    folder = Path(outdir) / f"sweep-{name or '-'.join([Path(entry.name).stem, Path(str(data)).stem or 'data'])}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = RunFolder(folder)
-    lock.hold()
+    lock.lock()
     try:
-        with study_in(folder, asked, selection.better(str(fixed["select"])), prune) as study:
-            search = Search(found, space, asked, data_home, folder, study, say)
-            search.take_up()
-            while len(search.finished()) < trials:
-                search.next()
-                search.table()
-            found = search.table()
-            if found.best.value is None:
-                raise OptionError(f"None of the {trials} trials could be measured; one says: {found.best.why}")
-            drawn(found, space)
-            return found
+        with open_study(folder, options, selection.metric_direction(str(fixed["select"])), prune) as study:
+            return TrialRunner(entry, space, options, data_home, folder, study, say).run(trials)
     finally:
-        lock.release()
+        lock.unlock()
 
 
-class Search:
-    """The trials of one study, one after another."""
+class TrialRunner:
+    """Runs the trials of one study, one after another."""
 
     def __init__(
         self,
         model: Model,
         space: Sequence[Setting],
-        asked: Mapping[str, Any],
+        options: Mapping[str, Any],
         data_home: str | Path | None,
         folder: Path,
         study: Any,
         say: Say,
     ) -> None:
-        self.model, self.space, self.asked, self.data_home = model, space, asked, data_home
+        self.model, self.space, self.options, self.data_home = model, space, options, data_home
         self.folder, self.study, self.say = folder, study, say
-        self.metric = str(asked["run"]["select"])
+        self.metric = str(options["run"]["select"])
 
-    def take_up(self) -> None:
-        """Trials that a stop left unfinished go on in a trial of the same settings, in their own run folder."""
+    def run(self, trials: int) -> Sweep:
+        """Run until `trials` are finished; writes the table and the plot.  Raises OptionError where all failed."""
+        self.requeue_unfinished()
+        while len(self.list_finished()) < trials:
+            self.run_next()
+            self.write_table()
+        result = self.write_table()
+        if result.best.value is None:
+            raise OptionError(f"None of the {trials} trials could be evaluated; one failed with: {result.best.why}")
+        plot_trials(result, self.space)
+        return result
+
+    def requeue_unfinished(self) -> None:
+        """Requeue trials that were interrupted: a new trial with the same settings resumes their run folder."""
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state.name == "RUNNING":
-                self.study.tell(trial.number, state=states().FAIL)
+                self.study.tell(trial.number, state=trial_states().FAIL)
                 self.study.enqueue_trial(trial.params, {"run": trial.user_attrs.get("run", "")})
 
-    def next(self) -> None:
-        """Play one trial to its end.  Raises KeyboardInterrupt where a person stopped it."""
+    def run_next(self) -> None:
+        """Run one trial to its end.  Raises KeyboardInterrupt where it was stopped."""
         import optuna  # pyright: ignore[reportMissingImports]
 
-        # A sampler's own state is not stored: seeded by how many trials are over, the next one follows from what is.
-        seed = mix(int(self.asked["run"].get("seed", 0)), len(self.finished())) % 2**32
+        # The sampler's state is not stored: seeded by the number of finished trials, a resumed search repeats the same.
+        seed = mix(int(self.options["run"].get("seed", 0)), len(self.list_finished())) % 2**32
         self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=WARM, seed=seed)
         trial = self.study.ask()
-        values = {(s.of_run, s.name): s.field(s.suggested(trial)) for s in self.space}
-        words = "  ".join(f"{s.name} {short(trial.params[s.name])}" for s in self.space)
+        values = {(s.of_run, s.name): s.to_field(s.suggest(trial)) for s in self.space}
+        summary = "  ".join(f"{s.name} {format_value(trial.params[s.name])}" for s in self.space)
         try:
-            value, pruned = self.play(trial, values)
+            value, pruned = self.run_trial(trial, values)
         except (ModelError, OptionError, NotFiniteError) as error:
             trial.set_user_attr("why", str(error))
-            self.study.tell(trial, state=states().FAIL)
-            self.say(f"Trial {trial.number}: {words}: failed. {error}")
+            self.study.tell(trial, state=trial_states().FAIL)
+            self.say(f"Trial {trial.number}: {summary}: failed. {error}")
             return
         trial.set_user_attr("value", value)
-        self.study.tell(trial, None if pruned else value, states().PRUNED if pruned else states().COMPLETE)
-        self.say(f"Trial {trial.number}: {words}: {self.metric} {value:.4g}{', cut short' if pruned else ''}")
+        self.study.tell(trial, None if pruned else value, trial_states().PRUNED if pruned else trial_states().COMPLETE)
+        self.say(f"Trial {trial.number}: {summary}: {self.metric} {value:.4g}{', pruned' if pruned else ''}")
 
-    def play(self, trial: Any, values: Mapping[tuple[bool, str], Any]) -> tuple[float, bool]:
-        """(the best of a trial's measurements, whether it was cut short)."""
-        run = {**self.asked["run"], **{name: value for (of_run, name), value in values.items() if of_run}}
-        own = {**self.asked["config"], **{name: value for (of_run, name), value in values.items() if not of_run}}
+    def run_trial(self, trial: Any, values: Mapping[tuple[bool, str], Any]) -> tuple[float, bool]:
+        """(the best value of the trial's metric, whether it was pruned)."""
+        run = {**self.options["run"], **{name: value for (of_run, name), value in values.items() if of_run}}
+        own = {**self.options["config"], **{name: value for (of_run, name), value in values.items() if not of_run}}
         system.keep_memory()
-        begun = trial.user_attrs.get("run", "")
-        if begun and (Path(begun) / "config.yaml").is_file():
-            folder = RunFolder.open(begun)
-            thought = plan_resume(folder, None, None, None, None, None, self.data_home, "", 0)
+        previous = trial.user_attrs.get("run", "")
+        if previous and (Path(previous) / "config.yaml").is_file():
+            folder = RunFolder.open(previous)
+            resolved = plan_resume(folder, None, None, None, None, None, self.data_home, "", 0)
         else:
-            asked = (self.model.name, self.asked["data"], self.asked["preset"])
-            thought = plan(*asked, config=own, data_home=self.data_home, load=load_part, **run)
-            folder = RunFolder.create(self.folder, "trial", thought.card())
+            arguments = (self.model.name, self.options["data"], self.options["preset"])
+            resolved = plan(*arguments, config=own, data_home=self.data_home, load=load_part, **run)
+            folder = RunFolder.create(self.folder, "trial", resolved.run_config())
         trial.set_user_attr("run", str(folder.path))
-        judge = Pruning(trial, folder.path / "scores.jsonl", self.metric)
-        seen_by = [*watchers(folder.path, tensorboard=False, bar=False, doctor=False), judge]
-        device = system.pick_device(thought.run.device)
-        trained = carry_out(thought, folder, "latest", device, seen_by, silent)
-        if trained.step < thought.run.steps and not judge.pruned:
-            self.say("The same command goes on with this sweep.")
+        pruning = PruningCallback(trial, folder.path / "scores.jsonl", self.metric)
+        callbacks = [*default_callbacks(folder.path, tensorboard=False, bar=False, doctor=False), pruning]
+        device = system.pick_device(resolved.run.device)
+        trained = run_training(resolved, folder, "latest", device, callbacks, silent)
+        if trained.step < resolved.run.steps and not pruning.pruned:
+            self.say("The same command resumes this sweep.")
             raise KeyboardInterrupt
-        worth = CheckpointMetric(self.metric, selection.better(self.metric), lambda game: 0.0).worth
-        return max((row[judge.name] for row in rows(folder.path / "scores.jsonl")), key=worth), judge.pruned
+        worth = CheckpointMetric(self.metric, selection.metric_direction(self.metric), lambda game: 0.0).rank
+        return max((row[pruning.name] for row in read_rows(folder.path / "scores.jsonl")), key=worth), pruning.pruned
 
-    def finished(self) -> list[Trial]:
-        """What became of every trial that is over, but for those that went on as another."""
-        over = []
+    def list_finished(self) -> list[Trial]:
+        """The outcome of every finished trial, except for those that were requeued."""
+        outcomes = []
         for trial in self.study.get_trials(deepcopy=False):
             why, value = trial.user_attrs.get("why", ""), trial.user_attrs.get("value")
             if trial.state.is_finished() and (why or value is not None):
                 state = "failed" if why else trial.state.name.lower()
-                over.append(Trial(trial.number, state, value, dict(trial.params), trial.user_attrs.get("run", ""), why))
-        return over
+                outcomes.append(
+                    Trial(trial.number, state, value, dict(trial.params), trial.user_attrs.get("run", ""), why)
+                )
+        return outcomes
 
-    def table(self) -> Sweep:
-        """What was found so far, as a value and in trials.csv."""
-        better, over = selection.better(self.metric), self.finished()
+    def write_table(self) -> Sweep:
+        """The result so far, also written to trials.csv."""
+        better, outcomes = selection.metric_direction(self.metric), self.list_finished()
         sign = 1 if better == "lower" else -1
-        over.sort(key=lambda trial: (trial.value is None, sign * (trial.value or 0.0)))
-        found = Sweep(self.folder, self.metric, better, tuple(over))
-        written(found, [s.name for s in self.space])
-        return found
+        outcomes.sort(key=lambda trial: (trial.value is None, sign * (trial.value or 0.0)))
+        result = Sweep(self.folder, self.metric, better, tuple(outcomes))
+        write_csv(result, [s.name for s in self.space])
+        return result
 
 
-class Pruning(ScoreCallback):
-    """Reports a trial's measurements to Optuna, and ends the run when it says so."""
+class PruningCallback(ScoreCallback):
+    """Reports a trial's scores to Optuna, and stops the run where Optuna prunes it."""
 
     def __init__(self, trial: Any, record: Path, metric: str) -> None:
         self.trial, self.record, self.name = trial, record, metric.partition(":")[0]
         self.pruned, self.reported = False, set[int]()
 
     def start(self, engine: Engine) -> None:
-        """What was measured before a stop."""
-        for row in rows(self.record):
+        """Report the scores from before an interruption."""
+        for row in read_rows(self.record):
             if row["step"] <= engine.step:
                 self.report(int(row["step"]), row[self.name])
 
-    def score(self, engine: Engine, measure: str, value: float) -> None:
-        """The trial's newest figure."""
+    def score(self, engine: Engine, metric: str, value: float) -> None:
+        """Report the trial's newest score."""
         self.report(engine.step, value)
         if engine.step < engine.run.steps and self.trial.should_prune():
             self.pruned = True
             engine.stopping = "It fell behind the other trials."
 
     def report(self, step: int, value: float) -> None:
-        """Each step once."""
+        """Report each step once."""
         if step not in self.reported:
             self.trial.report(value, step)
             self.reported.add(step)
 
 
 @contextmanager
-def study_in(folder: Path, asked: Mapping[str, Any], better: str, prune: bool) -> Iterator[Any]:
-    """Optuna's study of a sweep folder; a new one, or the one that is there.  Raises OptionError for another's."""
+def open_study(folder: Path, options: Mapping[str, Any], better: str, prune: bool) -> Iterator[Any]:
+    """The Optuna study of a sweep folder, new or existing.  Raises OptionError where its options differ."""
     try:
         import optuna  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
@@ -229,12 +240,12 @@ def study_in(folder: Path, asked: Mapping[str, Any], better: str, prune: bool) -
         study = optuna.create_study(
             storage=storage, pruner=pruner, study_name="sweep", direction=direction, load_if_exists=True
         )
-        before, now = study.user_attrs.get("asked"), json.loads(json.dumps(asked))
+        before, now = study.user_attrs.get("asked"), json.loads(json.dumps(options))
         if before is not None and before != now:
             differs = ", ".join(key for key in now if now[key] != before.get(key))
             raise OptionError(
                 f"{folder} holds a sweep of another kind (its {differs} differs): give this one a --name of its own, "
-                "or say what that one said to go on with it."
+                "or repeat its options to resume it."
             )
         study.set_user_attr("asked", now)
         yield study
@@ -243,8 +254,8 @@ def study_in(folder: Path, asked: Mapping[str, Any], better: str, prune: bool) -
         storage.engine.dispose()
 
 
-def states() -> Any:
-    """Optuna's names for what becomes of a trial."""
+def trial_states() -> Any:
+    """Optuna's enumeration of trial states."""
     import optuna  # pyright: ignore[reportMissingImports]
 
     return optuna.trial.TrialState

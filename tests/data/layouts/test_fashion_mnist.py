@@ -47,12 +47,12 @@ def test_an_idx_file_is_read():
 @pytest.mark.parametrize(
     "data", [b"", b"\0\0", idx(np.zeros((2, 2), np.uint8)), idx(np.zeros((2, 2, 2), np.uint8))[:-1]]
 )
-def test_what_is_no_idx_file_is_refused(data):
+def test_invalid_idx_files_are_refused(data):
     with pytest.raises(ValueError, match="idx file"):
         parse_idx(data, 3)
 
 
-def test_pictures_classes_and_the_held_out_part(small):
+def test_images_classes_and_the_held_out_part(small):
     data = open_fashion_mnist(small, size=None)
     assert data.columns["images"].shape == (12, 28, 28, 1)
     assert data.columns["condition"].tolist() == [*range(10), 0, 1]
@@ -78,7 +78,7 @@ def test_32_is_a_black_border_and_other_sizes_are_resized(small):
 
 
 @pytest.mark.parametrize("folder", ["fashion-mnist", "FashionMNIST/raw"])
-def test_the_files_are_found_where_people_have_them_also_unpacked(small, folder, tmp_path, monkeypatch):
+def test_files_are_found_in_usual_folders_packed_or_not(small, folder, tmp_path, monkeypatch):
     place = tmp_path / "other" / folder
     place.mkdir(parents=True)
     for file in small.iterdir():

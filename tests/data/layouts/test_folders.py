@@ -1,4 +1,4 @@
-"""Folders, zips and arrays in the layouts that people have them; and one clear sentence for each that is none."""
+"""Folders, zips and arrays in the usual layouts; one clear error message for invalid ones."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-def without_deep(monkeypatch):
+def uninstall_deep(monkeypatch):
     """No tifffile and no imagecodecs from here on, as after an installation without extras."""
     for name in ("tifffile", "imagecodecs"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -39,14 +39,14 @@ def noise(*shape):
     return CHANCE.integers(0, 256, shape, dtype=np.uint8)
 
 
-def picture(path, shape=(10, 10, 3), **options):
+def write_image(path, shape=(10, 10, 3), **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     array = noise(*shape)
     Image.fromarray(array).save(path, **options)
     return array
 
 
-def zipped(folder, path, **options):
+def zip_folder(folder, path, **options):
     with zipfile.ZipFile(path, "w", **options) as archive:
         for file in sorted(folder.rglob("*")):
             archive.write(file, file.relative_to(folder))
@@ -58,11 +58,11 @@ def zipped(folder, path, **options):
 def test_flat_and_nested(tmp_path, layout, archive):
     root = tmp_path / "photos"
     names = {"flat": ["b.png", "a.PNG"], "nested": ["x.png", "deep/er/y.png"], "one inside": ["in/c.png", "in/d.png"]}
-    arrays = [picture(root / name) for name in sorted(names[layout])]
+    arrays = [write_image(root / name) for name in sorted(names[layout])]
     for ignored in (".hidden.png", "__MACOSX/._a.png", "notes.txt", "Thumbs.db", ".cache/z.png"):
         (root / ignored).parent.mkdir(exist_ok=True)
         (root / ignored).write_bytes(b"not a picture")
-    data = open_folder(zipped(root, tmp_path / "photos.zip") if archive else root, size=None)
+    data = open_folder(zip_folder(root, tmp_path / "photos.zip") if archive else root, size=None)
     assert np.array_equal(data.columns["images"], sorted_as(arrays, names[layout]))
     assert (data.facts.channels, data.facts.height, data.facts.width, data.facts.labels) == (3, 10, 10, ())
     assert data.notes == ()
@@ -76,8 +76,8 @@ def sorted_as(arrays, names):
 def test_one_folder_a_class(tmp_path, archive):
     root = tmp_path / "pets"
     for name in ("kitty cat/1.png", "kitty cat/2.png", "멍멍이/1.png", "멍멍이/1.jpg"):
-        picture(root / name)
-    data = open_folder(zipped(root, tmp_path / "pets.zip") if archive else root, size=(8, 8))
+        write_image(root / name)
+    data = open_folder(zip_folder(root, tmp_path / "pets.zip") if archive else root, size=(8, 8))
     assert data.facts.labels == ("kitty cat", "멍멍이")
     assert data.columns["condition"].tolist() == [0, 0, 1, 1]
     assert data.columns["condition"].dtype == np.int64
@@ -85,9 +85,9 @@ def test_one_folder_a_class(tmp_path, archive):
     assert data.notes == ("2 classes: kitty cat, 멍멍이.",)
 
 
-def test_splits_are_told_apart(tmp_path):
+def test_splits_are_distinguished(tmp_path):
     for name in ("train/a/1.png", "train/b/2.png", "train/b/3.png", "val/a/4.png", "val/b/5.png"):
-        picture(tmp_path / name)
+        write_image(tmp_path / name)
     data = open_folder(tmp_path, size=None)
     assert data.columns["condition"].tolist() == [0, 1, 1]
     assert data.notes[0] == "Taken: train (3 images). Not taken: val (2 images)."
@@ -104,10 +104,10 @@ def test_labels_of_stylegan(tmp_path, archive, vectors):
     root = tmp_path / "set"
     names = ["00000/img1.png", "00000/img2.png", "00001/img3.png"]
     for name in names:
-        picture(root / name)
+        write_image(root / name)
     labels = [[0.5, 1.0], [0.0, 1.0], [1.0, 1.0]] if vectors else [3, 0, 1]
     (root / "dataset.json").write_text(json.dumps({"labels": list(zip(names, labels, strict=True))}))
-    data = open_folder(zipped(root, tmp_path / "set.zip") if archive else root, size=None)
+    data = open_folder(zip_folder(root, tmp_path / "set.zip") if archive else root, size=None)
     assert data.columns["condition"].tolist() == labels
     assert data.columns["condition"].dtype == (np.float32 if vectors else np.int64)
     assert data.facts.labels == (() if vectors else ("0", "1", "2", "3"))
@@ -116,14 +116,14 @@ def test_labels_of_stylegan(tmp_path, archive, vectors):
 
 def test_stylegan_without_labels_has_none(tmp_path):
     for name in ("00000/1.png", "00001/2.png"):
-        picture(tmp_path / name)
+        write_image(tmp_path / name)
     (tmp_path / "dataset.json").write_text('{"labels": null}')
     assert "condition" not in open_folder(tmp_path, size=None).columns
 
 
-def test_a_dataset_json_of_another_kind_is_none_of_ours(tmp_path):
+def test_a_dataset_json_of_another_kind_is_ignored(tmp_path):
     for name in ("a/1.png", "b/2.png"):
-        picture(tmp_path / name)
+        write_image(tmp_path / name)
     (tmp_path / "dataset.json").write_text('{"title": "Pets"}')
     assert open_folder(tmp_path, size=None).facts.labels == ("a", "b")
 
@@ -141,9 +141,9 @@ def test_a_dataset_json_of_another_kind_is_none_of_ours(tmp_path):
         ('{"labels": [["1.png", "cat"], ["2.png", "dog"]]}', "not all numbers"),
     ],
 )
-def test_labels_that_make_no_sense(tmp_path, text, why):
+def test_invalid_labels_are_refused(tmp_path, text, why):
     for name in ("1.png", "2.png"):
-        picture(tmp_path / name)
+        write_image(tmp_path / name)
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(DataError, match=f"dataset.json of .*{why}"):
         open_folder(tmp_path, size=None)
@@ -171,7 +171,7 @@ def test_arrays(tmp_path):
         ({"images": np.array([{}, {}], dtype=object)}, "cannot be read"),
     ],
 )
-def test_arrays_that_are_no_data(tmp_path, arrays, why):
+def test_invalid_arrays_are_refused(tmp_path, arrays, why):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=why):
         open_folder(tmp_path / "a.npz", size=None)
@@ -179,7 +179,7 @@ def test_arrays_that_are_no_data(tmp_path, arrays, why):
 
 def test_sizes_channels_and_margins(tmp_path):
     for k, shape in enumerate([(40, 60, 3), (60, 40), (20, 20, 4)]):
-        picture(tmp_path / f"{k}.png", shape)
+        write_image(tmp_path / f"{k}.png", shape)
     data = open_folder(tmp_path, size=(32, 24))
     assert data.columns["images"].shape == (3, 32, 24, 3)
     assert data.notes == (
@@ -199,7 +199,7 @@ def test_sizes_channels_and_margins(tmp_path):
 
 def test_all_grey_is_grey_and_depth_is_kept(tmp_path):
     for k in range(2):
-        picture(tmp_path / "grey" / f"{k}.png", (8, 8))
+        write_image(tmp_path / "grey" / f"{k}.png", (8, 8))
     assert open_folder(tmp_path / "grey", size=None).facts.channels == 1
     high_bit_depth = CHANCE.integers(0, 2**16, (8, 8), dtype=np.uint16)
     Image.fromarray(high_bit_depth).save(tmp_path / "grey" / "2.png")
@@ -214,10 +214,10 @@ def test_colour_of_16_bits_is_kept(tmp_path):
     for k in range(2):
         images.write(tmp_path / f"{k}.png", colours)
     with pytest.MonkeyPatch.context() as patch:
-        without_deep(patch)
+        uninstall_deep(patch)
         data = before = open_folder(tmp_path, size=None)
     assert np.array_equal(data.columns["images"][0], colours >> 8)
-    assert data.notes == (f"2 of 2 images {high_bit_depth.CUT}",)
+    assert data.notes == (f"2 of 2 images {high_bit_depth.PARTLY_READ}",)
     data = open_folder(tmp_path, size=None)  # decoded again, now that there are libraries for all bits
     assert data.fingerprint == before.fingerprint  # the files are the same: a run can go on
     assert np.array_equal(data.columns["images"][0], colours)
@@ -225,7 +225,7 @@ def test_colour_of_16_bits_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize(("low", "high", "told"), [(0, 1, False), (-1, 1, False), (-0.5, 0.5, False), (0, 4095, True)])
-def test_float_pictures_come_to_the_range_of_a_game(tmp_path, low, high, told):
+def test_float_images_are_scaled_to_the_range_of_a_game(tmp_path, low, high, told):
     arrays = [np.linspace(low, high, 64, dtype=np.float32).reshape(8, 8)[:, ::step] for step in (1, -1)]
     for k, array in enumerate(arrays):
         Image.fromarray(np.ascontiguousarray(array)).save(tmp_path / f"{k}.tif")
@@ -237,7 +237,7 @@ def test_float_pictures_come_to_the_range_of_a_game(tmp_path, low, high, told):
 
 
 def test_files_that_cannot_be_read_are_left_out_by_name(tmp_path):
-    good = [picture(tmp_path / f"{name}.png") for name in "acd"]
+    good = [write_image(tmp_path / f"{name}.png") for name in "acd"]
     (tmp_path / "b.png").write_bytes(b"no picture at all")
     whole = (tmp_path / "a.png").read_bytes()
     (tmp_path / "z.png").write_bytes(whole[:-60])  # the header is fine, the pixels are not
@@ -253,26 +253,26 @@ def test_files_that_cannot_be_read_are_left_out_by_name(tmp_path):
     assert np.array_equal(open_folder(tmp_path, size=None).columns["images"], np.stack(good))
 
 
-def test_pictures_of_channels_that_lead_nowhere_are_left_out_by_name(tmp_path):
+def test_images_with_inconvertible_channels_are_left_out_by_name(tmp_path):
     for k, channels in enumerate((3, 3, 5)):
         images.write(tmp_path / f"{k}.npy", noise(8, 8, channels))
     data = open_folder(tmp_path, size=None, channels=3)
-    assert data.notes == ("Left out: 2.npy cannot be read: a picture of 5 channels cannot be given 3.",)
+    assert data.notes == ("Left out: 2.npy cannot be read: an image of 5 channels cannot be converted to 3.",)
 
 
-def test_labels_stay_with_their_pictures_when_some_are_left_out(tmp_path):
+def test_labels_stay_with_their_images_when_some_are_left_out(tmp_path):
     for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
-        picture(tmp_path / name)
+        write_image(tmp_path / name)
     (tmp_path / "a/1.png").write_bytes(b"broken")
     assert open_folder(tmp_path, size=None).columns["condition"].tolist() == [0, 1, 1]
 
 
-def test_a_changed_file_is_seen(tmp_path):
+def test_a_changed_file_is_detected(tmp_path):
     for k in range(3):
-        picture(tmp_path / f"{k}.png")
+        write_image(tmp_path / f"{k}.png")
     before = open_folder(tmp_path, size=None)
     assert open_folder(tmp_path, size=None).fingerprint == before.fingerprint
-    new = picture(tmp_path / "1.png")
+    new = write_image(tmp_path / "1.png")
     after = open_folder(tmp_path, size=None)
     assert after.fingerprint != before.fingerprint
     assert np.array_equal(after.columns["images"][1], new)
@@ -281,7 +281,7 @@ def test_a_changed_file_is_seen(tmp_path):
 
 def test_links_in_a_circle_end(tmp_path):
     for k in range(2):
-        picture(tmp_path / "in" / f"{k}.png")
+        write_image(tmp_path / "in" / f"{k}.png")
     (tmp_path / "in" / "again").symlink_to(tmp_path)
     assert len(open_folder(tmp_path, size=None)) == 2
 
@@ -290,11 +290,11 @@ def test_paths_that_hold_no_data(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "fake.zip").write_bytes(b"PK not really")
     (tmp_path / "notes.txt").write_text("text")
-    picture(tmp_path / "single" / "1.png")
+    write_image(tmp_path / "single" / "1.png")
     for k in range(3):
         (tmp_path / "corrupt").mkdir(exist_ok=True)
         (tmp_path / "corrupt" / f"{k}.png").write_bytes(b"?")
-    picture(tmp_path / "half" / "good.png")
+    write_image(tmp_path / "half" / "good.png")
     (tmp_path / "half" / "bad.png").write_bytes(b"?")
     for name, why in {
         "none": "none does not exist: give a folder, a zip",
@@ -310,10 +310,10 @@ def test_paths_that_hold_no_data(tmp_path):
             open_folder(tmp_path / name, size=None)
 
 
-def test_an_encrypted_zip_says_so(tmp_path):
+def test_an_encrypted_zip_raises(tmp_path):
     for k in range(2):
-        picture(tmp_path / "in" / f"{k}.png")
-    path = zipped(tmp_path / "in", tmp_path / "secret.zip")
+        write_image(tmp_path / "in" / f"{k}.png")
+    path = zip_folder(tmp_path / "in", tmp_path / "secret.zip")
     data = bytearray(path.read_bytes())
     at = data.find(b"PK\x01\x02")
     data[at + 8] |= 1  # the flag of encryption in the central directory
@@ -324,8 +324,8 @@ def test_an_encrypted_zip_says_so(tmp_path):
 
 def test_a_zip_bomb_is_left_out(tmp_path):
     for k in range(2):
-        picture(tmp_path / "in" / f"{k}.png")
-    path = zipped(tmp_path / "in", tmp_path / "bomb.zip")
+        write_image(tmp_path / "in" / f"{k}.png")
+    path = zip_folder(tmp_path / "in", tmp_path / "bomb.zip")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("z.png", "w") as file:
         for _ in range(300):
             file.write(bytes(2**20))
@@ -337,8 +337,8 @@ def test_a_zip_bomb_is_left_out(tmp_path):
 def test_names_and_paths_of_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for k in range(2):
-        picture(tmp_path / "here" / f"{k}.png")
-        picture(tmp_path / "home" / "faces" / f"{k}.png")
+        write_image(tmp_path / "here" / f"{k}.png")
+        write_image(tmp_path / "home" / "faces" / f"{k}.png")
     assert len(open_data("here", size=None)) == 2
     assert len(open_data("faces", size=None, home=tmp_path / "home")) == 2
     for spec in ("shaeps", ""):
@@ -399,10 +399,10 @@ def sound_deep_files():
 @pytest.mark.parametrize(
     ("seed", "files"), [(7, sound_files), (9, sound_files), (3, sound_deep_files), (4, sound_deep_files)]
 )
-def test_damaged_pictures_never_crash_or_hang_and_are_named(tmp_path, seed, files, capfd):
+def test_damaged_images_never_crash_or_hang_and_are_named(tmp_path, seed, files, capfd):
     chance, sound = np.random.default_rng(seed), list(files())
     for k in range(2):
-        picture(tmp_path / f"good{k}.png", (24, 20, 3))
+        write_image(tmp_path / f"good{k}.png", (24, 20, 3))
     for k in range(90):
         form, data = sound[k % len(sound)]
         (tmp_path / f"{k:03}.{form}").write_bytes(mutated(data, chance))
@@ -423,8 +423,8 @@ def test_damaged_pictures_never_crash_or_hang_and_are_named(tmp_path, seed, file
 def test_damaged_archives_never_crash_or_hang_and_are_named(tmp_path):
     chance = np.random.default_rng(8)
     for k in range(3):
-        picture(tmp_path / "in" / f"{k}.png")
-    stored = zipped(tmp_path / "in", tmp_path / "a.zip", compression=zipfile.ZIP_DEFLATED).read_bytes()
+        write_image(tmp_path / "in" / f"{k}.png")
+    stored = zip_folder(tmp_path / "in", tmp_path / "a.zip", compression=zipfile.ZIP_DEFLATED).read_bytes()
     np.savez_compressed(tmp_path / "a.npz", images=noise(3, 10, 10, 3), labels=np.arange(3))
     arrays = (tmp_path / "a.npz").read_bytes()
     np.save(tmp_path / "a.npy", noise(3, 10, 10, 3))

@@ -1,4 +1,4 @@
-"""Lists beside pictures, tar shards, Hub tables; depth, channels and sides from file to sample."""
+"""Annotation files, tar shards, Hub tables; depth, channels and sides from file to sample."""
 
 import builtins
 import io
@@ -15,9 +15,9 @@ from ganforge.data.layouts.folders import open_folder
 from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
-from ganforge.images import read, stored, write
+from ganforge.images import read, to_depth, write
 from ganforge.run import Run
-from tests.data.layouts.test_folders import noise, picture, zipped
+from tests.data.layouts.test_folders import noise, write_image, zip_folder
 
 CHANCE = np.random.default_rng(3)
 
@@ -28,7 +28,7 @@ def cache(tmp_path_factory, monkeypatch):
 
 
 def photos(folder, *names):
-    return {name: picture(folder / name) for name in names}
+    return {name: write_image(folder / name) for name in names}
 
 
 # -- splits -----------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def test_a_class_has_one_number_in_every_split(tmp_path):
 
 @pytest.mark.parametrize("archive", [False, True])
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_metadata_gives_classes_and_chooses_the_pictures(tmp_path, form, archive):
+def test_metadata_gives_classes_and_selects_the_images(tmp_path, form, archive):
     root = tmp_path / "set"
     taken = photos(root, "images/1.png", "images/2.png", "images/3.png")
     photos(root, "images/unlisted.png", "masks/1.png")
@@ -61,7 +61,7 @@ def test_metadata_gives_classes_and_chooses_the_pictures(tmp_path, form, archive
         arrow = pytest.importorskip("pyarrow")
         arrow.parquet = pytest.importorskip("pyarrow.parquet")
         arrow.parquet.write_table(arrow.Table.from_pylist(rows), root / "metadata.parquet")
-    data = open_folder(zipped(root, tmp_path / "set.zip") if archive else root, size=None)
+    data = open_folder(zip_folder(root, tmp_path / "set.zip") if archive else root, size=None)
     assert np.array_equal(data.columns["images"], np.stack([*taken.values()]))
     assert data.facts.labels == ("cat", "dog")
     assert data.columns["condition"].tolist() == [1, 0, 0]
@@ -131,17 +131,17 @@ def test_attributes_of_celeba(tmp_path, name, text, lie):
         ("metadata.parquet", "PAR1 not really", "cannot be read|needs pyarrow"),
         ("list_attr_celeba.txt", "1\nBald\n1.png 7\n2.png 1", "1.png has '7' for Bald; attributes are 1 or 0"),
         ("list_attr_celeba.txt", "1\nBald Old\n1.png 1\n", "1.png has 1 values for 2 attributes"),
-        ("list_attr_celeba.txt", "", "lists no pictures"),
+        ("list_attr_celeba.txt", "", "lists no images"),
     ],
 )
-def test_lists_that_make_no_sense(tmp_path, name, text, why):
+def test_invalid_annotation_files_are_refused(tmp_path, name, text, why):
     photos(tmp_path, "1.png", "2.png")
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=f"{name} of .*({why})"):
         open_folder(tmp_path, size=None)
 
 
-def test_without_its_package_a_list_or_a_hub_set_says_what_to_install(tmp_path, monkeypatch):
+def test_missing_packages_are_named_in_the_error(tmp_path, monkeypatch):
     photos(tmp_path, "1.png", "2.png")
     (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
     real = builtins.__import__
@@ -209,7 +209,7 @@ def test_a_plain_tar_is_a_folder(tmp_path):
     assert open_folder(path, size=None).facts.labels == ("cat", "dog")
 
 
-def test_odd_members_of_a_tar_are_passed_over_or_named(tmp_path):
+def test_odd_members_of_a_tar_are_skipped_or_named(tmp_path):
     path = tarred(
         tmp_path / "odd.tar",
         [("1.png", png()), ("/top/2.png", png()), ("../../3.png", png()), ("bad.png", b"?"), (".h.png", b"?")],
@@ -221,11 +221,11 @@ def test_odd_members_of_a_tar_are_passed_over_or_named(tmp_path):
             archive.addfile(member)
     data = open_folder(path, size=None)
     assert len(data) == 2
-    assert data.notes == ("Left out: bad.png cannot be read: it is not a picture of a known format.",)
+    assert data.notes == ("Left out: bad.png cannot be read: it is not an image of a known format.",)
     assert [path.name for path in tmp_path.iterdir()] == ["odd.tar"]
 
 
-def test_a_tar_that_is_cut_off_gives_what_came_before(tmp_path):
+def test_a_truncated_tar_gives_its_first_members(tmp_path):
     path = tarred(tmp_path / "a.tar", [(f"{k}.png", png()) for k in range(4)])
     data = bytearray(path.read_bytes())
     data[2 * 1024 : 2 * 1024 + 200] = b"?" * 200  # the header of the third: each takes 1024 bytes
@@ -243,7 +243,7 @@ def test_a_tar_that_is_cut_off_gives_what_came_before(tmp_path):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A data set as the Hub has it, on this disk."""
+    """A data set in the format of the Hub, on this disk."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     datasets = pytest.importorskip("datasets")
@@ -260,7 +260,7 @@ def hub(tmp_path, monkeypatch):
     return datasets.DatasetDict({"train": table, "test": table.select([0, 1])}), [c["bytes"] for c in cells]
 
 
-def test_tables_of_the_hub_become_pictures_and_classes(tmp_path, hub):
+def test_tables_of_the_hub_become_images_and_classes(tmp_path, hub):
     tables, cells = hub
     tables.save_to_disk(tmp_path / "saved")
     data = open_data(f"hub:{tmp_path / 'saved'}", size=None)
@@ -279,8 +279,8 @@ def test_a_folder_of_parquet_is_read_by_the_loader_of_the_hub(tmp_path, hub):
         open_data(str(tmp_path / "repo"), size=None)
 
 
-def test_a_hub_set_that_cannot_be_had_says_so(hub):
-    with pytest.raises(DataError, match=r"hub:ganforge-none/none cannot be had: .* Without a network"):
+def test_a_hub_set_that_cannot_be_loaded_raises(hub):
+    with pytest.raises(DataError, match=r"hub:ganforge-none/none cannot be loaded: .* Without a network"):
         open_data("hub:ganforge-none/none", size=None)
 
 
@@ -304,25 +304,25 @@ def test_a_hub_set_that_cannot_be_had_says_so(hub):
     ],
 )
 def test_depth_and_channels_come_back_as_they_were(tmp_path, suffix, shape, dtype):
-    chance = np.random.default_rng(7)  # its own: what other tests drew before must not matter
+    chance = np.random.default_rng(7)  # its own: independent of other tests
     channels = shape[2] if len(shape) == 3 else 1
     for k in range(4):
         floats = chance.uniform(-1, 1, shape).astype(np.float32)
         whole = chance.integers(0, np.iinfo(dtype).max + 1, shape, dtype) if dtype != np.float32 else floats
         write(tmp_path / f"{k}.{suffix}", whole)
     data = open_folder(tmp_path, size=None, channels=channels)
-    deck = BatchLoader(data, Images, Run(batch=4))
-    dealt = deck.batch(0).images
-    assert dealt.shape == (4, channels, 8, 12)
+    loader = BatchLoader(data, Images, Run(batch=4))
+    images = loader.batch(0).images
+    assert images.shape == (4, channels, 8, 12)
     depth = {np.uint8: "8", np.uint16: "16", np.float32: "float"}[dtype]
     files = np.stack([read(path) for path in sorted(tmp_path.glob(f"*.{suffix}"))])
-    assert np.array_equal(stored(dealt, depth), files[deck.order_of_epoch(0)])
+    assert np.array_equal(to_depth(images, depth), files[loader.order_of_epoch(0)])
 
 
 @pytest.mark.parametrize(
     ("channels", "depth", "suffix"), [(1, "16", ".png"), (3, "16", ".png"), (4, "8", ".png"), (5, "float", ".npy")]
 )
-def test_a_run_draws_what_its_data_is(tmp_path, channels, depth, suffix):
+def test_the_samples_have_the_format_of_the_data(tmp_path, channels, depth, suffix):
     dtype = {"8": np.uint8, "16": np.uint16, "float": np.float32}[depth]
     for k in range(6):
         array = CHANCE.integers(0, 255, (32, 64, channels)).astype(dtype)
@@ -335,7 +335,7 @@ def test_a_run_draws_what_its_data_is(tmp_path, channels, depth, suffix):
     assert [path.suffix for path in files] == [suffix] * 3
     assert read(files[0]).shape == (16, 32, channels)
     assert read(files[0]).dtype == dtype
-    assert np.array_equal(np.stack([read(path) for path in files]), stored(run.sample(3), depth))
+    assert np.array_equal(np.stack([read(path) for path in files]), to_depth(run.sample(3), depth))
     ganforge.sample(run.path, 3, out=tmp_path / "grid.png")
     ganforge.sample(run.path, 1, out=tmp_path / "one.tif", depth=depth)
-    assert np.array_equal(read(tmp_path / "one.tif"), stored(run.sample(1), depth)[0])
+    assert np.array_equal(read(tmp_path / "one.tif"), to_depth(run.sample(1), depth)[0])

@@ -1,4 +1,4 @@
-"""Two sides as people have them: folders, halves, masks beside; pairs from photographs; the program's own."""
+"""Two-sided data: folders, halves, masks; pairs derived from plain images; synthetic pairs."""
 
 import zipfile
 from dataclasses import replace
@@ -14,11 +14,11 @@ from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.data.synthetic import domains
-from ganforge.data.synthetic.domains import PALETTE, embedded
+from ganforge.data.synthetic.domains import PALETTE, choose_synthetic_data
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, recolour
 from ganforge.training.plan import plan
-from tests.data.layouts.test_folders import picture, zipped
+from tests.data.layouts.test_folders import write_image, zip_folder
 from tests.support.goldens import SHARED
 from tests.support.toys import RUN
 
@@ -38,7 +38,9 @@ def opened(path, needed=PAIRS, **options):
 
 def sides(root, first, second, names=("1", "2", "3"), shape=(8, 8, 3)):
     """The same names in two folders; returns what each holds, in order."""
-    return [np.stack([picture(root / folder / f"{name}.png", shape) for name in names]) for folder in (first, second)]
+    return [
+        np.stack([write_image(root / folder / f"{name}.png", shape) for name in names]) for folder in (first, second)
+    ]
 
 
 # -- folders ----------------------------------------------------------------------------------------
@@ -59,7 +61,7 @@ def test_two_folders_of_equal_names_are_pairs_and_domains(tmp_path, train, test,
     root = tmp_path / "set"
     a, b = sides(root, *train)
     held = sides(root, *test) if test else None
-    path = zipped(root, tmp_path / "set.zip") if archive else root
+    path = zip_folder(root, tmp_path / "set.zip") if archive else root
     pairs, two = opened(path), opened(path, DOMAINS)
     for data, first, second in ((pairs, "source", "target"), (two, "a", "b")):
         assert np.array_equal(data.columns[first], a)
@@ -73,7 +75,7 @@ def test_two_folders_of_equal_names_are_pairs_and_domains(tmp_path, train, test,
             opened(path, held_out=True)
 
 
-def test_only_a_model_of_single_pictures_hears_that_it_takes_both_sides(tmp_path):
+def test_only_a_model_of_single_images_gets_a_note_on_both_sides(tmp_path):
     sides(tmp_path, "A", "B")
     (note,) = opened(tmp_path, ("images",)).notes
     assert note.endswith(f"one alone is --data {tmp_path / 'A'}.")
@@ -82,7 +84,7 @@ def test_only_a_model_of_single_pictures_hears_that_it_takes_both_sides(tmp_path
 
 def test_partners_are_found_whatever_their_order_and_ending(tmp_path):
     for k in range(3):
-        picture(tmp_path / "A" / f"{k}.bmp", (8, 8, 3))
+        write_image(tmp_path / "A" / f"{k}.bmp", (8, 8, 3))
         Image.fromarray(np.full((8, 8), k, np.uint8)).save(tmp_path / "B" / f"{k}.png") if k else None
         (tmp_path / "B").mkdir(exist_ok=True)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "B" / "0.tif")
@@ -101,18 +103,18 @@ def test_a_palette_gives_its_colours(tmp_path):
     assert opened(tmp_path).columns["target"][1, 0, 0].tolist() == [10, 20, 30]
 
 
-def test_pictures_two_squares_wide_are_pairs_only_for_a_model_of_pairs(tmp_path):
-    whole = np.stack([picture(tmp_path / "train" / f"{k}.png", (8, 16, 3)) for k in range(3)])
+def test_images_two_squares_wide_are_pairs_only_for_a_model_of_pairs(tmp_path):
+    whole = np.stack([write_image(tmp_path / "train" / f"{k}.png", (8, 16, 3)) for k in range(3)])
     data = opened(tmp_path)
     assert np.array_equal(data.columns["source"], whole[:, :, :8])
     assert np.array_equal(data.columns["target"], whole[:, :, 8:])
     assert opened(tmp_path, ("images",)).columns["images"].shape == (3, 8, 16, 3)
-    picture(tmp_path / "train" / "odd.png", (8, 15, 3))
-    with pytest.raises(DataError, match=r"needs source and target, .* plain pictures: train/odd.png is 8x15"):
+    write_image(tmp_path / "train" / "odd.png", (8, 15, 3))
+    with pytest.raises(DataError, match=r"needs source and target, .* plain images: train/odd.png is 8x15"):
         opened(tmp_path)
 
 
-def test_a_damaged_picture_takes_its_partner_along(tmp_path):
+def test_a_damaged_image_removes_its_partner(tmp_path):
     a, b = sides(tmp_path, "A", "B", "12345")
     (tmp_path / "A" / "2.png").write_bytes(b"?")
     (tmp_path / "B" / "4.png").write_bytes(b"?")
@@ -133,14 +135,14 @@ def test_two_classes_are_two_domains(tmp_path):
 
 def test_domains_of_other_lengths_and_channels(tmp_path):
     for k in range(5):
-        picture(tmp_path / "trainA" / f"{k}.png", (8, 8, 3))
+        write_image(tmp_path / "trainA" / f"{k}.png", (8, 8, 3))
     for k in range(2):
-        picture(tmp_path / "trainB" / f"x{k}.png", (8, 8))
+        write_image(tmp_path / "trainB" / f"x{k}.png", (8, 8))
     data = opened(tmp_path, DOMAINS)
     assert [data.columns[side].shape for side in "ab"] == [(5, 8, 8, 3), (2, 8, 8, 3)]
     assert len(data) == 5
-    picture(tmp_path / "trainB" / "x0.png", (8, 9))
-    picture(tmp_path / "trainB" / "x1.png", (8, 9))
+    write_image(tmp_path / "trainB" / "x0.png", (8, 9))
+    write_image(tmp_path / "trainB" / "x1.png", (8, 9))
     with pytest.raises(DataError, match=r"The two sides .* differ: 8x8x3 and 8x9x3 .* Say --size"):
         opened(tmp_path, DOMAINS)
 
@@ -150,16 +152,16 @@ def test_domains_of_other_lengths_and_channels(tmp_path):
     [
         (
             lambda root: (root / "B" / "2.png").unlink(),
-            r"3 pictures .*A and 2 .*B do not make pairs: A/2.png has no",
+            r"3 images .*A and 2 .*B do not make pairs: A/2.png has no",
         ),
         (
-            lambda root: picture(root / "B" / "2.png", (8, 9, 3)),
+            lambda root: write_image(root / "B" / "2.png", (8, 9, 3)),
             r"A/2.png is 8x8 pixels and its partner .* is 8x9",
         ),
-        (lambda root: picture(root / "A" / "2.bmp", (8, 8, 3)), r"two pictures of one name on one side"),
+        (lambda root: write_image(root / "A" / "2.bmp", (8, 8, 3)), r"two images of one name on one side"),
     ],
 )
-def test_what_makes_no_pairs_is_said(tmp_path, spoil, why):
+def test_errors_of_invalid_pairs(tmp_path, spoil, why):
     sides(tmp_path, "A", "B")
     spoil(tmp_path)
     with pytest.raises(DataError, match=why):
@@ -172,13 +174,13 @@ def test_a_b_and_c_are_classes(tmp_path):
     assert opened(tmp_path, ("images", "condition")).facts.labels == ("A", "B", "C", "D")
 
 
-def test_wrong_readings_are_one_sentence(tmp_path):
+def test_errors_of_invalid_read_options(tmp_path):
     sides(tmp_path, "A", "B")
     with pytest.raises(OptionError, match="--direction is for two sides"):
         opened(tmp_path, ("images",), reading=ReadOptions("BtoA"))
     with pytest.raises(OptionError, match="--make edges makes pairs, and this model needs images"):
         opened(tmp_path, ("images",), reading=ReadOptions(make="edges"))
-    with pytest.raises(DataError, match=r"has two sides already; --make is for plain pictures, as in --data .*/A"):
+    with pytest.raises(DataError, match=r"has two sides already; --make is for plain images, as in --data .*/A"):
         opened(tmp_path, reading=ReadOptions(make="edges"))
     with pytest.raises(OptionError, match="direction cannot be 'AtoC': it is AtoB or BtoA"):
         plan("dcgan", load=ganforge.load, direction="AtoC")
@@ -198,7 +200,7 @@ def drawn(path, *boxes, value=255, shape=(8, 8)):
 
 
 @pytest.mark.parametrize("folder", ["trainA_seg", "trainA_mask", "trainA_masks"])
-def test_masks_lie_beside_as_files_or_as_colours(tmp_path, folder):
+def test_masks_are_files_or_colours(tmp_path, folder):
     sides(tmp_path, "trainA", "trainB", ("cat", "cat_2", "dog"))
     other = folder.replace("A", "B")
     one = drawn(tmp_path / folder / "cat_0.png", (0, 0, 2, 2))
@@ -215,15 +217,15 @@ def test_masks_lie_beside_as_files_or_as_colours(tmp_path, folder):
     assert not data.columns["a_masks"][2].any()
     assert data.columns["b_masks"][0].any((0, 1)).tolist() == [True, True, True]
     said = " ".join(data.notes)
-    assert f"Not used: 1 masks that belong to no picture, the first {folder}/nobody.png." in said
-    assert "1 of 3 pictures" in said
-    assert f"1 pictures have masks without an instance, the first {other}/dog.png." in said
-    dealt = BatchLoader(data, Instances, replace(RUN, batch=3)).batch(0)
-    assert (dealt.a_masks.shape, dealt.b_masks.shape) == ((3, 3, 8, 8), (3, 3, 8, 8))  # filled up with empty ones
-    assert not dealt.a_masks[:, 2].any()
+    assert f"Not used: 1 masks that belong to no image, the first {folder}/nobody.png." in said
+    assert "1 of 3 images" in said
+    assert f"1 images have masks without an instance, the first {other}/dog.png." in said
+    batch = BatchLoader(data, Instances, replace(RUN, batch=3)).batch(0)
+    assert (batch.a_masks.shape, batch.b_masks.shape) == ((3, 3, 8, 8), (3, 3, 8, 8))  # padded with empty ones
+    assert not batch.a_masks[:, 2].any()
 
 
-def test_masks_are_cut_and_resized_with_their_pictures(tmp_path):
+def test_masks_are_cut_and_resized_with_their_images(tmp_path):
     for side in "AB":
         for k in range(2):
             plane = drawn(tmp_path / f"{side}_masks" / f"{k}.png", (2, 4 + k, 8, 12), shape=(12, 20))
@@ -243,7 +245,7 @@ def test_masks_are_cut_and_resized_with_their_pictures(tmp_path):
         (lambda root: [p.unlink() for p in (root / "A_masks").iterdir()], "A has no masks beside it"),
     ],
 )
-def test_masks_that_cannot_be_used_are_said(tmp_path, spoil, why):
+def test_errors_of_invalid_masks(tmp_path, spoil, why):
     sides(tmp_path, "A", "B")
     for side in "AB":
         for k in (1, 2):
@@ -257,7 +259,7 @@ def test_masks_that_cannot_be_used_are_said(tmp_path, spoil, why):
 
 
 @pytest.mark.parametrize(("make", "channels"), [("edges", 1), ("grey", 1), ("lowres", 3), ("blur", 3), ("mask", 3)])
-def test_pairs_are_made_from_plain_pictures_and_always_the_same(tmp_path, make, channels):
+def test_pairs_are_derived_from_plain_images_deterministically(tmp_path, make, channels):
     ramp = np.linspace(0, 200, 32).astype(np.uint8)
     for k in range(3):
         plane = np.broadcast_to(ramp[None, :, None], (32, 32, 3)).copy()
@@ -293,7 +295,7 @@ def test_pairs_are_made_from_plain_pictures_and_always_the_same(tmp_path, make, 
     assert turned.facts.channels == channels
 
 
-def test_pairs_of_floats_and_deep_pictures(tmp_path):
+def test_pairs_of_floats_and_deep_images(tmp_path):
     chance = np.random.default_rng(0)
     for folder, dtype in (("float", np.float32), ("deep", np.uint16)):
         (tmp_path / folder).mkdir()
@@ -307,24 +309,24 @@ def test_pairs_of_floats_and_deep_pictures(tmp_path):
             assert folder == "deep" or np.abs(made).max() <= 1
 
 
-def test_grey_pictures_have_no_colour_to_take(tmp_path):
+def test_grey_images_cannot_be_made_grey(tmp_path):
     for k in range(2):
-        picture(tmp_path / f"{k}.png", (8, 8))
-    with pytest.raises(DataError, match=r"--make grey cannot be done: the pictures of .* have no colour"):
+        write_image(tmp_path / f"{k}.png", (8, 8))
+    with pytest.raises(DataError, match=r"--make grey is not possible: the images of .* have no colour"):
         opened(tmp_path, reading=ReadOptions(make="grey"))
 
 
 # -- the doctor -------------------------------------------------------------------------------------
 
 
-def test_the_doctor_knows_sides(tmp_path):
+def test_examine_recognises_sides(tmp_path):
     sides(tmp_path / "pairs", "train/A", "train/B")
     sides(tmp_path / "pairs", "test/A", "test/B", "1")
     sides(tmp_path / "domains", "trainA", "trainB")
-    picture(tmp_path / "domains" / "trainB" / "more.png", (8, 8, 3))
+    write_image(tmp_path / "domains" / "trainB" / "more.png", (8, 8, 3))
     for k in range(3):
-        picture(tmp_path / "wide" / f"{k}.png", (8, 16, 3))
-        picture(tmp_path / "plain" / f"{k}.png", (8, 15, 3))
+        write_image(tmp_path / "wide" / f"{k}.png", (8, 16, 3))
+        write_image(tmp_path / "plain" / f"{k}.png", (8, 15, 3))
         for side in "AB":
             drawn(tmp_path / "domains" / f"train{side}_masks" / f"{k + 1}.png", (0, 0, 4, 4))
     pairs, two, wide, plain = (ganforge.examine(tmp_path / n) for n in ("pairs", "domains", "wide", "plain"))
@@ -347,12 +349,12 @@ def test_the_doctor_knows_sides(tmp_path):
 
 
 def test_a_model_without_data_gets_what_it_needs():
-    assert [embedded(kind.columns()) for kind in (Paired, Unpaired, Instances, Images)] == [
+    assert [choose_synthetic_data(kind.columns()) for kind in (Paired, Unpaired, Instances, Images)] == [
         "shapes-pairs", "shapes-unpaired", "shapes-instances", "shapes",
     ]  # fmt: skip
 
 
-def test_drawn_pairs_belong_together_and_held_out_ones_are_others():
+def test_synthetic_pairs_match_and_held_out_ones_differ():
     options = {"size": (16, 24), "channels": 0}
     pairs, edges = (open_data(name, needed=PAIRS, **options) for name in ("shapes-pairs", "shapes-edges"))
     assert (pairs.facts.source_channels, edges.facts.source_channels, edges.facts.channels) == (3, 1, 3)
@@ -368,7 +370,7 @@ def test_drawn_pairs_belong_together_and_held_out_ones_are_others():
     assert [*made.columns] == ["source", "target"]
 
 
-def test_drawn_domains_have_other_scenes_and_masks_on_their_objects():
+def test_synthetic_domains_show_different_scenes_and_matching_masks():
     data = open_data("shapes-instances", needed=MASKED, size=(32, 32))
     assert data.facts.instances == 4
     assert data.rows("a") > data.rows("b") == len(data.columns["b_masks"])
@@ -409,6 +411,6 @@ def test_real_domains_with_masks():
 def test_side_by_side_in_a_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "ab.zip", "w") as archive:
         for k in range(2):
-            picture(tmp_path / "x.png", (4, 8, 3))
+            write_image(tmp_path / "x.png", (4, 8, 3))
             archive.write(tmp_path / "x.png", f"train/{k}.png")
     assert opened(tmp_path / "ab.zip").columns["target"].shape == (2, 4, 4, 3)

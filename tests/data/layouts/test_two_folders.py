@@ -1,4 +1,4 @@
-"""Data of two sides: what belongs together is dealt together, what does not goes its own way."""
+"""Batches of two-sided data: pairs share rows and windows, unpaired sides are independent."""
 
 from dataclasses import replace
 
@@ -9,12 +9,12 @@ from ganforge.batches import Facts, Instances, Paired, Unpaired
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader
 from ganforge.engine import Engine
-from tests.support.toys import RUN, Config, Translating, deck
+from tests.support.toys import RUN, Config, Translating, make_loader
 from tests.test_catalogue import facts_of, translated
 
 
 def marked(**columns: tuple[int, int]) -> DataSet:
-    """Columns (rows, channels) of 12 x 12 pictures whose pixels tell row and place."""
+    """Columns (rows, channels) of 12 x 12 images whose pixels encode row and place."""
     place = np.arange(144, dtype=np.uint8).reshape(12, 12, 1)
     made = {
         name: np.stack([np.concatenate([place] * (c - 1) + [np.full_like(place, 20 * row)], 2) for row in range(n)])
@@ -26,7 +26,7 @@ def marked(**columns: tuple[int, int]) -> DataSet:
 JITTER = replace(RUN, batch=6, crop=True, flip=True)
 
 
-def test_a_pair_has_one_window_and_one_mirror():
+def test_a_pair_has_one_window_and_one_flip():
     pairs = BatchLoader(marked(source=(10, 2), target=(10, 3)), Paired, JITTER)
     windows = set()
     for number in range(5):
@@ -37,7 +37,7 @@ def test_a_pair_has_one_window_and_one_mirror():
     assert len(windows) > 5
 
 
-def test_unpaired_sides_have_orders_windows_and_lengths_of_their_own():
+def test_unpaired_sides_have_independent_orders_windows_and_lengths():
     sides = BatchLoader(marked(a=(10, 2), b=(7, 2)), Unpaired, JITTER)
     assert sides.count == 10
     batches = [sides.batch(number) for number in range(35)]  # 21 epochs of a, 30 of b
@@ -52,7 +52,7 @@ def test_unpaired_sides_have_orders_windows_and_lengths_of_their_own():
     assert torch.equal(share.b, sides.batch(3).b[3:])
 
 
-def test_masks_go_with_their_pictures():
+def test_masks_go_with_their_images():
     masks = marked(a=(10, 2), a_masks=(10, 2), b=(7, 2), b_masks=(7, 3))
     masks = replace(masks, facts=replace(masks.facts, instances=3))
     batch = BatchLoader(masks, Instances, JITTER).batch(0)
@@ -65,6 +65,6 @@ def test_masks_go_with_their_pictures():
 def test_a_translator_plays_and_answers_row_by_row():
     facts = facts_of(replace(RUN, size=(8,)), Paired)
     assert (facts.source_channels, facts.channels) == (1, 3)
-    game = Engine(Translating(Config(), facts), RUN, deck(RUN, facts, Paired)).train()
+    game = Engine(Translating(Config(), facts), RUN, make_loader(RUN, facts, Paired)).train()
     whole, parts = translated(game, 0, 5), [translated(game, 0, 2), translated(game, 2, 3)]
     torch.testing.assert_close(torch.cat(parts), whole)

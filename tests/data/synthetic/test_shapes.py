@@ -1,11 +1,11 @@
-"""The embedded world: the same scene whatever the batch and the size, and annotations that tell the truth."""
+"""Synthetic data: scenes do not depend on batch or size, and annotations are exact."""
 
 import numpy as np
 import pytest
 
 from ganforge.data.synthetic.fabric import FLAWED, FLAWS
 from ganforge.data.synthetic.scenes import Chance
-from ganforge.data.synthetic.shapes import COLOURS, HELD_OUT, VARIANTS, Crowd, Shapes, describe, open_shapes
+from ganforge.data.synthetic.shapes import COLOURS, HELD_OUT, VARIANTS, Crowd, Shapes, make_scenes, open_shapes
 from ganforge.data.synthetic.signed_distance import KINDS
 from ganforge.errors import DataError
 
@@ -14,7 +14,7 @@ ROWS = range(HELD_OUT, HELD_OUT + 200)  # held out, so that cloth has flaws
 
 
 def crowd(count: int = 200) -> Crowd:
-    scenes = describe("shapes-scenes", range(count))
+    scenes = make_scenes("shapes-scenes", range(count))
     assert isinstance(scenes, Crowd)
     return scenes
 
@@ -25,17 +25,17 @@ def crowd(count: int = 200) -> Crowd:
 @pytest.mark.parametrize("style", ["day", "neon"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_row_is_the_same_in_every_batch(variant, style):
-    together = describe(variant, ROWS, seed=3)
+    together = make_scenes(variant, ROWS, seed=3)
     some = [137, 2, 64]
-    alone = [describe(variant, [ROWS[i]], seed=3) for i in some]
+    alone = [make_scenes(variant, [ROWS[i]], seed=3) for i in some]
     for i, one in zip(some, alone, strict=True):
         assert np.array_equal(one.images(SIZE, style)[0], together.images(SIZE, style)[i])
         assert np.array_equal(one.masks(SIZE)[0], together.masks(SIZE)[i])
         assert one.captions[0] == together.captions[i]
 
 
-def test_chance_is_the_same_on_every_machine():
-    """Integers and one exact product: these very numbers, for ever, or RENDERER has to be raised."""
+def test_random_numbers_are_the_same_on_every_machine():
+    """Integers and one exact product: these numbers must not change unless RENDERER is raised."""
     drawn = Chance(7, np.uint64([0, 1, 2**63])).uniform("radius", 2)
     golden = np.array(
         [
@@ -49,12 +49,12 @@ def test_chance_is_the_same_on_every_machine():
         np.float32,
     )
     assert np.array_equal(drawn.ravel(), golden)
-    assert describe("shapes-scenes", [5], seed=1).captions == (
+    assert make_scenes("shapes-scenes", [5], seed=1).captions == (
         "a large yellow star, a small striped green cross, a large striped blue heart on a light background",
     )
 
 
-def test_chance_is_even_and_its_names_are_independent():
+def test_random_numbers_are_uniform_and_independent_by_name():
     chance = Chance(0, np.arange(20_000, dtype=np.uint64))
     draws = np.stack([chance.uniform("a"), chance.uniform("b"), *chance.uniform("c", 2).T])
     assert np.abs(draws.mean(1) - 0.5).max() < 0.01
@@ -73,7 +73,7 @@ def test_seeds_and_held_out_scenes_differ(variant):
 @pytest.mark.parametrize("style", ["day", "neon"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_scene_is_the_same_at_every_size(variant, style):
-    scenes = describe(variant, ROWS[:60])
+    scenes = make_scenes(variant, ROWS[:60])
     large = scenes.images((64, 64), style).reshape(60, 32, 2, 32, 2, 3).mean((2, 4))
     error = np.abs(large - scenes.images(SIZE, style))
     assert error.mean() < 1.5
@@ -81,8 +81,8 @@ def test_a_scene_is_the_same_at_every_size(variant, style):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_wide_picture_holds_the_square_one_in_its_middle(variant):
-    scenes = describe(variant, ROWS)
+def test_a_wide_image_holds_the_square_one_in_its_middle(variant):
+    scenes = make_scenes(variant, ROWS)
     wide, square = scenes.images((32, 48)), scenes.images(SIZE)
     assert wide.shape == (200, 32, 48, 3)
     assert np.abs(wide[:, :, 8:40].astype(int) - square).max() <= 1
@@ -95,7 +95,7 @@ def test_a_wide_picture_holds_the_square_one_in_its_middle(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_boxes_are_tight_around_masks(variant):
-    scenes = describe(variant, ROWS)
+    scenes = make_scenes(variant, ROWS)
     height, width = size = (32, 40)
     masks, boxes = scenes.masks(size), scenes.boxes(size)
     assert boxes.dtype == np.float32
@@ -130,7 +130,7 @@ def test_objects_hide_one_another_but_none_wholly():
 
 @pytest.mark.parametrize("variant", ["shapes", "shapes-scenes"])
 def test_pixels_have_the_colour_that_the_description_says(variant):
-    scenes = describe(variant, range(100))
+    scenes = make_scenes(variant, range(100))
     assert isinstance(scenes, Shapes)
     images, mask = scenes.images((64, 64)), scenes.masks((64, 64))[:, 0].astype(bool)
     inks = np.float32(list(COLOURS.values()))
@@ -144,7 +144,7 @@ def test_pixels_have_the_colour_that_the_description_says(variant):
 
 @pytest.mark.parametrize("variant", ["shapes", "shapes-scenes"])
 def test_captions_attributes_and_classes_agree(variant):
-    scenes = describe(variant, range(100))
+    scenes = make_scenes(variant, range(100))
     for caption, signs, kind in zip(scenes.captions, scenes.attributes, scenes.condition, strict=True):
         said = dict(zip(scenes.attribute_names, signs > 0, strict=True))
         front, words = caption.split(" on a ")[0].split(",")[0].split(), caption.split()
@@ -154,7 +154,7 @@ def test_captions_attributes_and_classes_agree(variant):
 
 
 def test_left_objects_lie_left():
-    scenes = describe("shapes", range(200))
+    scenes = make_scenes("shapes", range(200))
     box = scenes.boxes((64, 64))[:, 0]
     middle = (box[:, 0] + box[:, 2]) / 2
     left = scenes.attributes[:, scenes.attribute_names.index("left")] > 0
@@ -162,7 +162,7 @@ def test_left_objects_lie_left():
 
 
 def test_edges_lie_on_outlines():
-    scenes = describe("shapes", range(100))
+    scenes = make_scenes("shapes", range(100))
     edges, mask = scenes.edges(SIZE)[..., 0], scenes.masks(SIZE)[:, 0].astype(bool)
     around = np.pad(mask, ((0, 0), (1, 1), (1, 1)), mode="edge")
     near = np.stack([around[:, y : y + 32, x : x + 32] for y in range(3) for x in range(3)])
@@ -176,27 +176,27 @@ def test_edges_lie_on_outlines():
 
 @pytest.mark.parametrize("variant", ["shapes", "shapes-scenes", "shapes-digits"])
 def test_every_ten_scenes_hold_every_class_once(variant):
-    condition = describe(variant, range(1000)).condition
+    condition = make_scenes(variant, range(1000)).condition
     assert (np.sort(condition.reshape(100, 10), 1) == np.arange(10)).all()
     assert len({tuple(block) for block in condition.reshape(100, 10)}) > 90  # and in no fixed order
 
 
-def test_digits_are_told_apart_by_nearest_centroid():
-    learn, judge = (describe("shapes-digits", range(start, start + 1000)) for start in (0, HELD_OUT))
+def test_digits_are_separable_by_nearest_centroid():
+    learn, judge = (make_scenes("shapes-digits", range(start, start + 1000)) for start in (0, HELD_OUT))
     seen, asked = (s.masks((28, 28)).reshape(len(s), -1).astype(np.float32) for s in (learn, judge))
     centroids = np.stack([seen[learn.condition == k].mean(0) for k in range(10)])
     answer = ((asked[:, None] - centroids) ** 2).sum(-1).argmin(1)
     assert (answer == judge.condition).mean() > 0.7
 
 
-def test_cloth_is_sound_in_training_and_rarely_flawed_when_held_out():
+def test_flaws_occur_only_in_held_out_cloth():
     assert not open_shapes("shapes-defects", count=2000).columns["condition"].any()
     held_out = open_shapes("shapes-defects", count=2000, held_out=True).columns["condition"]
     assert abs(held_out.mean() - FLAWED) < 0.04
 
 
 def test_flaws_show_where_the_mask_says():
-    scenes = describe("shapes-defects", ROWS)
+    scenes = make_scenes("shapes-defects", ROWS)
     flawed, masks = scenes.condition == 1, scenes.masks(SIZE)[:, 0].astype(bool)
     images = scenes.images(SIZE).astype(float).mean(-1)
     for image, mask in zip(images[flawed], masks[flawed], strict=True):
@@ -229,14 +229,14 @@ def test_worlds_have_their_own_size_and_channels():
     assert open_shapes("shapes-digits", count=3).columns["images"].shape == (3, 28, 28, 1)
 
 
-def test_fingerprints_tell_data_sets_apart():
+def test_fingerprints_distinguish_data_sets():
     ways = [{}, {"size": (64, 64)}, {"channels": 1}, {"seed": 1}, {"count": 11}, {"held_out": True}]
     opened = [open_shapes("shapes", **{"count": 10, **way}) for way in ways]
     assert len({data.fingerprint for data in opened}) == len(ways)
     assert opened[0].fingerprint == open_shapes("shapes", count=10).fingerprint
 
 
-def test_progress_is_told_to_the_end():
+def test_progress_is_reported_to_the_end():
     told = []
     open_shapes("shapes", count=300, progress=lambda done, total: told.append((done, total)))
     assert len(told) > 1
@@ -246,12 +246,12 @@ def test_progress_is_told_to_the_end():
 @pytest.mark.parametrize(
     ("variant", "wish", "sentence"),
     [
-        ("shapes-9", {}, "no embedded world called 'shapes-9': choose one of shapes, shapes-scenes"),
+        ("shapes-9", {}, "no synthetic data set called 'shapes-9': choose one of shapes, shapes-scenes"),
         ("shapes", {"size": (4, 32)}, "at least 8 x 8"),
         ("shapes", {"channels": 2}, "3 channels"),
         ("shapes", {"count": 0}, "at least one"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(variant, wish, sentence):
+def test_errors_of_invalid_variants_and_sizes(variant, wish, sentence):
     with pytest.raises(DataError, match=sentence):
         open_shapes(variant, **wish)

@@ -12,8 +12,8 @@ from ganforge.nn.cpu.convolutions import (
     FlattenLast,
     HalvingConv2d,
     SameConv2d,
-    Spreading,
     ThinConv2d,
+    TransposedConv,
     UnflattenLast,
     UpConv2d,
 )
@@ -94,15 +94,15 @@ def test_spreading_equals_a_transposed_convolution_through_two_derivatives():
     torch.manual_seed(0)
     sizes = [(2, 3, 4, 5), (3, 4, 4, 4), (4,)]
     x, weight, bias = (torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes)
-    assert torch.equal(Spreading.apply(x, weight, bias), F.conv_transpose2d(x, weight, bias, stride=2, padding=1))
+    assert torch.equal(TransposedConv.apply(x, weight, bias), F.conv_transpose2d(x, weight, bias, stride=2, padding=1))
     for three in ((x, weight, bias), (x, weight, None)):
-        assert torch.autograd.gradcheck(Spreading.apply, three)
-        assert torch.autograd.gradgradcheck(Spreading.apply, three)
+        assert torch.autograd.gradcheck(TransposedConv.apply, three)
+        assert torch.autograd.gradgradcheck(TransposedConv.apply, three)
 
 
 @pytest.mark.parametrize("tiles", [False, True])
 def test_enlarging_takes_either_form_in_bf16(tiles, monkeypatch):
-    monkeypatch.setattr("ganforge.nn.cpu.convolutions.multiplies_tiles", lambda _: tiles)
+    monkeypatch.setattr("ganforge.nn.cpu.convolutions.uses_amx", lambda _: tiles)
     test_single_precision_and_bf16_stay_within_their_rounding(*CASES[0])
 
 
@@ -115,7 +115,7 @@ def test_state_dicts_are_those_of_a_plain_convolution(make, _):
     assert layer.weight.shape == twin.weight.shape
 
 
-def test_rows_become_pictures_and_rows_again_in_the_order_of_keras():
+def test_rows_become_images_and_rows_again_in_the_order_of_keras():
     row = torch.arange(2 * 3 * 5 * 4.0).view(2, -1)
     picture = UnflattenLast(4, 3, 5)(row)
     assert torch.equal(picture[1, :, 2, 3], row[1].view(3, 5, 4)[2, 3])
@@ -176,7 +176,7 @@ def test_few_pixels_take_the_short_way_to_the_same_numbers(make, precision, layo
     torch.manual_seed(0)
     layer = make(8, 6).to(memory_format=layout)
     plainly = super(make, layer).forward
-    for side in (2, 4, 16, 32):  # short for the first three, with one picture
+    for side in (2, 4, 16, 32):  # short for the first three, with one image
         x = torch.randn(1, 8, side, side).to(memory_format=layout)
         with torch.autocast("cpu", torch.bfloat16, precision == "bf16"):
             ours, theirs = layer(x), plainly(x)

@@ -29,7 +29,7 @@ def test_other_precisions_and_builds_take_torchs_own(monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(product(left.double(), right.double()), left.double() @ right.double().T)
     with torch.autocast("cpu", torch.bfloat16):
         assert product(left, right).dtype == torch.bfloat16
-    monkeypatch.setattr(matmul, "within_reach", lambda: False)
+    monkeypatch.setattr(matmul, "has_onednn", lambda: False)
     torch.testing.assert_close(product(left, right), left @ right.T)
 
 
@@ -37,6 +37,6 @@ def test_an_operator_of_another_signature_is_left_alone(monkeypatch: pytest.Monk
     def refuses(*_: object) -> None:
         raise RuntimeError("expected at most 5 arguments")
 
-    assert matmul.within_reach.__wrapped__() == torch.backends.mkldnn.is_available()
+    assert matmul.has_onednn.__wrapped__() == torch.backends.mkldnn.is_available()
     monkeypatch.setattr(Product, "apply", refuses)
-    assert not matmul.within_reach.__wrapped__()
+    assert not matmul.has_onednn.__wrapped__()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.nn.cpu import winograd
-from ganforge.nn.cpu.winograd import Cut, WinogradConv2d
+from ganforge.nn.cpu.winograd import Tiling, WinogradConv2d
 
 LAYERS = [(3, 1, "zeros", True), (3, 1, "reflect", False), (3, 0, "zeros", True), (4, 1, "zeros", False)]
 
@@ -14,7 +14,7 @@ LAYERS = [(3, 1, "zeros", True), (3, 1, "reflect", False), (3, 0, "zeros", True)
 @pytest.fixture
 def always(monkeypatch) -> None:
     """Tiles for every size."""
-    monkeypatch.setattr(winograd, "pays", lambda *_: True)
+    monkeypatch.setattr(winograd, "is_faster", lambda *_: True)
 
 
 def made(kernel: int, padding: int, mode, bias: bool, layout=torch.contiguous_format) -> WinogradConv2d:
@@ -43,7 +43,7 @@ def test_tiles_give_the_results_and_derivatives_of_the_plain_formula(always, set
 
 
 @pytest.mark.parametrize("settings", LAYERS)
-def test_a_penalty_on_the_slope_moves_weights_and_pictures_alike(always, settings):
+def test_a_gradient_penalty_has_gradients_of_weights_and_images(always, settings):
     layer = made(*settings)
     x = torch.randn(2, 3, 8, 7, dtype=torch.float64, requires_grad=True)
 
@@ -58,7 +58,7 @@ def test_a_penalty_on_the_slope_moves_weights_and_pictures_alike(always, setting
 def test_what_does_not_move_is_not_differentiated(always, monkeypatch):
     """A player's move hands its own parameters to `backward(inputs=...)`: the judge's must cost nothing."""
     asked = []
-    monkeypatch.setattr(Cut, "kernels_back", lambda *_: asked.append(1))
+    monkeypatch.setattr(Tiling, "kernels_back", lambda *_: asked.append(1))
     layer, x = made(3, 1, "zeros", True), torch.randn(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
     layer(x).sum().backward(inputs=[x])
     assert not asked
@@ -75,14 +75,14 @@ def test_single_precision_errs_by_a_few_millionths(always, kernel):
 
 def test_tiles_wait_for_wide_layers_many_results_and_full_precision():
     wide, weight = torch.empty(2, 256, 32, 32), torch.empty(256, 256, 3, 3)
-    assert winograd.pays(wide, weight, 1)
-    assert not winograd.pays(wide[:, :64], weight[:, :64], 1)
-    assert not winograd.pays(wide[:1, :, :16, :16], weight, 1)
-    assert not winograd.pays(wide, torch.empty(256, 256, 5, 5), 2)
-    assert not winograd.pays(wide.bfloat16(), weight, 1)
-    assert not winograd.pays(wide.to("meta"), weight, 1)
+    assert winograd.is_faster(wide, weight, 1)
+    assert not winograd.is_faster(wide[:, :64], weight[:, :64], 1)
+    assert not winograd.is_faster(wide[:1, :, :16, :16], weight, 1)
+    assert not winograd.is_faster(wide, torch.empty(256, 256, 5, 5), 2)
+    assert not winograd.is_faster(wide.bfloat16(), weight, 1)
+    assert not winograd.is_faster(wide.to("meta"), weight, 1)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not winograd.pays(wide, weight, 1)
+        assert not winograd.is_faster(wide, weight, 1)
 
 
 def test_who_only_looks_first_leaves_nothing_that_stops_a_training(always):

@@ -1,10 +1,10 @@
-"""Lists that lie beside pictures and say what each one shows.
+"""Read annotation files that lie beside the images and give their labels.
 
 dataset.json                                   StyleGAN: {"labels": [["a/1.png", 3], ...]}, classes or vectors
 metadata.jsonl, metadata.csv, metadata.parquet Hugging Face: file_name, and label, labels or class
 list_attr_celeba.txt or .csv, attributes.csv   CelebA: a name a row, then 1 and -1, or 1 and 0, for each attribute
 
-StyleGAN's list must know every picture; the others decide which pictures belong to the set.
+StyleGAN's file must name every image; the others determine which images belong to the data set.
 """
 
 import csv
@@ -18,48 +18,48 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.data.layouts.arrays import numbered
+from ganforge.data.layouts.arrays import labels_from_numbers
 from ganforge.data.layouts.files import Files
 from ganforge.data.source import Labels
 from ganforge.errors import DataError
 
-LABEL = ("label", "labels", "class")  # what a column of classes is called, the likeliest first
-NAME = ("file_name", "image_id", "filename", "image", "name")  # and what a column of files is
+LABEL = ("label", "labels", "class")  # names of a column of classes, the likeliest first
+NAME = ("file_name", "image_id", "filename", "image", "name")  # names of a column of files
 
 
 @dataclass(frozen=True)
-class Listed:
-    """What a list says: which pictures it means, and their labels."""
+class Annotations:
+    """The content of an annotation file: the images that it names, and their labels."""
 
     layout: str
     names: tuple[str, ...]
     labels: Labels | None
-    """None: the list says nothing about classes."""
+    """None: the file has no labels."""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """A list as it was read: {file: what is said about it}, and what becomes of the values."""
+    """A parsed annotation file: {file name: value}, and how the values are converted to labels."""
 
     values: Mapping[str, Any]
     labels: Callable[[str, list[Any]], Labels | None]
-    whole: bool = False
-    """It must know every picture."""
+    complete: bool = False
+    """Whether it must name every image."""
     unused: tuple[str, ...] = ()
 
 
-def beside(files: Files, root: str) -> str | None:
-    """The path of the list for the pictures below `root`: there, or in a folder above it."""
+def find_annotations(files: Files, root: str) -> str | None:
+    """The path of the annotation file for the images below `root`: in that folder, or in one above it."""
     folders = [root, *(f"{parent}/" for parent in PurePosixPath(root).parents if parent.name), ""]
     return next((top + name for top in folders for name in READERS if top + name in files.marks), None)
 
 
-def listed(files: Files, path: str, names: Sequence[str]) -> Listed | None:
-    """What the list at `path` says about the pictures `names`; None where it is another kind of file.
+def read_annotations(files: Files, path: str, names: Sequence[str]) -> Annotations | None:
+    """Read the annotation file at `path` for the images `names`; None if it is another kind of file.
 
     Raises:
-        DataError: it cannot be read, or what it says makes no sense.
+        DataError: it cannot be read, or its content is invalid.
     """
     kind = path.rpartition("/")[2]
     where = f"{kind} of {files.where}"
@@ -70,59 +70,59 @@ def listed(files: Files, path: str, names: Sequence[str]) -> Listed | None:
         raise DataError(f"{where} cannot be read: {error.strerror or error}.") from error
     if table is None:
         return None
-    if table.whole and not table.values:  # StyleGAN's way of saying that there are no labels
-        return Listed(kind, tuple(names), Labels())
-    meant = matched(path.removesuffix(kind), list(table.values), names)
-    unlisted = [name for name in names if name not in meant]
-    if table.whole and unlisted:
+    if table.complete and not table.values:  # in StyleGAN's format: no labels
+        return Annotations(kind, tuple(names), Labels())
+    matches = match_names(path.removesuffix(kind), list(table.values), names)
+    unlisted = [name for name in names if name not in matches]
+    if table.complete and unlisted:
         raise DataError(f"{where} has no label for {len(unlisted)} of {len(names)} images, the first {unlisted[0]}.")
-    if not meant:
+    if not matches:
         raise DataError(
             f"{where} names none of the {len(names)} images; it begins with {next(iter(table.values), '')}."
         )
-    kept = tuple(name for name in names if name in meant)
+    kept = tuple(name for name in names if name in matches)
     notes = [f"Not used of {kind}: {', '.join(table.unused)}."] if table.unused else []
     if unlisted:
         notes.append(f"Not taken: {len(unlisted)} images which {kind} does not name, the first {unlisted[0]}.")
-    return Listed(kind, kept, table.labels(where, [table.values[meant[name]] for name in kept]), tuple(notes))
+    return Annotations(kind, kept, table.labels(where, [table.values[matches[name]] for name in kept]), tuple(notes))
 
 
-def matched(folder: str, said: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """{picture: the list's word for it}: the same path from the list on; else the same file name; else its stem.
+def match_names(folder: str, listed: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """{image: its name in the file}: by path relative to the file, else by file name, else by stem.
 
-    The last two only where they leave no doubt: lists of CelebA say 000001.jpg wherever the file lies.
+    The last two only if they are unambiguous: CelebA's lists say 000001.jpg wherever the image lies.
     """
-    meant = {folder + word: word for word in said}
-    found = {name: meant[name] for name in names if name in meant}
+    by_path = {folder + word: word for word in listed}
+    matches = {name: by_path[name] for name in names if name in by_path}
     for part in (lambda name: name.rpartition("/")[2], lambda name: PurePosixPath(name).stem):
-        if len(found) == len(names) or len(found) == len(said):
+        if len(matches) == len(names) or len(matches) == len(listed):
             break
-        ours, theirs = Counter(map(part, names)), Counter(map(part, said))
-        words = {part(word): word for word in said if theirs[part(word)] == 1}
-        taken = set(found.values())
+        ours, theirs = Counter(map(part, names)), Counter(map(part, listed))
+        words = {part(word): word for word in listed if theirs[part(word)] == 1}
+        used = set(matches.values())
         for name in names:
-            word = words.get(part(name)) if ours[part(name)] == 1 and name not in found else None
-            if word is not None and word not in taken:
-                found[name] = word
-    return found
+            word = words.get(part(name)) if ours[part(name)] == 1 and name not in matches else None
+            if word is not None and word not in used:
+                matches[name] = word
+    return matches
 
 
-# -- the three kinds of list ------------------------------------------------------------------------
+# -- the three kinds of annotation files ------------------------------------------------------------
 
 
-def _stylegan(where: str, data: bytes) -> Table | None:
+def _parse_stylegan(where: str, data: bytes) -> Table | None:
     try:
         about = json.loads(data)
-        if isinstance(about, dict) and "labels" not in about:  # somebody else's file of that name
+        if isinstance(about, dict) and "labels" not in about:  # another kind of file of that name
             return None
         rows = about["labels"]
         values = {} if rows is None else {str(name): label for name, label in rows}
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f'{where} is not of the form {{"labels": [["a/1.png", 3], ...]}}.') from error
-    return Table(values, _numbers, whole=True)
+    return Table(values, _labels_from_list, complete=True)
 
 
-def _jsonl(where: str, data: bytes) -> Table:
+def _parse_jsonl(where: str, data: bytes) -> Table:
     rows = []
     for number, line in enumerate(data.splitlines(), 1):
         try:
@@ -132,14 +132,14 @@ def _jsonl(where: str, data: bytes) -> Table:
         if not isinstance(row, dict):
             raise DataError(f'{where}: line {number} is not of the form {{"file_name": "1.png", "label": "cat"}}.')
         rows += [row] if row else []
-    return _metadata(where, rows)
+    return _build_table(where, rows)
 
 
-def _csv(where: str, data: bytes) -> Table:
-    return _metadata(where, _comma_separated(where, data))
+def _parse_csv(where: str, data: bytes) -> Table:
+    return _build_table(where, _read_csv_rows(where, data))
 
 
-def _comma_separated(where: str, data: bytes) -> list[dict[str, Any]]:
+def _read_csv_rows(where: str, data: bytes) -> list[dict[str, Any]]:
     try:
         table = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
     except (ValueError, csv.Error) as error:
@@ -150,7 +150,7 @@ def _comma_separated(where: str, data: bytes) -> list[dict[str, Any]]:
     return [{key: value or None for key, value in row.items()} for row in table]
 
 
-def _parquet(where: str, data: bytes) -> Table:
+def _parse_parquet(where: str, data: bytes) -> Table:
     try:
         from pyarrow import ArrowException, BufferReader, parquet  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
@@ -161,10 +161,10 @@ def _parquet(where: str, data: bytes) -> Table:
         rows = file.read(columns=columns).to_pylist()
     except (ArrowException, OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{where} cannot be read: {str(error).rstrip('.')}.") from error
-    return _metadata(where, rows)
+    return _build_table(where, rows)
 
 
-def _metadata(where: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _build_table(where: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if any(not isinstance(row.get("file_name"), str) for row in rows) or not rows:
         known = f"; it has {', '.join(map(str, columns))}" if columns else ""
@@ -174,88 +174,89 @@ def _metadata(where: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     if len(values) < len(rows):
         name, count = Counter(str(PurePosixPath(row["file_name"])) for row in rows).most_common(1)[0]
         raise DataError(f"{where} names {name} {count} times.")
-    return Table(values, spoken, unused=tuple(str(key) for key in columns if key not in ("file_name", label)))
+    return Table(values, parse_labels, unused=tuple(str(key) for key in columns if key not in ("file_name", label)))
 
 
-def _celeba(where: str, data: bytes) -> Table:
-    """The original: a count, a line of attributes, then a name and its numbers a line, separated by blanks."""
+def _parse_celeba(where: str, data: bytes) -> Table:
+    """The original format: a count, a line of attributes, then one line an image: its name and numbers."""
     try:
         lines = [line.split() for line in data.decode("utf-8-sig").splitlines() if line.strip()]
     except ValueError as error:
         raise DataError(f"{where} is not text.") from error
     lines = lines[1:] if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else lines
     if len(lines) < 2:
-        raise DataError(f"{where} lists no pictures.")
-    return _attributes(where, lines[0], {row[0]: row[1:] for row in lines[1:]})
+        raise DataError(f"{where} lists no images.")
+    return _build_attribute_table(where, lines[0], {row[0]: row[1:] for row in lines[1:]})
 
 
-def _celeba_csv(where: str, data: bytes) -> Table | None:
-    rows = _comma_separated(where, data)
+def _parse_celeba_csv(where: str, data: bytes) -> Table | None:
+    rows = _read_csv_rows(where, data)
     first = next(iter(rows[0]), "") if rows else ""
-    if first not in NAME:  # somebody else's file of that name
+    if first not in NAME:  # another kind of file of that name
         return None
     attributes = [key for key in rows[0] if key != first]
-    return _attributes(where, attributes, {str(row[first]): [row[key] for key in attributes] for row in rows})
+    return _build_attribute_table(
+        where, attributes, {str(row[first]): [row[key] for key in attributes] for row in rows}
+    )
 
 
-def _attributes(where: str, names: Sequence[str], said: Mapping[str, Sequence[str | None]]) -> Table:
-    low = -1 if any("-1" in row for row in said.values()) else 0
-    for file, row in said.items():
+def _build_attribute_table(where: str, names: Sequence[str], table: Mapping[str, Sequence[str | None]]) -> Table:
+    low = -1 if any("-1" in row for row in table.values()) else 0
+    for file, row in table.items():
         if len(row) != len(names):
             raise DataError(f"{where}: {file} has {len(row)} values for {len(names)} attributes.")
         for name, value in zip(names, row, strict=True):
             if value not in ("1", str(low)):
                 raise DataError(f"{where}: {file} has {value!r} for {name}; attributes are 1 or {low} in this list.")
-    values = {file: [float(value == "1") for value in row] for file, row in said.items()}
+    values = {file: [float(value == "1") for value in row] for file, row in table.items()}
     return Table(values, lambda _, rows: Labels(np.array(rows, np.float32), attributes=tuple(names)))
 
 
 READERS: dict[str, Callable[[str, bytes], Table | None]] = {
-    "dataset.json": _stylegan,
-    "metadata.jsonl": _jsonl,
-    "metadata.csv": _csv,
-    "metadata.parquet": _parquet,
-    "list_attr_celeba.txt": _celeba,
-    "list_attr_celeba.csv": _celeba_csv,
-    "attributes.csv": _celeba_csv,
+    "dataset.json": _parse_stylegan,
+    "metadata.jsonl": _parse_jsonl,
+    "metadata.csv": _parse_csv,
+    "metadata.parquet": _parse_parquet,
+    "list_attr_celeba.txt": _parse_celeba,
+    "list_attr_celeba.csv": _parse_celeba_csv,
+    "attributes.csv": _parse_celeba_csv,
 }
 
 
 # -- from values to labels --------------------------------------------------------------------------
 
 
-def _numbers(where: str, values: list[Any]) -> Labels:
+def _labels_from_list(where: str, values: list[Any]) -> Labels:
     try:
         column = np.array(values)
     except ValueError as error:
         raise DataError(f"{where}: its labels have different lengths.") from error
-    return numbered(where, column)
+    return labels_from_numbers(where, column)
 
 
-def spoken(where: str, values: list[Any]) -> Labels | None:
-    """Labels from words, numbers, or lists of either; None where nothing is said.
+def parse_labels(where: str, values: list[Any]) -> Labels | None:
+    """Convert words, numbers, or lists of either to labels; None if all values are None.
 
-    Words are classes in the order of the alphabet, lists of words several attributes at once, lists of
-    numbers vectors.
+    Words are classes in alphabetical order, lists of words are attributes, lists of numbers are vectors.
 
     Raises:
         DataError: only some rows have a label, or they are of different kinds.
     """
-    silent = sum(value is None for value in values)
-    if silent == len(values):
+    missing = sum(value is None for value in values)
+    if missing == len(values):
         return None
-    if silent:
-        raise DataError(f"{where} has no label for {silent} of {len(values)} images: give every row one, or none.")
+    if missing:
+        raise DataError(f"{where} has no label for {missing} of {len(values)} images: give every row one, or none.")
     if all(isinstance(value, list) and all(isinstance(word, str) for word in value) for value in values):
         words = tuple(sorted({word for value in values for word in value}))
         return Labels(np.array([[word in value for word in words] for value in values], np.float32), attributes=words)
     if all(isinstance(value, str) for value in values):
         try:
-            return numbered(where, np.array([float(value) for value in values]))
+            return labels_from_numbers(where, np.array([float(value) for value in values]))
         except ValueError:
             words = tuple(sorted(set(values)))
             place = {word: number for number, word in enumerate(words)}
             return Labels(np.array([place[value] for value in values], np.int64), words)
     if all(isinstance(value, (int, float, list)) for value in values):
-        return _numbers(where, values)
+        return _labels_from_list(where, values)
     raise DataError(f"{where}: its labels are neither all words, nor all numbers, nor all lists.")

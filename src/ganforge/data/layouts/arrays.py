@@ -1,24 +1,24 @@
-"""Pictures in one .npy or .npz file: (N, H, W) or (N, H, W, C), with labels (N,) or (N, K) beside them."""
+"""Images in one .npy or .npz file: (N, H, W) or (N, H, W, C), with labels (N,) or (N, K) beside them."""
 
 from pathlib import Path
 
 import numpy as np
 
-from ganforge.data.decode import Picture, one_image
+from ganforge.data.decode import LazyImage, one_image_message
 from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
-from ganforge.images import as_picture, look_at
+from ganforge.images import as_image, header_of
 
-IMAGES = ("images", "x_train", "x", "data", "arr_0")  # what an .npz calls its pictures, the likeliest first
+IMAGES = ("images", "x_train", "x", "data", "arr_0")  # names of the images in an .npz, the likeliest first
 LABELS = ("labels", "y_train", "y", "label", "condition", "arr_1")
-MOST = 65_536  # classes: a larger number is a mistake, or a regression target
+MOST = 65_536  # classes: a larger number is a mistake or a regression target
 
 
-def in_array(path: Path) -> ImageSource:
-    """The pictures, and labels if there are any, of a .npy or .npz file.
+def open_array(path: Path) -> ImageSource:
+    """Open the images, and labels if there are any, of a .npy or .npz file.
 
     Raises:
-        DataError: it cannot be read, or holds no pictures.
+        DataError: it cannot be read, or holds no images.
     """
     images, labels = _load(path)
     notes = []
@@ -26,59 +26,59 @@ def in_array(path: Path) -> ImageSource:
         images = np.moveaxis(images, 1, 3)
         notes.append(f"{path} has channels first; they were moved to the end.")
     if images.ndim not in (3, 4) or 0 in images.shape:
-        raise DataError(f"{path} holds an array of shape {images.shape}; pictures are (N, H, W) or (N, H, W, C).")
+        raise DataError(f"{path} holds an array of shape {images.shape}; images are (N, H, W) or (N, H, W, C).")
     if len(images) == 1:
-        raise DataError(one_image(str(path)))
+        raise DataError(one_image_message(str(path)))
     state = path.stat()
-    source = (path.name, state.st_size, state.st_mtime_ns)
-    pictures = [_picture(images, k) for k in range(len(images))]
-    layout = f"one array of pictures {images.shape}, {images.dtype}"
+    identity = (path.name, state.st_size, state.st_mtime_ns)
+    lazy_images = [_lazy_image(images, k) for k in range(len(images))]
+    layout = f"one array of images {images.shape}, {images.dtype}"
     try:
-        known, trouble = _labels(path, labels, len(images)), None
+        parsed, label_error = _parse_labels(path, labels, len(images)), None
     except DataError as error:
-        known, trouble = Labels(), error
-    return ImageSource(str(path), layout, source, pictures, known, tuple(notes), trouble=trouble)
+        parsed, label_error = Labels(), error
+    return ImageSource(str(path), layout, identity, lazy_images, parsed, tuple(notes), label_error=label_error)
 
 
-def _picture(images: np.ndarray, k: int) -> Picture:
+def _lazy_image(images: np.ndarray, k: int) -> LazyImage:
     def read() -> np.ndarray:
         try:
-            return as_picture(images[k])
+            return as_image(images[k])
         except DataError as error:
             raise DataError(f"Row {k} cannot be read: {error}.") from error
 
-    return Picture(f"row {k}", lambda: look_at(read()), read)
+    return LazyImage(f"row {k}", lambda: header_of(read()), read)
 
 
 def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         if path.suffix.lower() == ".npy":
             return np.lib.format.open_memmap(path, mode="r"), None
-        with path.open("rb") as file:  # opened here, because numpy leaves a damaged one open
+        with path.open("rb") as file:  # opened here, because numpy does not close a damaged file
             loaded = np.load(file, allow_pickle=False)
             images = next((name for name in IMAGES if name in loaded), None)
             labels = next((name for name in LABELS if name in loaded), None)
             if images is None:
                 raise DataError(f"it holds {', '.join(loaded) or 'nothing'}, and none is called {', '.join(IMAGES)}")
             return loaded[images], loaded[labels] if labels else None
-    except Exception as error:  # damaged bytes raise anything; objects that would be unpickled, a ValueError
+    except Exception as error:  # damaged bytes raise anything; pickled objects raise ValueError
         why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
         raise DataError(f"{path} cannot be read: {why}.") from error
 
 
-def _labels(path: Path, labels: np.ndarray | None, count: int) -> Labels:
+def _parse_labels(path: Path, labels: np.ndarray | None, count: int) -> Labels:
     if labels is None:
         return Labels()
     if len(labels) != count:
         raise DataError(f"{path} holds {count} images but {len(labels)} labels.")
-    return numbered(str(path), labels.reshape(count, -1) if labels.ndim > 1 else labels)
+    return labels_from_numbers(str(path), labels.reshape(count, -1) if labels.ndim > 1 else labels)
 
 
-def numbered(where: str, labels: np.ndarray) -> Labels:
-    """Labels that are numbers: classes (N,), or vectors (N, K).
+def labels_from_numbers(where: str, labels: np.ndarray) -> Labels:
+    """Convert numbers to labels: classes (N,), or vectors (N, K).
 
     Raises:
-        DataError: classes that are not whole numbers from 0 on, or vectors of things other than numbers.
+        DataError: classes that are not integers from 0 on, or vectors of other things than numbers.
     """
     if labels.dtype.kind not in "biuf" or not np.isfinite(labels).all():
         raise DataError(f"{where}: its labels are not all numbers.")

@@ -1,7 +1,7 @@
-"""Fashion-MNIST: 70,000 grey pictures (28 x 28) of ten kinds of clothing, by Xiao, Rasul and Vollgraf, 2017.
+"""Fashion-MNIST: 70,000 grey images (28 x 28) of ten kinds of clothing, by Xiao, Rasul and Vollgraf, 2017.
 
-The four official files, as they are or unpacked, are found under the data home, in its subfolder
-`fashion-mnist`, or where torchvision puts them; else they are downloaded.  https://arxiv.org/abs/1708.07747
+The four official files, packed or unpacked, are searched in the data home, in its subfolder `fashion-mnist`, and
+where torchvision stores them; else they are downloaded.  https://arxiv.org/abs/1708.07747
 """
 
 import gzip
@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from ganforge.batches import Facts
-from ganforge.console import watched
+from ganforge.console import track
 from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import DecodeOptions, Picture
+from ganforge.data.decode import DecodeOptions, LazyImage
 from ganforge.data.paths import data_home
-from ganforge.data.source import ImageSource, Labels, assemble
+from ganforge.data.source import ImageSource, Labels, build_dataset
 from ganforge.errors import DataError, RunError
 from ganforge.files import replacing
-from ganforge.images import look_at
+from ganforge.images import header_of
 
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 FOLDERS = ("", "fashion-mnist", "FashionMNIST/raw")
@@ -30,7 +30,7 @@ NAMES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-MD5 = {  # of the official file, and of what it unpacks to
+MD5 = {  # of the official file, and of its unpacked content
     "train-images-idx3-ubyte": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
     "train-labels-idx1-ubyte": ("25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
     "t10k-images-idx3-ubyte": ("bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
@@ -47,41 +47,41 @@ def open_fashion_mnist(
     held_out: bool = False,
     native: bool = False,
 ) -> DataSet:
-    """The 60,000 pictures for training, or the 10,000 held out, with their classes.
+    """Open the 60,000 images for training, or the 10,000 held out, with their classes.
 
-    At 32 the pictures get a black border of 2 pixels; at other sizes they are resized, or cut if `native`.  3 channels
-    repeat grey.
+    At size 32 a black border of 2 pixels is added; at other sizes the images are resized, or cropped if `native`.  3
+    channels repeat grey.
 
     Raises:
-        DataError: the files are neither there nor can be downloaded, or are not the official ones.
+        DataError: the files are missing and cannot be downloaded, or are not the official ones.
     """
     part = "t10k" if held_out else "train"
     home = data_home(home)
-    pixels = parse_idx(_official(f"{part}-images-idx3-ubyte", home), 3)[..., None]
-    labels = parse_idx(_official(f"{part}-labels-idx1-ubyte", home), 1).astype(np.int64)
+    pixels = parse_idx(_read_official(f"{part}-images-idx3-ubyte", home), 3)[..., None]
+    labels = parse_idx(_read_official(f"{part}-labels-idx1-ubyte", home), 1).astype(np.int64)
     name = "fashion-mnist (held out)" if held_out else "fashion-mnist"
     size, channels = size or (SIDE, SIDE), channels or 1
     if size == (32, 32):
         pixels = np.pad(pixels, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    if size == pixels.shape[1:3] and channels in (1, 3):  # nothing to decode: no need of the cache
+    if size == pixels.shape[1:3] and channels in (1, 3):  # nothing to decode: the cache is not needed
         columns = {"images": np.broadcast_to(pixels, (*pixels.shape[:3], channels)), "condition": labels}
         return DataSet(name, Facts(channels, *size, NAMES), columns, fingerprint(name, size, channels))
-    pictures = [_picture(pixels, k) for k in range(len(pixels))]
-    return assemble(
-        ImageSource(name, "idx files", name, pictures, Labels(labels, NAMES)),
+    lazy_images = [_lazy_image(pixels, k) for k in range(len(pixels))]
+    return build_dataset(
+        ImageSource(name, "idx files", name, lazy_images, Labels(labels, NAMES)),
         DecodeOptions(size, channels, native=native),
     )
 
 
-def _picture(pixels: np.ndarray, k: int) -> Picture:
-    return Picture(f"picture {k}", lambda: look_at(pixels[k]), lambda: pixels[k])
+def _lazy_image(pixels: np.ndarray, k: int) -> LazyImage:
+    return LazyImage(f"image {k}", lambda: header_of(pixels[k]), lambda: pixels[k])
 
 
 def parse_idx(data: bytes, dimensions: int) -> np.ndarray:
-    """The uint8 array in an idx file: magic 0 0 8 D, then D big-endian lengths, then the numbers.
+    """Parse the uint8 array of an idx file: magic 0 0 8 D, then D big-endian lengths, then the numbers.
 
     Raises:
-        ValueError: it is not such a file, or its length is not the one it states.
+        ValueError: it is not such a file, or its length differs from its header.
     """
     start = 4 + 4 * dimensions
     if data[:4] != bytes([0, 0, 8, dimensions]) or len(data) < start:
@@ -92,8 +92,8 @@ def parse_idx(data: bytes, dimensions: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def _official(name: str, home: Path) -> bytes:
-    """The unpacked bytes of an official file, found below `home` or downloaded to it."""
+def _read_official(name: str, home: Path) -> bytes:
+    """Read the unpacked bytes of an official file below `home`, or download it to there."""
     for folder in FOLDERS:
         for packed, ending in ((0, ".gz"), (1, "")):
             file = home / folder / f"{name}{ending}"
@@ -109,12 +109,12 @@ def _official(name: str, home: Path) -> bytes:
 
 
 def _download(name: str, file: Path) -> bytes:
-    """The official file, kept as `file` once its checksum is right."""
+    """Download an official file, check its MD5 sum and store it as `file`."""
     try:
         with urllib.request.urlopen(f"{ADDRESS}{name}.gz", timeout=30) as answer:
             chunks = iter(lambda: answer.read(2**16), b"")
             total = int(answer.headers.get("Content-Length", 0)) or None
-            data = b"".join(watched(chunks, total, f"Downloading {file.name}", len))
+            data = b"".join(track(chunks, total, f"Downloading {file.name}", len))
     except (OSError, HTTPException) as error:
         files = ", ".join(f"{name}.gz" for name in MD5)
         raise DataError(

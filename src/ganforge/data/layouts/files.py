@@ -1,6 +1,5 @@
-"""The files of a folder or of a zip, by their paths inside it.  A zip is never unpacked to disk."""
+"""List the files of a folder or of a zip by their paths inside it.  A zip is never unpacked to disk."""
 
-import hashlib
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -10,56 +9,59 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ganforge import images
-from ganforge.data.decode import Picture
+from ganforge.data.decode import LazyImage
 from ganforge.errors import DataError
+from ganforge.files import sha256
 
 ENDINGS = tuple(f".{extension}" for extension in images.EXTENSIONS)
-SMALL = 2**25  # bytes of files that are known by their content; larger sets by sizes and times
-LARGEST = 2**28  # bytes of one file in a zip: more is a bomb
+SMALL = 2**25  # bytes in all up to which files are identified by their content; larger sets by sizes and times
+LARGEST = 2**28  # bytes of one file in an archive: a larger one is refused as a decompression bomb
 
 
 @dataclass(frozen=True)
 class Files:
-    """Names with forward slashes, each with a mark that changes when its file does."""
+    """The files of a data set: {name with forward slashes: mark that changes whenever the file does}."""
 
     where: Path
     marks: Mapping[str, str]
     open: Callable[[str], Path | BinaryIO]
-    """Raises a DataError that names the file."""
+    """Opens a file by name; raises a DataError that names it."""
     notes: tuple[str, ...] = ()
 
     @property
-    def pictures(self) -> tuple[str, ...]:
-        """Names of the files that should be pictures, in order."""
+    def image_names(self) -> tuple[str, ...]:
+        """Names of the files with the suffix of an image, in order."""
         return tuple(sorted(name for name in self.marks if name.lower().endswith(ENDINGS)))
 
-    def picture(self, name: str) -> Picture:
-        """One of them."""
-        return Picture(
-            name, lambda: images.look(self.open(name), name=name), lambda: images.read(self.open(name), name=name)
+    def image(self, name: str) -> LazyImage:
+        """The image in the file `name`."""
+        return LazyImage(
+            name,
+            lambda: images.read_header(self.open(name), name=name),
+            lambda: images.read(self.open(name), name=name),
         )
 
 
-def in_folder(path: Path) -> Files:
-    """What lies in a folder and its subfolders; hidden files, and those that computers add, do not count.
+def list_folder(path: Path) -> Files:
+    """List the files of a folder and its subfolders, without hidden files and those that operating systems add.
 
     Raises:
         DataError: the folder cannot be listed.
     """
     try:
-        found = {name: file for name, file in _walk(path, "", frozenset()) if counts(name)}
+        found = {name: file for name, file in _walk(path, "", frozenset()) if is_data_file(name)}
     except OSError as error:
         raise DataError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
-    states = {name: _state(file) for name, file in found.items()}
+    states = {name: _stat(file) for name, file in found.items()}
     if sum(state.st_size for state in states.values()) <= SMALL:
-        marks = {name: _content(file) for name, file in found.items()}
+        marks = {name: _hash_content(file) for name, file in found.items()}
     else:
         marks = {name: f"{state.st_size} {state.st_mtime_ns}" for name, state in states.items()}
     return Files(path, marks, found.__getitem__)
 
 
 def _walk(folder: Path, above: str, outer: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Path]]:
-    """Files below `folder` with their names; links are followed, but never in a circle."""
+    """Yield (name, path) of the files below `folder`; links are followed, but never in a circle."""
     state = folder.stat()
     here = (state.st_dev, state.st_ino)
     if here in outer:
@@ -72,22 +74,22 @@ def _walk(folder: Path, above: str, outer: frozenset[tuple[int, int]]) -> Iterat
                 yield above + entry.name, Path(entry.path)
 
 
-def _state(file: Path) -> os.stat_result:
+def _stat(file: Path) -> os.stat_result:
     try:
         return file.stat()
-    except OSError:  # a link to nothing: reading it will say so
+    except OSError:  # a broken link: reading it will raise
         return file.lstat()
 
 
-def _content(file: Path) -> str:
+def _hash_content(file: Path) -> str:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:  # reading it as a picture will say why
+        return sha256(file)
+    except OSError:  # reading it as an image will raise
         return "unreadable"
 
 
-def in_zip(path: Path) -> Files:
-    """What lies in a zip, by the same rules; it stays open as long as what is returned is in use.
+def list_zip(path: Path) -> Files:
+    """List the files of a zip by the same rules; it stays open as long as the returned object is in use.
 
     Raises:
         DataError: it is not a zip, or it is damaged or encrypted.
@@ -97,15 +99,15 @@ def in_zip(path: Path) -> Files:
     except Exception as error:  # a damaged directory raises anything, from BadZipFile to UnicodeDecodeError
         why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
         raise DataError(f"{path} is not a zip that can be read: {why}.") from error
-    entries = {e.filename: e for e in archive.infolist() if not e.is_dir() and counts(e.filename)}
+    entries = {e.filename: e for e in archive.infolist() if not e.is_dir() and is_data_file(e.filename)}
     if any(e.flag_bits & 1 for e in entries.values()):
         archive.close()
         raise DataError(f"{path} is encrypted: unpack it with its password and give the folder.")
     marks = {name: f"{e.file_size} {e.CRC}" for name, e in entries.items()}
-    return Files(path, marks, lambda name: _unzipped(archive, entries[name]))
+    return Files(path, marks, lambda name: _read_entry(archive, entries[name]))
 
 
-def _unzipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
     if entry.file_size > LARGEST:
         raise DataError(f"{entry.filename} cannot be read: it claims {entry.file_size:,} bytes.")
     try:
@@ -114,6 +116,6 @@ def _unzipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
         raise DataError(f"{entry.filename} cannot be read: the zip is damaged there ({error}).") from error
 
 
-def counts(name: str) -> bool:
-    """Whether a file may be somebody's picture: it is not hidden, and not put there by a computer."""
+def is_data_file(name: str) -> bool:
+    """Whether a file may belong to the data: it is not hidden and was not added by an operating system."""
     return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

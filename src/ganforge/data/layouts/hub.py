@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face Hub by name, `hub:owner/name` or `hub:owner/name:config`, and tables on this disk.
 
-`hub:path` reads a folder of parquet or arrow tables, or one that `datasets` has saved.  Pictures are taken out
-of the table as the bytes that were put in, and read like files.  Needs the extra `hub`.
+`hub:path` reads a folder of parquet or arrow tables, or one that `datasets` has saved.  Images are taken out
+of the table as encoded bytes and read like files.  Needs the extra `hub`.
 """
 
 from collections.abc import Mapping
@@ -12,54 +12,54 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ganforge import images
-from ganforge.data.decode import Picture
-from ganforge.data.layouts.annotations import LABEL, spoken
+from ganforge.data.decode import LazyImage
+from ganforge.data.layouts.annotations import LABEL, parse_labels
 from ganforge.data.layouts.folders import HELD_OUT, TRAIN
 from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
 
-SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves at the top
+SAVED = ("dataset_dict.json", "state.json")  # files that `save_to_disk` writes at the top
 
 
-def in_hub(asked: str, held_out: bool = False) -> ImageSource:
-    """The pictures of a data set, `owner/name`, `owner/name:config` or a path.
+def open_hub(spec: str, held_out: bool = False) -> ImageSource:
+    """Open the images of a data set, `owner/name`, `owner/name:config` or a path.
 
     Raises:
-        DataError: `datasets` is missing, the data set cannot be had, or it holds no pictures.
+        DataError: `datasets` is missing, the data set cannot be loaded, or it holds no images.
     """
     try:
         import datasets  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
         raise DataError(
-            f"hub:{asked} needs the package datasets, which is not installed: pip install 'ganforge[hub]'."
+            f"hub:{spec} needs the package datasets, which is not installed: pip install 'ganforge[hub]'."
         ) from error
-    path, _, config = (asked, "", "") if Path(asked).expanduser().exists() else asked.partition(":")
+    path, _, config = (spec, "", "") if Path(spec).expanduser().exists() else spec.partition(":")
     local = Path(path).expanduser()
     try:
         if any((local / name).is_file() for name in SAVED):
             loaded = datasets.load_from_disk(str(local))
         else:
             loaded = datasets.load_dataset(str(local) if local.exists() else path, config or None)
-    except Exception as error:  # no such name, no network, a gate, a damaged table: the library has a kind for each
+    except Exception as error:  # no such name, no network, gated, a damaged table: each raises another kind
         why = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         raise DataError(
-            f"hub:{asked} cannot be had: {why}. Without a network only sets that were loaded before are there."
+            f"hub:{spec} cannot be loaded: {why}. Without a network only data sets loaded before are available."
         ) from error
     splits: dict[str, Any] = {str(k): v for k, v in loaded.items()} if isinstance(loaded, Mapping) else {"": loaded}
     choices = HELD_OUT if held_out else TRAIN
     chosen = next((name for name in choices if name in splits), None)
     if held_out and chosen is None:
-        raise DataError(f"hub:{asked} has no test split: it has {', '.join(splits)}.")
+        raise DataError(f"hub:{spec} has no test split: it has {', '.join(splits)}.")
     chosen = next(iter(splits)) if chosen is None else chosen
     counts = {name: len(table) for name, table in splits.items() if name}
-    return in_table(f"hub:{asked}", splits[chosen], counts, chosen)
+    return read_table(f"hub:{spec}", splits[chosen], counts, chosen)
 
 
-def in_table(where: str, table: Any, counts: Mapping[str, int], chosen: str) -> ImageSource:
-    """The pictures of a table of `datasets`, with its classes.
+def read_table(where: str, table: Any, counts: Mapping[str, int], chosen: str) -> ImageSource:
+    """Read the images of a table of `datasets`, with its classes.
 
     Raises:
-        DataError: it has no column of pictures.
+        DataError: it has no column of images.
     """
     from datasets import ClassLabel, Image  # pyright: ignore[reportMissingImports]
 
@@ -67,36 +67,38 @@ def in_table(where: str, table: Any, counts: Mapping[str, int], chosen: str) -> 
     column = next((name for name, kind in features.items() if isinstance(kind, Image)), None)
     if column is None:
         raise DataError(f"{where} has no column of images; it has {', '.join(features)}.")
-    source = [where, chosen, table._fingerprint]
+    identity = [where, chosen, table._fingerprint]
     stored = table.select_columns(column).cast_column(column, Image(decode=False))
-    pictures = [_picture(stored, column, k) for k in range(len(stored))]
+    lazy_images = [_lazy_image(stored, column, k) for k in range(len(stored))]
     classes = [name for name, kind in features.items() if isinstance(kind, ClassLabel)]
     label = next((name for name in (*LABEL, *classes) if name in features), None)
-    labels, trouble = Labels(), None
+    labels, label_error = Labels(), None
     try:
-        labels = _labels(where, table[label][:], features[label], ClassLabel) if label else Labels()
+        labels = _read_labels(where, table[label][:], features[label], ClassLabel) if label else Labels()
     except DataError as error:
-        trouble = error
+        label_error = error
     unused = [name for name in features if name not in (column, label)]
     notes = [f"Taken: {chosen} of {', '.join(counts)}."] if len(counts) > 1 else []
     notes += [f"Not used of {where}: {', '.join(unused)}."] if unused else []
-    return ImageSource(where, "a table of images", source, pictures, labels, tuple(notes), counts, trouble)
+    return ImageSource(where, "a table of images", identity, lazy_images, labels, tuple(notes), counts, label_error)
 
 
-def _labels(where: str, values: Any, kind: Any, classes: type[Any]) -> Labels:
+def _read_labels(where: str, values: Any, kind: Any, classes: type[Any]) -> Labels:
     if not isinstance(kind, classes):
-        return spoken(where, list(values)) or Labels()
+        return parse_labels(where, list(values)) or Labels()
     column = np.array([-1 if value is None else value for value in values], np.int64)
-    if column.min(initial=0) < 0:  # how test splits of the Hub say that nothing is known
+    if column.min(initial=0) < 0:  # -1 means unknown in test splits of the Hub
         return Labels()
     return Labels(column, tuple(kind.names))
 
 
-def _picture(stored: Any, column: str, k: int) -> Picture:
-    def opened() -> Path | BinaryIO:
+def _lazy_image(stored: Any, column: str, k: int) -> LazyImage:
+    def open_cell() -> Path | BinaryIO:
         cell = stored[k][column]
         if cell is None:
-            raise DataError(f"row {k} cannot be read: it holds no picture.")
+            raise DataError(f"row {k} cannot be read: it holds no image.")
         return BytesIO(cell["bytes"]) if cell["bytes"] is not None else Path(cell["path"])
 
-    return Picture(f"row {k}", lambda: images.look(opened(), f"row {k}"), lambda: images.read(opened(), f"row {k}"))
+    return LazyImage(
+        f"row {k}", lambda: images.read_header(open_cell(), f"row {k}"), lambda: images.read(open_cell(), f"row {k}")
+    )

@@ -1,189 +1,189 @@
-"""From two sides that were found to columns: pairs, two domains, or domains with masks."""
+"""Build the columns of two-sided data: pairs, two domains, or two domains with masks."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ganforge.batches import Facts
-from ganforge.console import watched
-from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, decoded, fingerprint, in_threads
-from ganforge.data.dataset import LAYOUTS, DataSet
-from ganforge.data.decode import DecodeOptions, Picture, decode, outdated
-from ganforge.data.layouts.two_folders import by_class, halves, instances
+from ganforge.batches import Facts, column_of
+from ganforge.console import track
+from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, fingerprint, load_or_decode, map_in_threads
+from ganforge.data.dataset import DataSet
+from ganforge.data.decode import DecodeOptions, LazyImage, is_outdated, prepare_decoding
+from ganforge.data.layouts.two_folders import read_instances, split_by_class, split_halves
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.images import ImageHeader, fit
 
 
-def assemble_sides(found: ImageSource, wanted: DecodeOptions, needed: Collection[str]) -> DataSet:
-    """The columns source and target, or a and b, or those with masks, as `needed` says.
+def build_two_sided_dataset(source: ImageSource, options: DecodeOptions, needed: Collection[str]) -> DataSet:
+    """Build the columns source and target, a and b, or a and b with masks, whichever `needed` names.
 
     Raises:
-        DataError: the pictures are no pairs, have no second side or no masks; or see decode.py.
+        DataError: the images are not pairs, have no second side or no masks; or see decode.py.
     """
     if "source" in needed:
-        return paired(found if found.sides else side_by_side(found), wanted)
-    two = by_class(found)
+        return build_pairs(source if source.sides else split_side_by_side(source), options)
+    two = split_by_class(source)
     if not two.sides:
         raise DataError(
-            f"{found.where} has one side, and this model needs two. What would provide them: {LAYOUTS['a']}."
+            f"{source.where} has one side, and this model needs two. What would provide them: {column_of('a').layout}."
         )
     masked = "a_masks" in needed
-    if masked and wanted.native:
-        raise DataError("--native is for pictures without masks: masks are only cut from pictures of one size.")
+    if masked and options.native:
+        raise DataError("--native-crops is for images without masks: masks are only cut from images of one size.")
     if masked and not all(side.masks for side in two.sides):
-        bare = next(side.where for side in two.sides if not side.masks)
-        raise DataError(f"{bare} has no masks beside it. What would provide them: {LAYOUTS['a_masks']}.")
-    a, b = (decoded_side(side, wanted) for side in two.sides)
+        unmasked = next(side.where for side in two.sides if not side.masks)
+        raise DataError(f"{unmasked} has no masks beside it. What would provide them: {column_of('a_masks').layout}.")
+    a, b = (decode_side(side, options) for side in two.sides)
     most = max(a.images.shape[3], b.images.shape[3])
-    if a.images.shape[3] != b.images.shape[3] and most <= 4:  # one is grey: it becomes colour
-        a, b = (decoded_side(side, replace(wanted, channels=most)) for side in two.sides)
+    if a.images.shape[3] != b.images.shape[3] and most <= 4:  # one side is grey: convert it to colour
+        a, b = (decode_side(side, replace(options, channels=most)) for side in two.sides)
     if a.images.shape[1:] != b.images.shape[1:]:
         shapes = " and ".join("{}x{}x{}".format(*side.images.shape[1:]) for side in (a, b))
         raise DataError(f"The two sides of {two.where} differ: {shapes} (height x width x channels). Say --size.")
     columns, keys = {"a": a.images, "b": b.images}, [a.key, b.key]
     if masked:
-        made = [masks_of(side, own, wanted) for side, own in zip(two.sides, (a, b), strict=True)]
-        columns |= {"a_masks": made[0].images, "b_masks": made[1].images}
-        keys += [side.key for side in made]
-        two = replace(two, notes=(*two.notes, *made[0].story.notes, *made[1].story.notes))
+        masks = [decode_masks(side, own, options) for side, own in zip(two.sides, (a, b), strict=True)]
+        columns |= {"a_masks": masks[0].images, "b_masks": masks[1].images}
+        keys += [side.key for side in masks]
+        two = replace(two, notes=(*two.notes, *masks[0].report.notes, *masks[1].report.notes))
     most = max(columns[name].shape[3] for name in ("a_masks", "b_masks")) if masked else 0
-    facts = facts_of(a.images, wanted, instances=most)
-    notes = (*two.notes, *a.story.notes, *b.story.notes)
+    facts = build_facts(a.images, options, instances=most)
+    notes = (*two.notes, *a.report.notes, *b.report.notes)
     return DataSet(two.where, facts, columns, fingerprint(*keys), notes)
 
 
-def paired(found: ImageSource, wanted: DecodeOptions) -> DataSet:
-    """Sources and targets, partners in one row."""
-    partners(found)
-    a, b, notes = in_step(found, (wanted, wanted), agree)
-    facts = facts_of(b.images, wanted, source_channels=a.images.shape[3])
+def build_pairs(source: ImageSource, options: DecodeOptions) -> DataSet:
+    """Build the columns source and target, partners in one row."""
+    check_partners(source)
+    a, b, notes = decode_pairs(source, (options, options), check_equal_sizes)
+    facts = build_facts(b.images, options, source_channels=a.images.shape[3])
     columns = {"source": a.images, "target": b.images}
-    return DataSet(found.where, facts, columns, fingerprint(a.key, b.key), (*found.notes, *notes))
+    return DataSet(source.where, facts, columns, fingerprint(a.key, b.key), (*source.notes, *notes))
 
 
-def in_step(
-    found: ImageSource,
-    wanted: Sequence[DecodeOptions],
+def decode_pairs(
+    source: ImageSource,
+    options: Sequence[DecodeOptions],
     check: Callable[[Sequence[ImageSource]], None] = lambda _: None,
     unit: int = 1,
-) -> tuple["Side", "Side", list[str]]:
-    """Both sides, partners in one row, and what happened; a pair of which one cannot be read is left out.
+) -> tuple["DecodedSide", "DecodedSide", list[str]]:
+    """Decode both sides, partners in one row, and return them with notes; unreadable pairs are left out.
 
     Windows of the second side begin at multiples of `unit` (crops.py).
     """
     notes: list[str] = []
-    kept = set(found.sides[0].keys)
+    kept = set(source.sides[0].keys)
     while True:
-        sides = [ordered(side, kept) for side in found.sides]
+        sides = [select_in_order(side, kept) for side in source.sides]
         a, b = (
-            decoded_side(side, own, lambda sides=sides: check(sides), units)
-            for side, own, units in zip(sides, wanted, (1, unit), strict=True)
+            decode_side(side, own, lambda sides=sides: check(sides), units)
+            for side, own, units in zip(sides, options, (1, unit), strict=True)
         )
-        notes += [note for note in (*a.story.notes, *b.story.notes) if note not in notes]
-        read = [{side.keys[row] for row in made.story.kept} for side, made in zip(sides, (a, b), strict=True)]
+        notes += [note for note in (*a.report.notes, *b.report.notes) if note not in notes]
+        read = [{side.keys[row] for row in decoded.report.kept} for side, decoded in zip(sides, (a, b), strict=True)]
         if read[0] == read[1]:
             return a, b, notes
-        kept = read[0] & read[1]  # again without those that miss their partner: both in step
+        kept = read[0] & read[1]  # decode again without images that lost their partner
 
 
-def facts_of(images: np.ndarray, wanted: DecodeOptions, **more: int) -> Facts:
-    """The facts of pictures as they will be dealt."""
+def build_facts(images: np.ndarray, options: DecodeOptions, **more: int) -> Facts:
+    """The facts of images (N, H, W, C) as batches will hold them."""
     _, height, width, channels = images.shape
-    height, width = wanted.size or (height, width)
+    height, width = options.size or (height, width)
     return Facts(channels, height, width, **more)  # pyright: ignore[reportArgumentType]
 
 
 # -- pairs ------------------------------------------------------------------------------------------
 
 
-def partners(found: ImageSource) -> None:
-    """Raise a DataError naming the first picture that has no partner, if there is one."""
-    a, b = found.sides
+def check_partners(source: ImageSource) -> None:
+    """Raise a DataError naming the first image without a partner, if there is one."""
+    a, b = source.sides
     if len(set(a.keys)) < len(a.keys) or len(set(b.keys)) < len(b.keys):
-        raise DataError(f"{found.where} has two pictures of one name on one side, so that pairs are in doubt.")
-    lonely = sorted(set(a.keys) ^ set(b.keys))
-    if lonely:
-        here, there = (a, b) if lonely[0] in a.keys else (b, a)
-        picture = here.pictures[here.keys.index(lonely[0])].name
-        more = len(lonely) - 1
+        raise DataError(f"{source.where} has two images of one name on one side, so pairs are ambiguous.")
+    unpaired = sorted(set(a.keys) ^ set(b.keys))
+    if unpaired:
+        here, there = (a, b) if unpaired[0] in a.keys else (b, a)
+        image = here.images[here.keys.index(unpaired[0])].name
+        more = len(unpaired) - 1
         others = f", and so {'has' if more == 1 else 'have'} {more} more" if more else ""
         raise DataError(
-            f"{len(a.keys)} pictures in {a.where} and {len(b.keys)} in {b.where} do not make pairs: {picture} has no "
-            f"partner of the same name in {there.where}{others}. Add it or take it away, or train "
-            "a model that learns without pairs."
+            f"{len(a.keys)} images in {a.where} and {len(b.keys)} in {b.where} do not make pairs: {image} has no "
+            f"partner of the same name in {there.where}{others}. Add it or remove this one, or "
+            "train a model that learns without pairs."
         )
 
 
-def ordered(side: ImageSource, kept: Collection[str]) -> ImageSource:
-    """The side's pictures with these names, in their order."""
+def select_in_order(side: ImageSource, kept: Collection[str]) -> ImageSource:
+    """The images of a side with these keys, sorted by key."""
     rows = sorted((row for row, key in enumerate(side.keys) if key in kept), key=side.keys.__getitem__)
-    pictures, keys = [side.pictures[row] for row in rows], tuple(side.keys[row] for row in rows)
-    source = side.source if len(rows) == len(side.keys) else (side.source, keys)
-    return replace(side, pictures=pictures, keys=keys, source=source)
+    images, keys = [side.images[row] for row in rows], tuple(side.keys[row] for row in rows)
+    identity = side.identity if len(rows) == len(side.keys) else (side.identity, keys)
+    return replace(side, images=images, keys=keys, identity=identity)
 
 
-def agree(sides: Sequence[ImageSource]) -> None:
-    """Raise a DataError about the first pair whose pictures differ in size."""
+def check_equal_sizes(sides: Sequence[ImageSource]) -> None:
+    """Raise a DataError about the first pair whose images differ in size."""
     a, b = sides
-    pairs = zip(looks_of(a), looks_of(b), a.pictures, b.pictures, strict=True)
+    pairs = zip(read_sizes(a), read_sizes(b), a.images, b.images, strict=True)
     different = [(p, q, one, other) for one, other, p, q in pairs if one and other and one[:2] != other[:2]]
     if different:
         p, q, one, other = different[0]
         raise DataError(
             f"{p.name} is {one[0]}x{one[1]} pixels and its partner {q.name} is {other[0]}x{other[1]}"
             + (f", and {len(different) - 1} more pairs differ" if len(different) > 1 else "")
-            + ": both pictures of a pair need one size."
+            + ": both images of a pair need one size."
         )
 
 
-def looks_of(side: ImageSource) -> Iterator[tuple[int, int, str] | None]:
-    """(height, width, name) of every picture; None of one that cannot be read."""
+def read_sizes(side: ImageSource) -> Iterator[tuple[int, int, str] | None]:
+    """Yield (height, width, name) of every image; None for one that cannot be read."""
 
-    def look(picture: Picture) -> tuple[int, int, str] | None:
+    def read_size(image: LazyImage) -> tuple[int, int, str] | None:
         try:
-            seen = picture.look()
+            header = image.read_header()
         except DataError:
             return None
-        return seen.height, seen.width, picture.name
+        return header.height, header.width, image.name
 
-    return watched(in_threads(look, side.pictures), len(side.pictures), f"Looking at {side.where}")
+    return track(map_in_threads(read_size, side.images), len(side.images), f"Reading headers of {side.where}")
 
 
-def side_by_side(found: ImageSource) -> ImageSource:
-    """Pictures that are two squares wide, cut in the middle.
+def split_side_by_side(source: ImageSource) -> ImageSource:
+    """Split images that are two squares wide in the middle.
 
     Raises:
-        DataError: some are not; photographs of any other shape are no pairs.
+        DataError: some images have another shape.
     """
-    looks = [look for look in looks_of(found) if look]
-    other = [look for look in looks if look[1] != 2 * look[0]]
-    if other or not looks:
+    sizes = [size for size in read_sizes(source) if size]
+    other = [size for size in sizes if size[1] != 2 * size[0]]
+    if other or not sizes:
         height, width, name = other[0] if other else (0, 0, "none")
         raise DataError(
-            f"This model needs source and target, and {found.where} has plain pictures: {name} is {height}x{width}, "
+            f"This model needs source and target, and {source.where} has plain images: {name} is {height}x{width}, "
             f"where two squares side by side would be twice as wide as high. What would provide pairs: "
-            f"{LAYOUTS['source']}."
+            f"{column_of('source').layout}."
         )
-    return halves(found)
+    return split_halves(source)
 
 
-def provided(found: ImageSource, looks: Mapping[int, ImageHeader]) -> tuple[str, ...]:
-    """The columns that a set can give, by the looks of those pictures that can be read."""
-    columns, two = ["images", *(["condition"] if found.labels.column is not None else [])], by_class(found)
+def find_columns(source: ImageSource, headers: Mapping[int, ImageHeader]) -> tuple[str, ...]:
+    """The columns that a source can provide, given the headers of its readable images."""
+    columns, two = ["images", *(["condition"] if source.labels.column is not None else [])], split_by_class(source)
     if two.sides:
         a, b = two.sides
         columns += ["a", "b"]
-        place = {key: len(a.pictures) + row for row, key in enumerate(b.keys)}
-        both = [(looks.get(row), looks.get(place.get(key, -1))) for row, key in enumerate(a.keys)]
+        place = {key: len(a.images) + row for row, key in enumerate(b.keys)}
+        both = [(headers.get(row), headers.get(place.get(key, -1))) for row, key in enumerate(a.keys)]
         if {*a.keys} == {*b.keys} != set() and all(
             (p.height, p.width) == (q.height, q.width) for p, q in both if p and q
         ):
             columns += ["source", "target"]
         if a.masks and b.masks:
             columns += ["a_masks", "b_masks"]
-    elif looks and all(look.width == 2 * look.height for look in looks.values()):
+    elif headers and all(header.width == 2 * header.height for header in headers.values()):
         columns += ["source", "target"]
     return tuple(columns)
 
@@ -192,55 +192,56 @@ def provided(found: ImageSource, looks: Mapping[int, ImageHeader]) -> tuple[str,
 
 
 @dataclass(frozen=True)
-class Side(Decoded):
-    """One side, decoded."""
+class DecodedSide(Decoded):
+    """The decoded images of one side."""
 
     key: str
-    """The fingerprint of what was decoded, and how."""
+    """Fingerprint of the images and the options."""
 
 
-def decoded_side(
-    side: ImageSource, wanted: DecodeOptions, check: Callable[[], None] = lambda: None, unit: int = 1
-) -> Side:
-    """The pictures of one side; `check` is called where the cache does not have them yet."""
-    key = fingerprint("side", side.where, side.source, *wanted.key())
+def decode_side(
+    side: ImageSource, options: DecodeOptions, check: Callable[[], None] = lambda: None, unit: int = 1
+) -> DecodedSide:
+    """Decode the images of one side; `check` is called only if they are not in the cache."""
+    key = fingerprint("side", side.where, side.identity, *options.key())
 
     def begin() -> DecodeJob:
         check()
-        return decode(side.where, side.pictures, wanted)
+        return prepare_decoding(side.where, side.images, options)
 
-    made = decoded(key, begin, outdated)
-    images, notes = wanted.dealt(made, [picture.name for picture in side.pictures], unit)
-    key = fingerprint(key, wanted.size) if wanted.native else key
-    return Side(images, replace(made.story, notes=notes), key)
+    decoded = load_or_decode(key, begin, is_outdated)
+    images, notes = options.build_column(decoded, [image.name for image in side.images], unit)
+    key = fingerprint(key, options.size) if options.native else key
+    return DecodedSide(images, replace(decoded.report, notes=notes), key)
 
 
-def masks_of(side: ImageSource, made: Side, wanted: DecodeOptions) -> Side:
-    """The masks of the pictures that were kept: (N, H, W, M), 255 where an instance is, empty ones to fill up.
+def decode_masks(side: ImageSource, decoded: DecodedSide, options: DecodeOptions) -> DecodedSide:
+    """Decode the masks of the kept images: (N, H, W, M), 255 where an instance is, padded with empty masks.
 
     Raises:
-        DataError: a mask cannot be read or has another size than its picture; all of them are empty.
+        DataError: a mask cannot be read or has another size than its image; all of them are empty.
     """
-    size = made.images.shape[1:3]
-    key = fingerprint("masks", made.key, wanted.size)
+    size = decoded.images.shape[1:3]
+    key = fingerprint("masks", decoded.key, options.size)
 
     def begin() -> DecodeJob:
-        rows = [(side.pictures[row], side.masks[row]) for row in made.story.kept]
-        counted = in_threads(lambda row: len(instances(*row)), rows)
-        counts = list(watched(counted, len(rows), f"Looking at the masks of {side.where}"))
+        rows = [(side.images[row], side.masks[row]) for row in decoded.report.kept]
+        results = map_in_threads(lambda row: len(read_instances(*row)), rows)
+        counts = list(track(results, len(rows), f"Reading the masks of {side.where}"))
         most = max(counts)
         if not most:
             raise DataError(f"The masks of {side.where} are all empty: an instance is where a mask is not black.")
         empty = [masks[0].name for (_, masks), count in zip(rows, counts, strict=True) if masks and not count]
-        notes = (f"{len(empty)} pictures have masks without an instance, the first {empty[0]}.",) if empty else ()
-        drawn = in_threads(lambda row: stacked(instances(*row), size, most), rows)
-        return DecodeJob((*size, most), np.dtype(np.uint8), drawn, lambda: DecodeReport(tuple(range(len(rows))), notes))
+        notes = (f"{len(empty)} images have masks without an instance, the first {empty[0]}.",) if empty else ()
+        rows_of_masks = map_in_threads(lambda row: stack_masks(read_instances(*row), size, most), rows)
+        report = DecodeReport(tuple(range(len(rows))), notes)
+        return DecodeJob((*size, most), np.dtype(np.uint8), rows_of_masks, lambda: report)
 
-    masks = decoded(key, begin)
-    return Side(masks.images, masks.story, key)
+    masks = load_or_decode(key, begin)
+    return DecodedSide(masks.images, masks.report, key)
 
 
-def stacked(masks: Sequence[np.ndarray], size: tuple[int, int], most: int) -> np.ndarray:
-    """(H, W, most): masks at a size, empty ones to fill up."""
+def stack_masks(masks: Sequence[np.ndarray], size: tuple[int, int], most: int) -> np.ndarray:
+    """Resize and stack masks to (H, W, most), padded with empty masks."""
     blank = np.zeros((*size, 1), np.uint8)
     return np.concatenate([*(fit(mask, size, 1) for mask in masks), *[blank] * (most - len(masks))], 2)

@@ -1,1 +1,1 @@
-"""The embedded worlds, drawn by the program."""
+"""Synthetic data sets, drawn by the program."""

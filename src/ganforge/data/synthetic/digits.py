@@ -1,4 +1,4 @@
-"""Digits drawn with one stroke of a pen, white on black: each its own size, slant, weight and wobble."""
+"""Digits drawn as one stroke, white on black, with random size, slant, weight and distortion."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from ganforge.data.synthetic.signed_distance import Plane, stroke
 
 
 def arc(x: float, y: float, across: float, down: float, start: float, end: float) -> list[tuple[float, float]]:
-    """Points of an ellipse's arc; degrees from the right, clockwise as y points down."""
+    """Points of an arc of an ellipse; angles in degrees from the right, clockwise (y points down)."""
     turns = np.radians(np.linspace(start, end, 3 + round(abs(end - start) / 20)))
     return [(x + across * float(np.cos(t)), y + down * float(np.sin(t))) for t in turns]
 
@@ -30,7 +30,7 @@ PATHS: tuple[list[tuple[float, float]], ...] = (
 
 
 class Digits(Scenes):
-    """One digit a scene."""
+    """Scenes of one digit."""
 
     names = tuple("0123456789")
     attribute_names = ("large", "bold", "slanted")
@@ -38,7 +38,7 @@ class Digits(Scenes):
 
     @cached_property
     def digit(self) -> np.ndarray:
-        """int64 (n,): every ten scenes hold each digit once."""
+        """int64 (n,): each block of ten scenes holds every digit once."""
         return self.chance.balanced("digit", 10)
 
     @property
@@ -51,7 +51,7 @@ class Digits(Scenes):
 
     @cached_property
     def scale(self) -> np.ndarray:
-        """float32 (n, 2): across and down."""
+        """float32 (n, 2): horizontal and vertical scale."""
         return self.chance.uniform("scale", 2, low=0.74, high=0.98) * np.array([0.95, 0.92], np.float32)
 
     @cached_property
@@ -71,19 +71,19 @@ class Digits(Scenes):
 
     @property
     def captions(self) -> tuple[str, ...]:
-        said = (("small", "large"), ("thin", "bold"), ("upright", "slanted"))
+        words = (("small", "large"), ("thin", "bold"), ("upright", "slanted"))
         rows = zip(self.attributes.astype(int), self.digit, strict=True)
-        return tuple(f"a {', '.join(w[s] for w, s in zip(said, signs, strict=True))} {digit}" for signs, digit in rows)
+        return tuple(f"a {', '.join(w[s] for w, s in zip(words, signs, strict=True))} {digit}" for signs, digit in rows)
 
     def distance(self, slot: int, grid: Grid) -> Plane:
         distance = np.empty((len(self), *grid.size), np.float32)
         for digit, path in enumerate(PATHS):
             rows = np.flatnonzero(self.digit == digit)
-            distance[rows] = stroke(grid.x, grid.y, self.written(rows, np.array(path, np.float32)))
+            distance[rows] = stroke(grid.x, grid.y, self.distort_path(rows, np.array(path, np.float32)))
         return distance - per_pixel(self.weight)
 
-    def written(self, rows: np.ndarray, path: np.ndarray) -> np.ndarray:
-        """(rows, P, 2): a path as the hand of each of these rows writes it."""
+    def distort_path(self, rows: np.ndarray, path: np.ndarray) -> np.ndarray:
+        """(rows, P, 2): a path with the distortion, slant, scale and position of each row."""
         x, y = path[:, 0], path[:, 1]
         wobble = self.chance.uniform("wobble", 4, low=-0.07, high=0.07)[rows, :, None]
         turn = self.chance.uniform("turn", low=-0.1, high=0.1)[rows, None]
@@ -94,6 +94,6 @@ class Digits(Scenes):
 
     def paint(self, grid: Grid, style: Style) -> np.ndarray:
         distance = self.distance(0, grid)
-        if style == "neon":  # the outline alone
+        if style == "neon":  # only the outline
             distance = np.abs(distance) - 0.025
-        return np.repeat(grid.cover(distance)[:, None], 3, axis=1)
+        return np.repeat(grid.coverage(distance)[:, None], 3, axis=1)

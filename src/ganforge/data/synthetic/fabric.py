@@ -1,4 +1,4 @@
-"""Woven cloth, and the rare flaws in it: a world for anomaly detection."""
+"""Woven cloth with rare flaws: synthetic data for anomaly detection."""
 
 from functools import cached_property
 
@@ -8,26 +8,26 @@ from ganforge.data.synthetic.scenes import Grid, Scenes, Style, per_pixel
 from ganforge.data.synthetic.signed_distance import Plane, stroke
 
 SOUND_BELOW = np.uint64(1 << 32)
-"""Scenes before this one are sound: one learns what is normal, and meets flaws only in the held-out scenes."""
+"""Scenes before this index have no flaws: training data are normal, flaws occur only in held-out scenes."""
 FLAWS = ("scratch", "stain", "hole")
-FLAWED = 1 / 3  # of the held-out scenes
+FLAWED = 1 / 3  # share of the held-out scenes
 
 WARP = np.array([[206, 178, 140], [150, 170, 182], [186, 154, 160]], np.float32) / 255  # threads down ...
 WEFT = np.array([[236, 218, 188], [200, 214, 220], [226, 204, 204]], np.float32) / 255  # ... and across
-SCAR = np.array([[1.0, 0.99, 0.95], [0.36, 0.21, 0.16], [0.1, 0.1, 0.13]], np.float32)  # the colour of each flaw
+SCAR = np.array([[1.0, 0.99, 0.95], [0.36, 0.21, 0.16], [0.1, 0.1, 0.13]], np.float32)  # colour of each flaw
 THREADS = 6.5  # pairs of threads across the frame
 
 
 class Fabric(Scenes):
-    """A piece of cloth a scene: class 0 is normal; class 1 has one flaw, the object in slot 0."""
+    """Scenes of one piece of cloth: class 0 is normal; class 1 has one flaw, the object in slot 0."""
 
     names = ("normal", "defect")
     attribute_names = FLAWS
 
     @cached_property
     def flaw(self) -> np.ndarray:
-        """int64 (n,): which of FLAWS, -1 for none."""
-        flawed = self.chance.often("flawed", FLAWED) & (self.rows >= SOUND_BELOW)
+        """int64 (n,): index into FLAWS, -1 for none."""
+        flawed = self.chance.bernoulli("flawed", FLAWED) & (self.rows >= SOUND_BELOW)
         return np.where(flawed, self.chance.choice("flaw", len(FLAWS)), -1)
 
     @property
@@ -53,14 +53,14 @@ class Fabric(Scenes):
         for flaw, name in enumerate(FLAWS):
             rows = np.flatnonzero(self.flaw == flaw)
             if name == "scratch":
-                far[rows] = stroke(grid.x, grid.y, self.scratches(place)[rows]) - 0.065
+                far[rows] = stroke(grid.x, grid.y, self.scratch_paths(place)[rows]) - 0.065
             else:
                 x, y = grid.x - per_pixel(place[rows, 0]), grid.y - per_pixel(place[rows, 1])
                 lobes = (0.18 if name == "stain" else 0.05) * per_pixel(radius[rows])
                 far[rows] = np.hypot(x, y) - per_pixel(radius[rows]) - lobes * np.sin(3 * np.arctan2(y, x))
         return far
 
-    def scratches(self, place: np.ndarray) -> np.ndarray:
+    def scratch_paths(self, place: np.ndarray) -> np.ndarray:
         """(n, 3, 2): two bent lines through `place`."""
         turn, bend = self.chance.uniform("turn", high=2 * np.pi), self.chance.uniform("bend", low=-0.5, high=0.5)
         reach = self.chance.uniform("reach", low=0.3, high=0.45)[:, None]
@@ -69,13 +69,13 @@ class Fabric(Scenes):
         return np.stack([place + ahead, place, place - back], 1)
 
     def paint(self, grid: Grid, style: Style) -> np.ndarray:
-        """By day plain light; in neon style the same cloth under blue light."""
+        """Style "day" is plain light; "neon" is the same cloth under blue light."""
         dye = self.chance.choice("dye", len(WARP))
         canvas = self.weave(grid, per_pixel(WARP[dye]), per_pixel(WEFT[dye]))
         if (self.flaw >= 0).any():
             distance = self.distance(0, grid)
             colour = per_pixel(SCAR[self.flaw])
-            inside = grid.cover(distance) * per_pixel(np.where(self.flaw == FLAWS.index("stain"), 0.62, 0.95))
+            inside = grid.coverage(distance) * per_pixel(np.where(self.flaw == FLAWS.index("stain"), 0.62, 0.95))
             canvas += inside[:, None].astype(np.float32) * (colour - canvas)
         return canvas if style == "day" else canvas * per_pixel(np.array([0.32, 0.5, 0.88], np.float32))
 

@@ -1,8 +1,8 @@
-"""What an embedded world is made of: chance by name, a grid of pixels, and scenes that know their own truth.
+"""Base classes of synthetic data: named random numbers, a pixel grid, and scenes with exact annotations.
 
-A scene is described first and drawn afterwards.  Every number in its description is a hash of (seed, index,
-name of the number), so a scene is the same at any size, on any machine and in any batch; its pixels and all
-of its annotations then follow from signed distances.
+A scene is described first and drawn afterwards.  Every number of its description is a hash of (seed, index, name of
+the number), so a scene is the same at any size, on any machine and in any batch; its pixels and all of its
+annotations are computed from signed distances.
 """
 
 import zlib
@@ -15,27 +15,19 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ganforge.data.synthetic.signed_distance import Plane
-from ganforge.draw import mix
+from ganforge.draw import mix, splitmix
 
 Size = tuple[int, int]  # (height, width) in pixels
 Style = Literal["day", "neon"]
-Progress = Callable[[int, int], None]  # (pictures drawn, pictures in all)
+Progress = Callable[[int, int], None]  # (images drawn, images in all)
 
-CHUNK = 1 << 16  # pixels drawn at a time: few enough to stay in the processor's cache
+CHUNK = 1 << 16  # pixels drawn at a time: they fit the processor's cache
 OUTLINE = 0.035  # half the width of an outline, in units of half the frame's shorter side
-
-
-def splitmix(state: np.ndarray) -> np.ndarray:
-    """SplitMix64's output function (Steele, Lea and Flood 2014): uint64 to well mixed uint64."""
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ state >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ state >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return state ^ state >> np.uint64(31)
 
 
 @dataclass(frozen=True, eq=False)
 class Chance:
-    """Random numbers of many rows at once: row i follows from (seed, rows[i], name) alone."""
+    """Random numbers for many rows at once: row i is a function of (seed, rows[i], name) alone."""
 
     seed: int
     rows: np.ndarray
@@ -49,21 +41,21 @@ class Chance:
         """int64 (n, *shape), each of 0 ... options - 1 equally likely."""
         return (self._fraction(name, *shape) * options).astype(np.int64)
 
-    def often(self, name: str, share: float, *shape: int) -> np.ndarray:
-        """bool (n, *shape), true with the probability `share`."""
+    def bernoulli(self, name: str, share: float, *shape: int) -> np.ndarray:
+        """bool (n, *shape), true with probability `share`."""
         return self._fraction(name, *shape) < share
 
-    def order(self, name: str, count: int) -> np.ndarray:
+    def permutation(self, name: str, count: int) -> np.ndarray:
         """int64 (n, count): the numbers 0 ... count - 1 in a random order."""
         return np.argsort(self._fraction(name, count), axis=1, kind="stable")
 
     def balanced(self, name: str, options: int) -> np.ndarray:
-        """int64 (n,): every run of `options` rows that starts at a multiple of it holds each option once."""
+        """int64 (n,): each block of `options` rows that starts at a multiple of it holds every option once."""
         block, place = np.divmod(self.rows, np.uint64(options))
-        return Chance(self.seed, block).order(name, options)[np.arange(len(place)), place.astype(np.int64)]
+        return Chance(self.seed, block).permutation(name, options)[np.arange(len(place)), place.astype(np.int64)]
 
     def _fraction(self, name: str, *shape: int) -> np.ndarray:
-        """float64 (n, *shape) in [0, 1), exact on every machine."""
+        """float64 (n, *shape) in [0, 1), the same on every machine."""
         key = np.uint64(mix(self.seed, zlib.crc32(name.encode())))
         row = splitmix(splitmix(self.rows ^ key))
         column = np.arange(int(np.prod(shape)), dtype=np.uint64)
@@ -72,7 +64,7 @@ class Chance:
 
 
 class Grid:
-    """Centres of the pixels of a picture: the largest centred square is [-1, 1] x [-1, 1], y down."""
+    """Coordinates of the pixel centres of an image: the largest centred square is [-1, 1] x [-1, 1], y down."""
 
     def __init__(self, size: Size) -> None:
         self.size = height, width = size
@@ -80,16 +72,16 @@ class Grid:
         self.x = ((np.arange(width) + 0.5 - width / 2) * 2 / min(size)).astype(np.float32)[None, None, :]
         self.y = ((np.arange(height) + 0.5 - height / 2) * 2 / min(size)).astype(np.float32)[None, :, None]
 
-    def cover(self, distance: Plane) -> Plane:
-        """How much of each pixel lies inside, in [0, 1]: the antialiased picture of a signed distance."""
+    def coverage(self, distance: Plane) -> Plane:
+        """The share of each pixel that lies inside, in [0, 1]: an antialiased mask of a signed distance."""
         return np.clip(0.5 - distance / self.pixel, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes(ABC):
-    """Scenes number `rows` of the world that `seed` makes.  A subclass says what is in them and how it is painted.
+    """The scenes with indices `rows` of a synthetic world.  A subclass defines their objects and how they are drawn.
 
-    Objects lie in slots, slot 0 in front; a slot may be empty.
+    Objects are in slots, slot 0 in front; a slot may be empty.
     """
 
     seed: int
@@ -100,35 +92,35 @@ class Scenes(ABC):
     """Names of the classes."""
     attribute_names: ClassVar[tuple[str, ...]]
     slots: ClassVar[int] = 1
-    """The most objects that a scene can hold, M."""
+    """The maximal number of objects in a scene, M."""
     size: ClassVar[Size] = (32, 32)
     channels: ClassVar[int] = 3
-    """How the world is drawn unless one asks otherwise."""
+    """Default size and channels of the images."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @cached_property
     def chance(self) -> Chance:
-        """Where the numbers of these scenes come from."""
+        """The random numbers of these scenes."""
         return Chance(self.seed, self.rows)
 
-    # What a world says ---------------------------------------------------------------------------
+    # What a subclass defines ---------------------------------------------------------------------
 
     @property
     @abstractmethod
     def condition(self) -> np.ndarray:
-        """int64 (n,): the class of each scene, which counts into `names`; or its `attributes`."""
+        """int64 (n,): the class of each scene, an index into `names`; or its `attributes`."""
 
     @property
     @abstractmethod
     def labels(self) -> np.ndarray:
-        """int64 (n, M): 1 + the class of the object in each slot, 0 where there is none."""
+        """int64 (n, M): 1 + the class of the object in each slot, 0 for an empty slot."""
 
     @property
     @abstractmethod
     def attributes(self) -> np.ndarray:
-        """float32 (n, K) of 0 and 1, by `attribute_names`; of the object in front where there are several."""
+        """float32 (n, K) of 0 and 1, by `attribute_names`; of the object in front if there are several."""
 
     @property
     @abstractmethod
@@ -137,26 +129,26 @@ class Scenes(ABC):
 
     @abstractmethod
     def distance(self, slot: int, grid: Grid) -> Plane:
-        """(n, H, W): signed distance to the object in a slot, in frame units; far away where there is none."""
+        """(n, H, W): signed distance to the object in a slot, in frame units; a large value for an empty slot."""
 
     @abstractmethod
     def paint(self, grid: Grid, style: Style) -> np.ndarray:
-        """float32 (n, 3, H, W) in [0, 1]."""
+        """Draw the scenes: float32 (n, 3, H, W) in [0, 1]."""
 
-    # What follows for every world ----------------------------------------------------------------
+    # What is derived for every world -------------------------------------------------------------
 
     def images(self, size: Size, style: Style = "day", progress: Progress | None = None) -> np.ndarray:
-        """uint8 (n, H, W, 3): the scenes as colour pictures, in one of two styles."""
-        grid, pictures = Grid(size), np.empty((len(self), *size, 3), np.uint8)
+        """uint8 (n, H, W, 3): colour images of the scenes in one of two styles."""
+        grid, images = Grid(size), np.empty((len(self), *size, 3), np.uint8)
         for part, scenes in self.chunks(size):
-            painted = np.clip(scenes.paint(grid, style), 0, 1) * 255 + 0.5
-            pictures[part] = painted.astype(np.uint8).transpose(0, 2, 3, 1)
+            pixels = np.clip(scenes.paint(grid, style), 0, 1) * 255 + 0.5
+            images[part] = pixels.astype(np.uint8).transpose(0, 2, 3, 1)
             if progress:
                 progress(part.stop, len(self))
-        return pictures
+        return images
 
     def masks(self, size: Size) -> np.ndarray:
-        """uint8 (n, M, H, W) in {0, 1}: each object as a whole, hidden parts too."""
+        """uint8 (n, M, H, W) in {0, 1}: each whole object, hidden parts included."""
         grid, masks = Grid(size), np.empty((len(self), self.slots, *size), np.uint8)
         for part, scenes in self.chunks(size):
             for slot in range(self.slots):
@@ -171,7 +163,7 @@ class Scenes(ABC):
         return np.where(masks.any(1), self.labels[scene, front], 0)
 
     def boxes(self, size: Size) -> np.ndarray:
-        """float32 (n, M, 4): x0, y0, x1, y1 in [0, 1] around each mask at this size; zeros where there is none."""
+        """float32 (n, M, 4): x0, y0, x1, y1 in [0, 1] around each mask at this size; zeros for an empty slot."""
         masks = self.masks(size) > 0
         (x0, x1), (y0, y1) = span(masks.max(2)), span(masks.max(3))
         return np.stack([x0, y0, x1, y1], -1)
@@ -180,16 +172,16 @@ class Scenes(ABC):
         """uint8 (n, H, W, 1): visible outlines, white on black."""
         grid, edges = Grid(size), np.empty((len(self), *size, 1), np.uint8)
         for part, scenes in self.chunks(size):
-            drawn = np.zeros((len(scenes), *size), np.float32)
+            canvas = np.zeros((len(scenes), *size), np.float32)
             for slot in reversed(range(self.slots)):
                 distance = scenes.distance(slot, grid)
-                outline = grid.cover(np.abs(distance) - max(OUTLINE, grid.pixel / 2))
-                drawn = np.maximum(drawn * (1 - grid.cover(distance)), outline)
-            edges[part] = (drawn * 255 + 0.5).astype(np.uint8)[..., None]
+                outline = grid.coverage(np.abs(distance) - max(OUTLINE, grid.pixel / 2))
+                canvas = np.maximum(canvas * (1 - grid.coverage(distance)), outline)
+            edges[part] = (canvas * 255 + 0.5).astype(np.uint8)[..., None]
         return edges
 
     def chunks(self, size: Size) -> Iterator[tuple[slice, "Scenes"]]:
-        """The same scenes a few at a time, each lot with its place among all: memory stays bounded."""
+        """Yield (slice, scenes) a few scenes at a time, so that memory stays bounded."""
         step = max(1, CHUNK // (size[0] * size[1]))
         for start in range(0, len(self), step):
             part = slice(start, min(start + step, len(self)))
@@ -197,7 +189,7 @@ class Scenes(ABC):
 
 
 def span(covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and behind-last true place along the last axis, as shares of its length; (0, 0) where none is true."""
+    """Start and end (exclusive) of the true values along the last axis, as shares of its length; (0, 0) if none."""
     length, some = covered.shape[-1], covered.any(-1)
     first = np.where(some, covered.argmax(-1), 0)
     behind = np.where(some, length - covered[..., ::-1].argmax(-1), 0)
@@ -205,5 +197,5 @@ def span(covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def per_pixel(values: np.ndarray) -> np.ndarray:
-    """(n, ...) as (n, ..., 1, 1): one value a picture, beside planes of pixels."""
+    """Reshape (n, ...) to (n, ..., 1, 1), to broadcast one value over all pixels of an image."""
     return values[..., None, None]

@@ -1,11 +1,10 @@
-"""shapes: a world that the program draws itself, so that every model trains without a download.
+"""shapes: synthetic data that the program draws itself, so that every model trains without a download.
 
-`shapes` has one object a scene and `shapes-attributes` has too, known by its attributes instead of its class;
-`shapes-scenes` has two to four that hide one another, `shapes-digits` ten digits, `shapes-defects` woven cloth with
-rare flaws.  What was drawn is known, so a model's answer can be checked
-against the truth:
+`shapes` and `shapes-attributes` have one object a scene, labelled by its class or by its attributes; `shapes-scenes`
+has two to four objects that occlude one another, `shapes-digits` ten digits, `shapes-defects` woven cloth with rare
+flaws.  The ground truth of every scene is known, so the output of a model can be checked against it:
 
-    scenes = describe("shapes-scenes", range(8))
+    scenes = make_scenes("shapes-scenes", range(8))
     scenes.captions[0]  # "a large red circle, a small striped orange drop, ... on a dark background"
     scenes.images((64, 64)), scenes.masks((64, 64)), scenes.boxes((64, 64)), scenes.images((64, 64), "neon")
 """
@@ -24,7 +23,7 @@ from ganforge.data.synthetic.signed_distance import KINDS, Plane
 from ganforge.errors import DataError
 
 RENDERER = 1
-"""Raised whenever a pixel or an annotation of any scene changes: it is part of a data set's fingerprint."""
+"""Version of the renderer, part of the fingerprints: raise it whenever a pixel or an annotation of a scene changes."""
 
 COLOURS = {
     "red": (222, 66, 68),
@@ -48,13 +47,13 @@ NIGHT = np.array([0.03, 0.03, 0.08], np.float32)
 
 
 class Shapes(Scenes):
-    """One object a scene: large, in the middle, nearly upright."""
+    """Scenes of one object: large, in the middle, nearly upright."""
 
     names = tuple(KINDS)
     attribute_names = (*COLOURS, "large", "left", "striped", "dark")
     stripes, night, tilt = 0.05, 0.0, 0.06
-    """Shares of striped objects and of dark backgrounds, and the largest turn, in radians: little variety beside the
-    kinds and their colours, so that a small GAN learns these soon."""
+    """Shares of striped objects and of dark backgrounds, and the largest rotation in radians: little variety besides
+    kinds and colours, so that a small GAN learns these quickly."""
 
     # The description: (n, M) for objects, (n,) for scenes ------------------------------------------
 
@@ -65,25 +64,25 @@ class Shapes(Scenes):
 
     @cached_property
     def kind(self) -> np.ndarray:
-        """int64 (n, M), an index into `names`: each kind equally often in front."""
+        """int64 (n, M), indices into `names`: each kind is equally often in front."""
         kind = self.chance.choice("kind", len(KINDS), self.slots)
         kind[:, 0] = self.chance.balanced("kind in front", len(KINDS))
         return kind
 
     @cached_property
     def colour(self) -> np.ndarray:
-        """int64 (n, M), an index into COLOURS: no two objects of a scene share one."""
-        return self.chance.order("colour", len(COLOURS))[:, : self.slots]
+        """int64 (n, M), indices into COLOURS: all objects of a scene have different colours."""
+        return self.chance.permutation("colour", len(COLOURS))[:, : self.slots]
 
     @cached_property
     def large(self) -> np.ndarray:
         """bool (n, M)."""
-        return self.chance.often("large", 0.5, self.slots)
+        return self.chance.bernoulli("large", 0.5, self.slots)
 
     @cached_property
     def striped(self) -> np.ndarray:
         """bool (n, M)."""
-        return self.chance.often("striped", self.stripes, self.slots)
+        return self.chance.bernoulli("striped", self.stripes, self.slots)
 
     @cached_property
     def radius(self) -> np.ndarray:
@@ -92,15 +91,15 @@ class Shapes(Scenes):
 
     @cached_property
     def place(self) -> np.ndarray:
-        """float32 (n, M, 2): centres, such that no object leaves the frame."""
+        """float32 (n, M, 2): centres, chosen so that no object leaves the frame."""
         room = np.minimum(0.06, 0.94 - self.radius)
         return room[..., None] * self.chance.uniform("place", self.slots, 2, low=-1)
 
     @cached_property
     def ground(self) -> np.ndarray:
-        """int64 (n,), an index into GROUNDS; the second half is dark."""
+        """int64 (n,), indices into GROUNDS; the second half is dark."""
         half = len(GROUNDS) // 2
-        return self.chance.choice("ground", half) + half * self.chance.often("dark", self.night)
+        return self.chance.choice("ground", half) + half * self.chance.bernoulli("dark", self.night)
 
     @property
     def dark(self) -> np.ndarray:
@@ -129,8 +128,8 @@ class Shapes(Scenes):
 
     def _caption(self, row: int) -> str:
         """Objects from front to back, then the background."""
-        said = ", ".join(self._phrase(row, slot) for slot in range(self.slots) if self.present[row, slot])
-        return f"{said} on a {'dark' if self.dark[row] else 'light'} background"
+        objects = ", ".join(self._phrase(row, slot) for slot in range(self.slots) if self.present[row, slot])
+        return f"{objects} on a {'dark' if self.dark[row] else 'light'} background"
 
     def _phrase(self, row: int, slot: int) -> str:
         size, stripes = "large" if self.large[row, slot] else "small", "striped " * bool(self.striped[row, slot])
@@ -138,15 +137,15 @@ class Shapes(Scenes):
 
     # The pixels ------------------------------------------------------------------------------------
 
-    def own(self, slot: int, grid: Grid) -> tuple[Plane, Plane]:
-        """The pixels in the coordinates of an object, where it is upright and has the radius 1."""
+    def to_object_coordinates(self, slot: int, grid: Grid) -> tuple[Plane, Plane]:
+        """Pixel coordinates in the frame of an object, in which it is upright and has radius 1."""
         turn = self.chance.uniform("turn", self.slots, low=-self.tilt, high=self.tilt)[:, slot]
         x, y = grid.x - per_pixel(self.place[:, slot, 0]), grid.y - per_pixel(self.place[:, slot, 1])
         along, across = (per_pixel(f(turn) / self.radius[:, slot]) for f in (np.cos, np.sin))
         return x * along + y * across, y * along - x * across
 
     def distance(self, slot: int, grid: Grid) -> Plane:
-        x, y = self.own(slot, grid)
+        x, y = self.to_object_coordinates(slot, grid)
         distance = np.full(x.shape, 4, np.float32)
         for kind, signed_distance in enumerate(KINDS.values()):
             rows = np.flatnonzero((self.kind[:, slot] == kind) & self.present[:, slot])
@@ -154,19 +153,19 @@ class Shapes(Scenes):
         return distance
 
     def paint(self, grid: Grid, style: Style) -> np.ndarray:
-        canvas = self.backdrop(grid)
+        canvas = self.paint_background(grid)
         if style == "neon":
             canvas = NIGHT[:, None, None] + 0.22 * canvas
         for slot in reversed(range(self.slots)):
             distance = self.distance(slot, grid)
             ink = per_pixel(INKS[self.colour[:, slot]])
-            (self._fill if style == "day" else self._glow)(canvas, ink, distance, slot, grid)
+            (self._paint_filled if style == "day" else self._paint_glowing)(canvas, ink, distance, slot, grid)
         return canvas
 
-    def backdrop(self, grid: Grid) -> np.ndarray:
-        """(n, 3, H, W): a gradient, softly clouded by four long waves.
+    def paint_background(self, grid: Grid) -> np.ndarray:
+        """(n, 3, H, W): a gradient, modulated by four long waves.
 
-        cos(ax + by + c) is a product of rows and columns, so a wave costs no cosine a pixel.
+        cos(ax + by + c) is a product of rows and columns, so a wave needs no cosine per pixel.
         """
         turn = self.chance.uniform("slope", high=2 * np.pi)
         ax, ay = (self.chance.uniform(f"wave {axis}", 4, 1, low=-5, high=5) for axis in "xy")
@@ -178,30 +177,30 @@ class Shapes(Scenes):
         start, end = GROUNDS[self.ground, 0], GROUNDS[self.ground, 1]
         return per_pixel(start) + mixed[:, None] * per_pixel(end - start)
 
-    def _fill(self, canvas: np.ndarray, ink: np.ndarray, distance: Plane, slot: int, grid: Grid) -> None:
+    def _paint_filled(self, canvas: np.ndarray, ink: np.ndarray, distance: Plane, slot: int, grid: Grid) -> None:
         """Paint an object over the canvas: a soft shadow around it, light from above, stripes if it has them."""
         shadow = 0.3 * np.exp(np.maximum(distance, 0) * -11)
         canvas *= (1 - shadow)[:, None]
-        x, y = self.own(slot, grid)
+        x, y = self.to_object_coordinates(slot, grid)
         light = 1.02 - 0.1 * y.clip(-1, 1)
         rows = np.flatnonzero(self.striped[:, slot])
         waves = np.cos((x[rows] + y[rows]) * 7)
         light[rows] -= 0.13 + 0.13 * (waves * 3).clip(-1, 1)
-        canvas += grid.cover(distance)[:, None] * (ink * light[:, None] - canvas)
+        canvas += grid.coverage(distance)[:, None] * (ink * light[:, None] - canvas)
 
-    def _glow(self, canvas: np.ndarray, ink: np.ndarray, distance: Plane, slot: int, grid: Grid) -> None:
+    def _paint_glowing(self, canvas: np.ndarray, ink: np.ndarray, distance: Plane, slot: int, grid: Grid) -> None:
         """Draw an object as a tube of light: a bright outline, a halo, a dim inside; two tubes if it has stripes."""
-        inside = grid.cover(distance)[:, None]
+        inside = grid.coverage(distance)[:, None]
         canvas += inside * (ink * 0.16 - canvas)
         far = np.abs(distance)
         rows = np.flatnonzero(self.striped[:, slot])
         far[rows] = np.minimum(far[rows], np.abs(distance[rows] + 4 * OUTLINE))
         canvas += 0.5 * np.exp(far * -12)[:, None] * ink
-        canvas += grid.cover(far - OUTLINE)[:, None] * (ink * 0.8 + 0.2 - canvas)
+        canvas += grid.coverage(far - OUTLINE)[:, None] * (ink * 0.8 + 0.2 - canvas)
 
 
 class Attributes(Shapes):
-    """One object a scene, as often striped as plain, on light and dark grounds: what can be told can be changed."""
+    """Scenes of one object, striped or plain, on light or dark ground: data for editing attributes."""
 
     attribute_names = (*COLOURS, "large", "striped", "dark")
     stripes, night = 0.5, 0.5
@@ -216,7 +215,7 @@ class Attributes(Shapes):
 
 
 class Crowd(Shapes):
-    """Two to four objects a scene, the nearer ones over the farther ones."""
+    """Scenes of two to four objects, the nearer ones over the farther ones."""
 
     slots = 4
     stripes, night, tilt = 0.3, 0.5, 0.4
@@ -232,8 +231,8 @@ class Crowd(Shapes):
 
     @cached_property
     def place(self) -> np.ndarray:
-        """One object a quarter of the frame, jittered: they touch, but none hides another."""
-        quarter = self.chance.order("quarter", 4)
+        """One object in each quarter of the frame, jittered: they overlap, but none hides another completely."""
+        quarter = self.chance.permutation("quarter", 4)
         centre = np.stack([quarter % 2, quarter // 2], -1).astype(np.float32) * 0.74 - 0.37
         room = 0.96 - self.radius[..., None]
         return np.clip(centre + self.chance.uniform("place", 4, 2, low=-0.14, high=0.14), -room, room)
@@ -248,21 +247,21 @@ WORLDS: dict[str, type[Scenes]] = {
 }
 VARIANTS = tuple(WORLDS)
 HELD_OUT = int(SOUND_BELOW)
-"""The first scene that no training set holds."""
+"""Index of the first held-out scene; training data never contain it or later ones."""
 
 
-def describe(variant: str, rows: Iterable[int], seed: int = 0) -> Scenes:
-    """Scenes number `rows` of a world; pixels and annotations are drawn when asked for.
+def make_scenes(variant: str, rows: Iterable[int], seed: int = 0) -> Scenes:
+    """The scenes with indices `rows` of a world; pixels and annotations are computed on access.
 
-    Raises DataError for a variant that does not exist.
+    Raises DataError for an unknown variant.
     """
-    return world(variant)(seed, np.fromiter(rows, np.uint64))
+    return find_world(variant)(seed, np.fromiter(rows, np.uint64))
 
 
-def world(variant: str) -> type[Scenes]:
-    """The class of scenes with this name.  Raises DataError when there is none."""
+def find_world(variant: str) -> type[Scenes]:
+    """The class of scenes with this name.  Raises DataError if there is none."""
     if variant not in WORLDS:
-        raise DataError(f"There is no embedded world called {variant!r}: choose one of {', '.join(VARIANTS)}.")
+        raise DataError(f"There is no synthetic data set called {variant!r}: choose one of {', '.join(VARIANTS)}.")
     return WORLDS[variant]
 
 
@@ -276,19 +275,19 @@ def open_shapes(
     held_out: bool = False,
     progress: Progress | None = None,
 ) -> DataSet:
-    """`count` pictures of a world: `images` uint8 (N, H, W, C), `condition` int64 (N,) of classes or float (N, K).
+    """Draw `count` images: `images` uint8 (N, H, W, C), `condition` int64 (N,) of classes or float32 (N, K).
 
-    Without `size` (height, width) and `channels` (3 colours, or 1 for their luminance) the world's own are
-    taken: 32 x 32 in colour, or 28 x 28 in grey for digits.  Held-out pictures are never among the others,
-    whatever their count.  `progress` is told how many pictures are drawn, of how many.
+    `size` (height, width) and `channels` (3: colour, 1: luminance) default to those of the variant: 32 x 32 in colour,
+    or 28 x 28 in grey for digits.  Held-out images never occur in training data, whatever their count.  `progress` is
+    called with the number of images drawn and the number in all.
 
-    Raises DataError for a variant, a size, a number of channels or a count that cannot be drawn.
+    Raises DataError for an unknown variant, or an unsupported size, number of channels or count.
     """
-    kind = world(variant)
+    kind = find_world(variant)
     size, channels = size or kind.size, channels or kind.channels
-    check(variant, size, channels, count)
+    check_drawable(variant, size, channels, count)
     first = HELD_OUT if held_out else 0
-    scenes = describe(variant, range(first, first + count), seed)
+    scenes = make_scenes(variant, range(first, first + count), seed)
     images = scenes.images(size, progress=progress)
     condition = scenes.condition
     labels, attributes = (kind.names, ()) if condition.ndim == 1 else ((), kind.attribute_names)
@@ -298,18 +297,18 @@ def open_shapes(
     return DataSet(variant, facts, columns, fingerprint=f"{variant} v{RENDERER} {which}")
 
 
-def check(variant: str, size: Size, channels: int, count: int) -> None:
-    """Raise DataError for what cannot be drawn."""
+def check_drawable(variant: str, size: Size, channels: int, count: int) -> None:
+    """Raise DataError for an unsupported size, number of channels or count."""
     if min(size) < 8:
         raise DataError(f"{variant} cannot be drawn at {size[0]} x {size[1]} pixels: ask for at least 8 x 8.")
     if channels not in (1, 3):
         raise DataError(f"{variant} is drawn with 3 channels (colour) or 1 (grey), not with {channels}.")
     if count < 1:
-        raise DataError(f"{variant} was asked for {count} pictures: ask for at least one.")
+        raise DataError(f"{variant} cannot be drawn with {count} images: ask for at least one.")
 
 
 def luminance(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, H, W, 3) colours to (N, H, W, 1) grey, by the weights of ITU-R BT.601."""
+    """Convert uint8 (N, H, W, 3) colours to (N, H, W, 1) grey, with the weights of ITU-R BT.601."""
     grey = np.empty((*images.shape[:3], 1), np.uint8)
     for row, image in enumerate(images):
         grey[row, ..., 0] = (image @ np.array([299, 587, 114], np.uint32) + np.uint32(500)) // np.uint32(1000)

@@ -1,7 +1,7 @@
 """Shapes as signed distances: negative inside, zero on the outline, positive outside.
 
 Every shape fills about the unit circle, with x to the right and y down.  Near the outline the distance is
-exact, or a bound that is exact to first order: what an antialiased edge and an outline of even width need.
+exact, or a bound that is exact to first order: as antialiased edges and outlines of even width need.
 """
 
 import math
@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-Plane = np.ndarray  # float32 (n, H, W): one number at every pixel of n pictures
-ROUNDING = 0.06  # corners are a little round: kinder to the eye, and to a small network
+Plane = np.ndarray  # float32 (n, H, W): one number at every pixel of n images
+ROUNDING = 0.06  # radius of the rounded corners, which are easier for a small network
 
 
 def circle(x: Plane, y: Plane) -> Plane:
@@ -25,16 +25,16 @@ def square(x: Plane, y: Plane) -> Plane:
 
 def triangle(x: Plane, y: Plane) -> Plane:
     """An equilateral triangle, tip up."""
-    return pointed(x, y - 0.14, 3, 1.0, 0.5) - ROUNDING
+    return star_polygon(x, y - 0.14, 3, 1.0, 0.5) - ROUNDING
 
 
 def star(x: Plane, y: Plane) -> Plane:
     """A star of five points."""
-    return pointed(x, y - 0.05, 5, 1.0, 0.46) - ROUNDING
+    return star_polygon(x, y - 0.05, 5, 1.0, 0.46) - ROUNDING
 
 
 def heart(x: Plane, y: Plane) -> Plane:
-    """A square that stands on its corner, with half discs on its two upper sides."""
+    """A square on its corner, with half discs on its two upper sides."""
     half = 0.53
     down = y - 0.13
     u, v = (np.abs(x) + down) * 0.5**0.5, (down - np.abs(x)) * 0.5**0.5
@@ -52,7 +52,7 @@ def cross(x: Plane, y: Plane) -> Plane:
 
 
 def crescent(x: Plane, y: Plane) -> Plane:
-    """A disc from which another disc is taken."""
+    """A disc from which another disc is subtracted."""
     bite = np.hypot(x - 0.52, y + 0.2) - 0.72
     return np.maximum(np.hypot(x, y) - 0.95, -bite)
 
@@ -71,7 +71,7 @@ def drop(x: Plane, y: Plane) -> Plane:
 
 def flower(x: Plane, y: Plane) -> Plane:
     """Five round petals around an eye."""
-    along, across = folded(x, y, 5)
+    along, across = fold_into_sector(x, y, 5)
     petals = np.hypot(along - 0.58, across) - 0.37
     radius = np.hypot(x, y)
     return np.maximum(np.minimum(petals, radius - 0.5), 0.2 - radius)
@@ -83,7 +83,7 @@ def box(x: Plane, y: Plane, width: float, height: float) -> Plane:
     return np.hypot(np.maximum(right, 0), np.maximum(low, 0)) + np.minimum(np.maximum(right, low), 0)
 
 
-def folded(x: Plane, y: Plane, times: int) -> tuple[Plane, Plane]:
+def fold_into_sector(x: Plane, y: Plane, times: int) -> tuple[Plane, Plane]:
     """Coordinates in one half of one of `times` equal sectors, the first around the way up: (along it, across it)."""
     sector = 2 * math.pi / times
     angle = np.arctan2(x, -y)
@@ -92,10 +92,10 @@ def folded(x: Plane, y: Plane, times: int) -> tuple[Plane, Plane]:
     return radius * np.cos(angle), radius * np.sin(angle)
 
 
-def pointed(x: Plane, y: Plane, points: int, outer: float, inner: float) -> Plane:
+def star_polygon(x: Plane, y: Plane, points: int, outer: float, inner: float) -> Plane:
     """A star whose tips lie at the radius `outer` and whose notches at `inner`: by symmetry, one edge decides."""
     outer, inner = outer - 2 * ROUNDING, inner - ROUNDING
-    along, across = folded(x, y, points)
+    along, across = fold_into_sector(x, y, points)
     ex = inner * math.cos(math.pi / points) - outer
     ey = inner * math.sin(math.pi / points)
     px = along - outer
@@ -105,7 +105,7 @@ def pointed(x: Plane, y: Plane, points: int, outer: float, inner: float) -> Plan
 
 
 def stroke(x: Plane, y: Plane, path: np.ndarray) -> Plane:
-    """Distance to a pen's path, one for each picture: `path` float32 (n, P, 2) of P points joined by lines."""
+    """Distance to a polyline, one for each image: `path` float32 (n, P, 2) of P points joined by lines."""
     nearest = np.full((len(path), y.shape[1], x.shape[2]), np.inf, np.float32)
     for start, end in zip(path[:, :-1].swapaxes(0, 1), path[:, 1:].swapaxes(0, 1), strict=True):
         (sx, sy), (ex, ey) = start.T[..., None, None], (end - start).T[..., None, None]

@@ -1,1 +1,1 @@
-"""Networks that turn images into the numbers that measures compare."""
+"""Feature extractors: networks that map images to the vectors that metrics compare."""

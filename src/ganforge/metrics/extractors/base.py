@@ -1,7 +1,7 @@
-"""Pictures as vectors: what every extractor is, and reading a stream of pictures with one.
+"""The interface of feature extractors, and feature extraction from a stream of images.
 
-An extractor takes pictures (N, C, H, W) in [-1, 1] of any size and returns a `Reading`.  Memory: one batch of
-pictures, and 4 bytes for each number of the features (50,000 pictures of 2,048: 0.4 GB).
+An extractor takes images (N, C, H, W) in [-1, 1] of any size and returns `Features`.  Memory: one batch of
+images, and 4 bytes per feature (50,000 images of 2,048 features: 0.4 GB).
 """
 
 import hashlib
@@ -17,19 +17,19 @@ from ganforge.errors import DataError
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor sees in some pictures."""
+    """Features of a set of images."""
 
     features: Tensor
     """float32 (N, D)."""
     logits: Tensor | None = None
-    """float32 (N, K), where the extractor tells classes apart."""
+    """float32 (N, K), where the extractor is a classifier."""
 
     def __len__(self) -> int:
         return len(self.features)
 
 
 class Extractor(Protocol):
-    """Anything that turns pictures into vectors."""
+    """A callable from images to feature vectors."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class Extractor(Protocol):
 
     @property
     def key(self) -> str:
-        """Changes whenever its readings do: with its weights, its preprocessing."""
+        """Identifies weights and preprocessing: equal keys mean comparable features."""
         ...
 
     @property
@@ -47,32 +47,32 @@ class Extractor(Protocol):
         ...
 
     def __call__(self, images: Tensor) -> Features:
-        """The reading of pictures (N, C, H, W) in [-1, 1]."""
+        """Features of images (N, C, H, W) in [-1, 1]."""
         ...
 
 
-def reading(extractor: Extractor, batches: Iterable[Tensor], first: int = 0) -> Features:
-    """One reading of a stream of pictures, of which `first` is the first's number.
+def extract_features(extractor: Extractor, batches: Iterable[Tensor], first: int = 0) -> Features:
+    """Features of a stream of image batches; `first` is the index of the first image, for error messages.
 
-    Raises DataError when it is empty, or pictures are not finite.
+    Raises DataError where the stream is empty, or images are not finite.
     """
     features, logits = [], []
-    done = first
+    index = first
     for images in batches:
         if not images.isfinite().all():
-            raise DataError(f"Pictures {done} ... {done + len(images) - 1} hold numbers that are not finite.")
+            raise DataError(f"Images {index} ... {index + len(images) - 1} hold NaN or infinite values.")
         with torch.inference_mode():
-            seen = extractor(images)
-        features.append(seen.features.float().cpu())
-        logits += [seen.logits.float().cpu()] if seen.logits is not None else []
-        done += len(images)
+            result = extractor(images)
+        features.append(result.features.float().cpu())
+        logits += [result.logits.float().cpu()] if result.logits is not None else []
+        index += len(images)
     if not features:
-        raise DataError("There are no pictures to look at.")
+        raise DataError("There are no images to extract features from.")
     return Features(torch.cat(features).clone(), torch.cat(logits).clone() if logits else None)
 
 
-def digest(weights: Mapping[str, Tensor]) -> str:
-    """A short name for weights that changes whenever they do."""
+def hash_weights(weights: Mapping[str, Tensor]) -> str:
+    """A short SHA-256 digest of weights, by name and content."""
     content = hashlib.sha256()
     for key in sorted(weights):
         content.update(key.encode())
@@ -81,7 +81,7 @@ def digest(weights: Mapping[str, Tensor]) -> str:
 
 
 class Pixels:
-    """The pixels themselves, brought to at most `side` pixels: no network, so no opinion about what matters."""
+    """The pixels themselves, averaged to at most `side` x `side`: no network."""
 
     name = "pixels"
 

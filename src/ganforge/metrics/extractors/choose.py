@@ -1,4 +1,4 @@
-"""Choosing the eyes: an extractor by its name, or the one that suits the data and is at hand."""
+"""Select the feature extractor: by name, or one that suits the data and is available."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,14 +10,14 @@ from ganforge.data.dataset import DataSet
 from ganforge.errors import OptionError
 from ganforge.metrics.extractors import inception
 from ganforge.metrics.extractors.base import Extractor, Pixels
-from ganforge.metrics.extractors.classifier import classifier_of
+from ganforge.metrics.extractors.classifier import load_or_train_classifier
 from ganforge.metrics.extractors.resize import Rule
-from ganforge.metrics.extractors.transformers import clip, dinov2
+from ganforge.metrics.extractors.transformers import load_clip, load_dinov2
 
 Name = Literal["auto", "classifier", "inception", "dinov2", "clip", "pixels"]
 
 
-def extractor(
+def choose_extractor(
     name: Name,
     data: DataSet,
     *,
@@ -26,38 +26,38 @@ def extractor(
     precision: Literal["fp32", "bf16"] = "fp32",
     device: torch.device | str = "cpu",
 ) -> tuple[Extractor, str]:
-    """The extractor called `name`, and why it is this one.
+    """(the extractor called `name`, the reason for the choice).
 
-    auto: the classifier of labelled data; else Inception, where its weights are at hand.
-    Raises OptionError where there is no such extractor or nothing suits; WeightsError and DataError as it does.
+    auto: the classifier of labelled data; else Inception, where its weights are available.
+    Raises OptionError where there is no such extractor or none suits; WeightsError and DataError as the extractor does.
     """
     if name == "auto":
-        name, why = chosen(data, weights)
+        name, reason = choose_name(data, weights)
     else:
-        why = "as asked"
+        reason = "as requested"
     if name == "classifier":
-        return classifier_of(data, device), why
+        return load_or_train_classifier(data, device), reason
     if name == "inception":
-        return inception.inception(weights, resize=resize, precision=precision, device=device), why
+        return inception.load_inception(weights, resize=resize, precision=precision, device=device), reason
     if name == "dinov2":
-        return dinov2(weights, resize=resize, device=device), why
+        return load_dinov2(weights, resize=resize, device=device), reason
     if name == "clip":
-        return clip(weights, resize=resize, device=device), why
+        return load_clip(weights, resize=resize, device=device), reason
     if name == "pixels":
-        return Pixels(), why
+        return Pixels(), reason
     raise OptionError(f"There are no features {name!r}; there are {', '.join(get_args(Name))}.")
 
 
-def chosen(data: DataSet, weights: str | Path) -> tuple[Name, str]:
-    """The name that suits the data, and why."""
+def choose_name(data: DataSet, weights: str | Path) -> tuple[Name, str]:
+    """(the name of an extractor that suits the data, the reason)."""
     if str(weights):
-        return "inception", "its weights were named"
+        return "inception", "its weights were given"
     condition = data.columns.get("condition")
     if condition is not None and (condition.ndim > 1 or len(np.unique(condition)) > 1):
         return "classifier", f"{data.name} has labels"
-    if inception.at_hand().is_file():
-        return "inception", f"{data.name} has no labels, and Inception's weights are at hand"
+    if inception.weights_path().is_file():
+        return "inception", f"{data.name} has no labels, and Inception's weights are available"
     raise OptionError(
-        f"{data.name} has no labels to learn a classifier from, and Inception's weights are not here: fetch them once "
-        "with --features inception, name a copy with --weights PATH, or compare --features pixels."
+        f"{data.name} has no labels to train a classifier on, and Inception's weights are not available: download "
+        "them once with --features inception, name a copy with --weights PATH, or use --features pixels."
     )

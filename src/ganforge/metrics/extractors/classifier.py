@@ -1,11 +1,11 @@
-"""A small classifier of the labelled data itself, as an extractor: the usual practice where photographs are far.
+"""A small classifier of the labelled data itself as an extractor: common practice for data unlike ImageNet photographs.
 
-Inception has seen photographs in colour; of digits or clothes in 28 x 28 grey pixels it knows nothing.  So a network
-learns the classes of the real data first, and generated pictures are compared in what it sees: its 128 numbers before
-the verdict are the features, its verdict serves the Inception score and reads labels off pictures.
+Inception was trained on colour photographs; its features suit neither digits nor clothes of 28 x 28 grey pixels.  So a
+network is trained on the classes of the real data, and generated images are compared in its features: the 128 values
+before the last layer are the features; its logits serve the Inception score and predict labels.
 
-It sees about 4 million pixels' worth of pictures a second and core, so the budget below is under a minute on two.
-Weights are kept under the data's fingerprint, so every figure about that data is measured by the same eyes.
+Training takes about 4 million pixels per second and core, so the budget below is under a minute on two cores.
+Weights are cached under the data's fingerprint, so every metric of that data uses the same extractor.
 """
 
 from dataclasses import dataclass
@@ -26,40 +26,43 @@ from ganforge.errors import DataError, RunError
 from ganforge.files import replacing
 from ganforge.metrics.extractors.base import Features
 
-FORMAT = 1  # raise it when anything below changes what is learned
+FORMAT = 1  # raise it when anything below changes the trained network
 WIDTH = 128  # features
-LARGEST = 64  # pixels a side that it looks at; larger pictures are averaged to them
+LARGEST = 64  # pixels per side of its input; larger images are averaged to this size
 BATCH = 100
-PIXELS = 60_000 * 28 * 28  # that it learns from: an epoch of MNIST, or fewer of larger pictures
-EPOCHS = 30  # the most that a small set is shown
-HELD = 5_000  # the most pictures kept aside to see how good it is, and never more than a tenth
+PIXELS = 60_000 * 28 * 28  # of training: one epoch of MNIST, or fewer of larger images
+EPOCHS = 30  # at most, for a small data set
+HELD = 5_000  # images held out to measure its accuracy, at most a tenth of the data
 
 
 class Network(nn.Module):
-    """Pictures (N, C, H, W) in [-1, 1] -> logits (N, K): three strided convolutions, their mean, one layer."""
+    """Images (N, C, H, W) in [-1, 1] -> logits (N, K): strided convolutions, global mean pooling, one linear layer."""
 
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *stage(channels, 32, 5, 2), *stage(32, 64, 3, 2), *stage(64, WIDTH, 3, 1), *stage(WIDTH, WIDTH, 3, 2)
+            *build_stage(channels, 32, 5, 2),
+            *build_stage(32, 64, 3, 2),
+            *build_stage(64, WIDTH, 3, 1),
+            *build_stage(WIDTH, WIDTH, 3, 2),
         )
         self.head = nn.Linear(WIDTH, outputs)
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, 128): what it sees, before the verdict."""
-        return self.body(looked_at(images)).mean((2, 3))
+        """(N, 128): the pooled activations before the last layer."""
+        return self.body(limit_size(images)).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
 
 
-def stage(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:
-    """A convolution, normalised and rectified."""
+def build_stage(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:
+    """Convolution, batch normalisation, ReLU."""
     return [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True)]
 
 
-def looked_at(images: Tensor) -> Tensor:
-    """Pictures of at most 64 pixels a side."""
+def limit_size(images: Tensor) -> Tensor:
+    """Images averaged to at most 64 pixels per side."""
     height, width = images.shape[2:]
     if max(height, width) > LARGEST:
         images = F.adaptive_avg_pool2d(images, (min(height, LARGEST), min(width, LARGEST)))
@@ -72,75 +75,81 @@ class Classifier:
 
     network: Network
     labels: tuple[str, ...]
-    """Names of what its logits stand for."""
+    """Names of its outputs: classes or attributes."""
     exclusive: bool
-    """Whether a picture has one of the labels (classes), or any of them (attributes)."""
+    """Whether an image has one of the labels (classes), or any of them (attributes)."""
     accuracy: float
-    """Share of labels that it reads rightly off real pictures that it never saw."""
+    """Share of correctly predicted labels on held-out real images."""
     key: str
     device: torch.device
     name: str = "classifier"
 
     @property
     def about(self) -> str:
-        """Which classifier this is."""
+        """One line for the report: labels and accuracy."""
         kind = "classes" if self.exclusive else "attributes"
-        return f"a classifier of the data's own {len(self.labels)} {kind}, right {self.accuracy:.1%} of the time"
+        return f"a classifier of the data's own {len(self.labels)} {kind}, {self.accuracy:.1%} accurate"
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Features:
-        """Features (N, 128), and logits where pictures have one class each."""
-        wanted = next(m for m in self.network.modules() if isinstance(m, nn.Conv2d)).in_channels
-        if images.shape[1] != wanted:
+        """Features (N, 128), and logits where images have one class each."""
+        channels = next(m for m in self.network.modules() if isinstance(m, nn.Conv2d)).in_channels
+        if images.shape[1] != channels:
             raise DataError(
-                f"The pictures have {images.shape[1]} channels and the classifier has learned pictures of {wanted}: "
-                f"bring them to {wanted} channels, or compare with --features inception."
+                f"The images have {images.shape[1]} channels and the classifier was trained on images of {channels}: "
+                f"convert them to {channels} channels, or use --features inception."
             )
         features = self.network.features(images.to(self.device, memory_format=torch.channels_last))
         return Features(features, self.network.head(features) if self.exclusive else None)
 
     @torch.inference_mode()
-    def read(self, images: Tensor) -> Tensor:
-        """The class (N,) of each picture."""
+    def predict_classes(self, images: Tensor) -> Tensor:
+        """The predicted class int64 (N,) of each image."""
         return self.network(images.to(self.device)).argmax(1).cpu()
 
     @torch.inference_mode()
-    def shown(self, images: Tensor) -> Tensor:
-        """bool (N, K): which labels each picture shows."""
+    def predict_labels(self, images: Tensor) -> Tensor:
+        """bool (N, K): the predicted labels of each image."""
         logits = self.network(images.to(self.device)).cpu()
         return F.one_hot(logits.argmax(1), len(self.labels)).bool() if self.exclusive else logits > 0
 
 
-def classifier_of(data: DataSet, device: torch.device | str = "cpu") -> Classifier:
-    """The classifier of a labelled data set: from the cache, or trained now and put there.
+def load_or_train_classifier(data: DataSet, device: torch.device | str = "cpu") -> Classifier:
+    """The classifier of a labelled data set: from the cache, or trained now and cached.
 
-    Raises DataError when the data has no labels, or fewer than two classes.
+    Raises DataError where the data has no labels, or fewer than two classes.
     """
     if "condition" not in data.columns:
         raise DataError(
-            f"{data.name} has no labels to learn a classifier from: put one class a folder (cat/1.png, dog/2.png), or "
-            "take --features inception or --features pixels."
+            f"{data.name} has no labels to train a classifier on: use one folder per class (cat/1.png, dog/2.png), or "
+            "--features inception or --features pixels."
         )
     exclusive = data.columns["condition"].ndim == 1
     labels = data.facts.labels if exclusive else data.facts.attributes
     if exclusive and len(np.unique(data.columns["condition"][:])) < 2:
-        raise DataError(f"{data.name} has only one class, so a classifier learns nothing: take --features inception.")
+        raise DataError(
+            f"{data.name} has only one class, so a classifier has nothing to learn: use --features inception."
+        )
     key = fingerprint("classifier", FORMAT, data.fingerprint)
     path = cache_home() / "classifiers" / f"{key}.safetensors"
     network = Network(data.facts.channels, len(labels))
-    accuracy = stored_weights(path, network)
+    accuracy = load_weights(path, network)
     if accuracy is None:
         rows = np.random.Generator(np.random.Philox(0)).permutation(len(data))
         held, rest = np.split(rows, [min(HELD, len(data) // 10)])
         rest = rest if len(rest) else rows
-        network = learned(data.columns["images"], data.columns["condition"], len(labels), rows=rest, device=device)
-        accuracy = accuracy_of(network, data.columns["images"], data.columns["condition"], held if len(held) else rows)
-        keep(path, network, accuracy)
+        network = train_classifier(
+            data.columns["images"], data.columns["condition"], len(labels), rows=rest, device=device
+        )
+        accuracy = measure_accuracy(
+            network, data.columns["images"], data.columns["condition"], held if len(held) else rows
+        )
+        save_weights(path, network, accuracy)
     network = network.to(device).to(memory_format=torch.channels_last).eval()
     return Classifier(network, labels, exclusive, accuracy, key, torch.device(device))
 
 
-def learned(
+def train_classifier(
     images: np.ndarray,
     condition: np.ndarray,
     outputs: int,
@@ -149,28 +158,27 @@ def learned(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Network:
-    """A network that has learned `condition` (N,) or (N, K) from stored pictures (N, H, W, C).
+    """A network trained to predict `condition` (N,) or (N, K) from stored uint8 images (N, H, W, C).
 
-    `rows` are those to learn from.  It follows from (pictures, seed) alone.
+    `rows` are the training rows.  The result depends on the data and the seed alone.
     """
     rows = np.arange(len(images)) if rows is None else rows
-    chance = np.random.Generator(np.random.Philox(seed))
+    random = np.random.Generator(np.random.Philox(seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(images.shape[3], outputs)
     network = network.to(device).to(memory_format=torch.channels_last).train()
     side = min(LARGEST, images.shape[1]) * min(LARGEST, images.shape[2])
-    shown = min(max(PIXELS // side, 20 * BATCH), EPOCHS * len(rows))
+    samples = min(max(PIXELS // side, 20 * BATCH), EPOCHS * len(rows))
     batch = min(BATCH, len(rows))
-    steps = max(1, shown // batch)
+    steps = max(1, samples // batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps + 1)
-    order = np.concatenate([chance.permutation(rows) for _ in range(-(-steps * batch // len(rows)))])
+    order = np.concatenate([random.permutation(rows) for _ in range(-(-steps * batch // len(rows)))])
     for k in range(steps):
-        chosen = np.sort(order[k * batch : (k + 1) * batch])
-        pictures = to_images(images[chosen]).to(device)
-        wanted = torch.from_numpy(condition[chosen]).to(device)
-        loss = wrongness(network(pictures), wanted)
+        batch_rows = np.sort(order[k * batch : (k + 1) * batch])
+        targets = torch.from_numpy(condition[batch_rows]).to(device)
+        loss = classification_loss(network(to_images(images[batch_rows]).to(device)), targets)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -178,25 +186,25 @@ def learned(
     return network.eval()
 
 
-def wrongness(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Cross-entropy of classes (N,), or of attributes (N, K) each by itself."""
-    if wanted.ndim == 1:
-        return F.cross_entropy(logits, wanted, label_smoothing=0.05)
-    return F.binary_cross_entropy_with_logits(logits, wanted.float())
+def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of classes (N,), or binary cross-entropy of attributes (N, K)."""
+    if targets.ndim == 1:
+        return F.cross_entropy(logits, targets, label_smoothing=0.05)
+    return F.binary_cross_entropy_with_logits(logits, targets.float())
 
 
 @torch.inference_mode()
-def accuracy_of(network: Network, images: np.ndarray, condition: np.ndarray, rows: np.ndarray) -> float:
-    """Share of labels that the network reads rightly off some rows of stored pictures."""
-    device, right = next(network.parameters()).device, []
+def measure_accuracy(network: Network, images: np.ndarray, condition: np.ndarray, rows: np.ndarray) -> float:
+    """Share of labels that the network predicts correctly on some rows of stored images."""
+    device, correct = next(network.parameters()).device, []
     for part in np.array_split(np.sort(rows), -(-len(rows) // 500)):
-        logits, wanted = network(to_images(images[part]).to(device)).cpu(), torch.from_numpy(condition[part])
-        right.append(logits.argmax(1) == wanted if wanted.ndim == 1 else (logits > 0) == (wanted > 0.5))
-    return float(torch.cat(right).double().mean())
+        logits, targets = network(to_images(images[part]).to(device)).cpu(), torch.from_numpy(condition[part])
+        correct.append(logits.argmax(1) == targets if targets.ndim == 1 else (logits > 0) == (targets > 0.5))
+    return float(torch.cat(correct).double().mean())
 
 
-def stored_weights(path: Path, network: Network) -> float | None:
-    """Load kept weights; returns the accuracy measured then, or None where there are none, or no whole ones."""
+def load_weights(path: Path, network: Network) -> float | None:
+    """Load cached weights into the network; returns the stored accuracy, or None for a missing or damaged file."""
     try:
         with safe_open(path, "pt") as file:
             network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (no mapping)
@@ -205,8 +213,8 @@ def stored_weights(path: Path, network: Network) -> float | None:
         return None
 
 
-def keep(path: Path, network: Network, accuracy: float) -> None:
-    """Put weights into the cache; where it cannot be written, the next evaluation trains them again."""
+def save_weights(path: Path, network: Network, accuracy: float) -> None:
+    """Write weights into the cache; where it cannot be written, the next evaluation trains again."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     try:
         with replacing(path) as file:

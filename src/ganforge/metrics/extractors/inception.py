@@ -1,12 +1,12 @@
-"""InceptionV3 as FID knows it: the network that TensorFlow shipped in December 2015, under the keys of its two ports.
+"""InceptionV3 of FID: the network that TensorFlow published in December 2015, under the keys of its two PyTorch ports.
 
-Szegedy et al. 2016; Heusel et al. 2017 chose its 2,048 averaged features.  The file that torch-fidelity and
-pytorch-fid publish (the same one) loads by key.  Three things differ from the network of the paper and of
-torchvision, and are kept: 1,008 outputs, averages that leave out the border, and one block that takes a maximum
-where all others average.
+Szegedy et al. 2016; Heusel et al. 2017 use its 2,048 pooled features.  The file that torch-fidelity and pytorch-fid
+publish (the same one) loads by key.  Three differences from the paper's and torchvision's network are kept: 1,008
+outputs, average pooling that excludes the padding, and one block with max pooling where all others average.
 
-It is fast by doing the same with less: normalisation is folded into the convolutions; the 1 x 1 convolutions that
-look at the same input are one; an average and a 1 x 1 convolution trade places, so that the average is over few maps.
+For speed the same function is computed with less work: batch normalisation is folded into the convolutions; 1 x 1
+convolutions of the same input are merged into one; average pooling and a 1 x 1 convolution are swapped, so that the
+pooling runs over fewer channels.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from ganforge.data.paths import cache_home
 from ganforge.errors import WeightsError
-from ganforge.metrics.extractors.base import Features, digest
-from ganforge.metrics.extractors.resize import Rule, in_colour, resized, to_255
+from ganforge.metrics.extractors.base import Features, hash_weights
+from ganforge.metrics.extractors.resize import Rule, resize_images, to_255, to_colour
 
 ADDRESS = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 DIGEST = "6726825d"  # the file's SHA-256 begins with it
@@ -31,7 +31,7 @@ FEATURES = 2_048
 
 
 class Convolution(nn.Module):
-    """A convolution, normalised and rectified."""
+    """Convolution, batch normalisation, ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, same: bool = True
@@ -47,7 +47,7 @@ class Convolution(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the normalisation, which is a scale and a shift by now, into the convolution."""
+        """Fold the batch normalisation (in evaluation mode a scale and a shift) into the convolution."""
         norm, conv = self.bn, self.conv
         assert isinstance(norm, nn.BatchNorm2d)
         assert norm.running_var is not None
@@ -60,18 +60,18 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Branches over one input, side by side.  `heads` are 1 x 1 convolutions of that input, by name."""
+    """Parallel branches over one input.  `heads` are the 1 x 1 convolutions of that input, by name."""
 
     heads: tuple[str, ...] = ()
     pooled: tuple[str, ...] = ()
-    """The head, if there is one, that averages its input first."""
+    """The heads that average-pool their input first."""
 
     def __init__(self) -> None:
         super().__init__()
         self.joint: nn.Conv2d | None = None
 
     def head(self, x: Tensor) -> list[Tensor]:
-        """What each head makes of x."""
+        """The output of each head for x."""
         if self.joint is not None:
             widths = [self.convolution(name).conv.out_channels for name in self.heads]
             parts = self.joint(x).split(widths, 1)
@@ -79,14 +79,14 @@ class Block(nn.Module):
         return [self.convolution(name)(average(x) if name in self.pooled else x) for name in self.heads]
 
     def convolution(self, name: str) -> Convolution:
-        """A part by its name."""
+        """The convolution called `name`."""
         part = getattr(self, name)
         assert isinstance(part, Convolution)
         return part
 
     @torch.no_grad()
     def join(self) -> None:
-        """Make one convolution of the heads, once they are folded."""
+        """Merge the heads into one convolution, after they are folded."""
         convolutions = [self.convolution(name).conv for name in self.heads]
         weight = torch.cat([c.weight for c in convolutions])
         joint = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
@@ -96,12 +96,12 @@ class Block(nn.Module):
 
 
 def average(x: Tensor) -> Tensor:
-    """The mean about every pixel, over those that are inside."""
+    """3 x 3 average pooling that excludes the padding."""
     return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
 class BlockA(Block):
-    """35 x 35: 1 x 1, 5 x 5, twice 3 x 3, an average."""
+    """35 x 35: branches of 1 x 1, 5 x 5, two 3 x 3, average pooling."""
 
     heads, pooled = ("branch1x1", "branch5x5_1", "branch3x3dbl_1", "branch_pool"), ("branch_pool",)
 
@@ -135,7 +135,7 @@ class BlockB(Block):
 
 
 class BlockC(Block):
-    """17 x 17: lines of 7 pixels, across and down."""
+    """17 x 17: branches of 1 x 7 and 7 x 1 convolutions."""
 
     heads, pooled = ("branch1x1", "branch7x7_1", "branch7x7dbl_1", "branch_pool"), ("branch_pool",)
 
@@ -175,7 +175,7 @@ class BlockD(Block):
 
 
 class BlockE(Block):
-    """8 x 8: branches that fork once more.  The last of the two takes a maximum, as TensorFlow's did."""
+    """8 x 8: branches that split once more.  The last of the two blocks uses max pooling, as TensorFlow's did."""
 
     def __init__(self, inputs: int, averages: bool) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ class BlockE(Block):
 
 
 class Network(nn.Module):
-    """Pictures (N, 3, 299, 299), (0 ... 255 - 128) / 128 -> features (N, 2048)."""
+    """Images (N, 3, 299, 299), (0 ... 255 - 128) / 128 -> features (N, 2048)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -221,8 +221,8 @@ class Network(nn.Module):
         x = self.Mixed_7a(self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(x)))))
         return self.Mixed_7c(self.Mixed_7b(x)).mean((2, 3), dtype=torch.float32)
 
-    def hasten(self) -> "Network":
-        """The same function with less work, for looking only."""
+    def fuse(self) -> "Network":
+        """Fold normalisation and merge heads: the same function with less work, for inference only."""
         for module in self.modules():
             if isinstance(module, Convolution):
                 module.fold()
@@ -251,59 +251,59 @@ class Inception:
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
-            said = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{source} holds other weights than FID's InceptionV3 ({said} ...).") from error
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"{source} does not hold the weights of FID's InceptionV3 ({reason} ...).") from error
         self.device = torch.device(device)
         self.resize: Rule = resize
         self.kind = torch.bfloat16 if precision == "bf16" else torch.float32
         self.classes = network.fc.weight.detach().clone()
-        self.network = network.hasten().to(self.device, self.kind)
+        self.network = network.fuse().to(self.device, self.kind)
         self.about = f"FID's InceptionV3 ({source}), {resize} resizing, {precision}"
-        self.key = f"inception-{digest(weights)}-{resize}-{precision}"
+        self.key = f"inception-{hash_weights(weights)}-{resize}-{precision}"
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Features:
-        """What it sees in pictures (N, 1 or 3, H, W) in [-1, 1] of any size."""
-        pictures = resized(in_colour(to_255(images.to(self.device))), (SIDE, SIDE), self.resize)
-        pictures = pictures.sub_(128).div_(128).to(self.kind, memory_format=torch.channels_last)
-        features = self.network(pictures).cpu()
+        """Features of images (N, 1 or 3, H, W) in [-1, 1] of any size."""
+        inputs = resize_images(to_colour(to_255(images.to(self.device))), (SIDE, SIDE), self.resize)
+        inputs = inputs.sub_(128).div_(128).to(self.kind, memory_format=torch.channels_last)
+        features = self.network(inputs).cpu()
         return Features(features, features @ self.classes.T)
 
 
-def inception(
+def load_inception(
     weights: str | Path = "",
     *,
     resize: Rule = "clean",
     precision: Literal["fp32", "bf16"] = "fp32",
     device: torch.device | str = "cpu",
 ) -> Inception:
-    """The extractor with the weights in a file, else the published ones: from the cache, or fetched once.
+    """The extractor with the weights in a file, else the published ones: from the cache, or downloaded once.
 
-    Raises WeightsError where they cannot be had or do not fit.
+    Raises WeightsError where they cannot be loaded or do not fit.
     """
-    path = Path(weights).expanduser() if str(weights) else fetched()
-    return Inception(weights_in(path), path.name, resize=resize, precision=precision, device=device)
+    path = Path(weights).expanduser() if str(weights) else download_weights()
+    return Inception(read_weights(path), path.name, resize=resize, precision=precision, device=device)
 
 
-def weights_in(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors file or of a torch file.  Raises WeightsError."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes raise anything, from IndexError to UnpicklingError
-        why = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
-        raise WeightsError(f"The weights {path} cannot be read: {why}.") from error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
+        raise WeightsError(f"The weights {path} cannot be read: {reason}.") from error
 
 
-def at_hand() -> Path:
-    """Where the published weights are kept once they were fetched."""
+def weights_path() -> Path:
+    """Where downloaded weights are cached."""
     return cache_home() / "weights" / ADDRESS.rpartition("/")[2]
 
 
-def fetched() -> Path:
-    """The published weights, fetched now if they are not at hand.  Raises WeightsError with the ways out."""
-    path = at_hand()
+def download_weights() -> Path:
+    """Path of the published weights, downloaded unless cached.  Raises WeightsError, which names the alternatives."""
+    path = weights_path()
     if path.is_file():
         return path
     try:
@@ -311,8 +311,8 @@ def fetched() -> Path:
         torch.hub.download_url_to_file(ADDRESS, str(path), hash_prefix=DIGEST, progress=False)
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
-            f"FID's InceptionV3 could not be fetched ({' '.join(str(error).split())}): put {ADDRESS} into "
-            f"{path.parent}, or name a copy with --weights PATH; without it, --features classifier judges "
-            "labelled data and --features pixels any data."
+            f"FID's InceptionV3 could not be downloaded ({' '.join(str(error).split())}): put {ADDRESS} into "
+            f"{path.parent}, or name a copy with --weights PATH; without it, --features classifier works "
+            "for labelled data and --features pixels for any data."
         ) from error
     return path

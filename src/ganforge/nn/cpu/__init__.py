@@ -1,1 +1,1 @@
-"""Layers that compute the same as PyTorch's, faster on a CPU."""
+"""Layers that compute the same as PyTorch's layers, but faster on a CPU."""

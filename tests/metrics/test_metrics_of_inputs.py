@@ -1,4 +1,4 @@
-"""The measures of evaluate that need a whole case: fcn, lpips, diversity, cas."""
+"""Metrics that need more than features: fcn, lpips, diversity, cas."""
 
 import functools
 from collections.abc import Iterator
@@ -12,16 +12,18 @@ import torch
 import ganforge
 from ganforge.data.synthetic.domains import PALETTE
 from ganforge.errors import OptionError
-from ganforge.evaluation import model_metrics
 from ganforge.evaluation.evaluate import evaluate
-from ganforge.evaluation.inputs import EvalOptions, case
+from ganforge.evaluation.inputs import EvalOptions, open_inputs
 from ganforge.images import write
+from ganforge.metrics import fcn
+from ganforge.metrics.diversity import compute_diversity
 from ganforge.metrics.extractors import classifier
-from ganforge.metrics.segmenter import Lesson
+from ganforge.metrics.lpips import compute_lpips
+from ganforge.metrics.segmenter import SegmenterConfig
 from ganforge.nn.lpips import LPIPS
 
-SHORT = Lesson(rounds=25, batch=6, widths=(8, 8), lr=2e-2)
-SIZE, OWN = 16, 36  # of the game, and of the files: label maps must be read at theirs, before colours mix
+SHORT = SegmenterConfig(rounds=25, batch=6, widths=(8, 8), lr=2e-2)
+SIZE, OWN = 16, 36  # of the game, and of the files: label maps are read at native size, before resizing mixes colours
 
 
 def pairs(folder: Path, n: int, seed: int) -> None:
@@ -36,11 +38,15 @@ def pairs(folder: Path, n: int, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Paired data in two splits, and a translator that has hardly begun."""
+    """Paired data in two splits, and a translator of one step."""
     where = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANFORGE_CACHE", str(where / "cache"))
-        patch.setattr(model_metrics, "kept_reader", functools.partial(model_metrics.kept_reader, lesson=SHORT))
+        patch.setattr(
+            fcn,
+            "load_or_train_segmenter",
+            functools.partial(fcn.load_or_train_segmenter, config=SHORT),
+        )
         patch.setattr(classifier, "PIXELS", 64 * 600)
         pairs(where / "data" / "train", 12, 0)
         pairs(where / "data" / "test", 8, 1)
@@ -55,44 +61,44 @@ def run_in(place: Path) -> Path:
     return place / "runs" / "00000-pairs"
 
 
-def test_fcn_of_a_translator_stands_beside_that_of_the_real_photographs(place: Path) -> None:
+def test_fcn_of_a_translator_is_reported_beside_that_of_real_photographs(place: Path) -> None:
     report = evaluate(run_in(place), metrics=["fcn"], held_out=True)
     names = ["pixel_accuracy", "class_accuracy", "class_iou"]
     assert [f.name for f in report.figures] == [f"fcn_{n}" for n in names] + [f"real_fcn_{n}" for n in names]
     for name in names:
         made, real = report[f"fcn_{name}"], report[f"real_fcn_{name}"]
         assert real.value > 0.8
-        assert made.value < 0.6  # one round teaches nothing
+        assert made.value < 0.6  # untrained
         assert real.low <= real.value <= real.high
         assert real.better == "higher"
     assert not report.warnings
     again = evaluate(run_in(place), metrics=["fcn"], held_out=True)
     assert again.figures == report.figures
-    seen = evaluate(run_in(place), metrics=["fcn"])
-    assert "--held-out" in seen.warnings[0]
+    training = evaluate(run_in(place), metrics=["fcn"])
+    assert "--held-out" in training.warnings[0]
 
 
-def test_real_photographs_in_the_place_of_answers_get_the_real_score(place: Path) -> None:
-    found = case(run_in(place), None, terms := EvalOptions(held_out=True), None)
-    perfect = model_metrics.fcn(replace(found, fake=found.real), terms, print)
+def test_real_photographs_as_outputs_get_the_real_score(place: Path) -> None:
+    inputs = open_inputs(run_in(place), None, options := EvalOptions(held_out=True), None)
+    perfect = fcn.compute_fcn(replace(inputs, fake=inputs.real), options, print)
     assert [f.value for f in perfect[:3]] == [f.value for f in perfect[3:]]
-    wrong = replace(found.real, rows=lambda start, stop: found.real.rows(start, stop).flip(-1))
-    flipped = model_metrics.fcn(replace(found, fake=wrong), terms, print)
+    wrong = replace(inputs.real, rows=lambda start, stop: inputs.real.rows(start, stop).flip(-1))
+    flipped = fcn.compute_fcn(replace(inputs, fake=wrong), options, print)
     assert flipped[0].value < perfect[0].value - 0.2
 
 
-def test_lpips_without_its_weights_is_not_called_so(place: Path, tmp_path: Path) -> None:
+def test_lpips_without_its_weights_is_not_called_lpips(place: Path, tmp_path: Path) -> None:
     report = evaluate(run_in(place), metrics=["lpips", "diversity"], held_out=True)
     assert [f.name for f in report.figures] == ["lpips_unweighted", "diversity_unweighted"]
     assert "not LPIPS" in report.warnings[0]
     assert report["lpips_unweighted"].better == "lower"
     assert report["diversity_unweighted"].better == "higher"
-    assert report["diversity_unweighted"].value > 0  # pix2pix's dropout is its chance
-    found = case(run_in(place), None, terms := EvalOptions(held_out=True), None)
-    (same,) = model_metrics.lpips(replace(found, fake=found.real), terms, print)
+    assert report["diversity_unweighted"].value > 0  # from pix2pix's dropout
+    inputs = open_inputs(run_in(place), None, options := EvalOptions(held_out=True), None)
+    (same,) = compute_lpips(replace(inputs, fake=inputs.real), options, print)
     assert same.value == 0
-    assert found.again is not None
-    (always,) = model_metrics.diversity(replace(found, again=lambda seed: found.real), terms, print)
+    assert inputs.resample is not None
+    (always,) = compute_diversity(replace(inputs, resample=lambda seed: inputs.real), options, print)
     assert always.value == 0
 
 
@@ -101,14 +107,14 @@ def test_lpips_with_its_weights(place: Path, tmp_path: Path) -> None:
     torch.save(net.network.state_dict(), tmp_path / "a.pth")
     torch.save({f"lin{k}.model.1.weight": w.data for k, w in enumerate(net.weights)}, tmp_path / "lin.pth")
     files = (str(tmp_path / "a.pth"), str(tmp_path / "lin.pth"))
-    found = case(run_in(place), None, EvalOptions(held_out=True, lpips=files, size=(32,)), None)
-    made, true = (torch.nn.functional.interpolate(side.rows(0, 4), (32, 32)) for side in (found.fake, found.real))
+    inputs = open_inputs(run_in(place), None, EvalOptions(held_out=True, lpips=files, size=(32,)), None)
+    made, true = (torch.nn.functional.interpolate(side.rows(0, 4), (32, 32)) for side in (inputs.fake, inputs.real))
     large = replace(
-        found,
-        fake=replace(found.fake, rows=lambda a, b: made[a:b], count=4),
-        real=replace(found.real, rows=lambda a, b: true[a:b]),
+        inputs,
+        fake=replace(inputs.fake, rows=lambda a, b: made[a:b], count=4),
+        real=replace(inputs.real, rows=lambda a, b: true[a:b]),
     )
-    (figure,) = model_metrics.lpips(large, EvalOptions(lpips=files), print)
+    (figure,) = compute_lpips(large, EvalOptions(lpips=files), print)
     assert figure.name == "lpips"
     assert figure.value == pytest.approx(float(net(made, true).mean()), rel=1e-5)
     with pytest.raises(OptionError, match="two files"):
@@ -140,7 +146,7 @@ def test_cas_of_a_conditional_run(place: Path) -> None:
         evaluate(run_in(place), metrics=["cas"])
 
 
-def test_eyes_that_are_not_there(place: Path, tmp_path: Path) -> None:
+def test_without_labels_or_label_maps_there_is_no_network_to_train(place: Path, tmp_path: Path) -> None:
     chance = np.random.default_rng(0)
     for split in ("train", "test"):
         for k in range(4):

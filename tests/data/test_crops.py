@@ -102,7 +102,7 @@ def test_without_crop_the_window_is_the_middle(photos: Path):
 
 def test_windows_of_one_cache_entry_have_any_size(photos: Path, monkeypatch: pytest.MonkeyPatch):
     first = opened(photos)
-    monkeypatch.setattr("ganforge.data.source.prepare_decoding", lambda *_: pytest.fail("decoded twice"))
+    monkeypatch.setattr("ganforge.data.value_range.prepare_decoding", lambda *_: pytest.fail("decoded twice"))
     wide = opened(photos, size=(12, 15))
     assert wide.columns["images"].shape == (5, 12, 15, 3)
     assert wide.fingerprint != first.fingerprint

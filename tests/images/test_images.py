@@ -106,10 +106,16 @@ def test_whole_numbers_of_32_bits_keep_their_values():
 
 
 def test_bare_arrays_of_other_types(tmp_path):
-    for array, message in [(np.zeros((2, 2), np.int64), "int64"), (np.zeros(4, np.uint8), r"shape \(4,\)")]:
+    for array, message in [(np.zeros((2, 2), np.complex64), "complex64"), (np.zeros(4, np.uint8), r"shape \(4,\)")]:
         np.save(tmp_path / "a.npy", array)
         with pytest.raises(DataError, match=message):
             images.read(tmp_path / "a.npy")
+    for kind in (np.int16, np.int32, np.int64, np.uint32):  # as in TIFF
+        np.save(tmp_path / "a.npy", np.array([[7, 300]], kind))
+        assert (images.read(tmp_path / "a.npy").dtype, images.read_header(tmp_path / "a.npy").wide) == (np.uint16, True)
+        assert images.read(tmp_path / "a.npy").tolist() == [[[7], [300]]]
+    np.save(tmp_path / "a.npy", np.array([[-7, 300]], np.int16))
+    assert images.read(tmp_path / "a.npy").dtype == np.float32
     np.save(tmp_path / "a.npy", np.array([[True, False]]))
     assert images.read(tmp_path / "a.npy").tolist() == [[[255], [0]]]
     np.save(tmp_path / "a.npy", np.array([{"an": "object"}], dtype=object), allow_pickle=True)

@@ -19,7 +19,10 @@ def sample(words: list[str]) -> None:
         ("out", Annotated[str, alias("-o", help="grid.png, images.npz, or a folder for single files.")], ""),
         (
             "depth",
-            Annotated[Literal["8", "16", "float"], help_text("Bits per channel of the files; floats are in [-1, 1].")],
+            Annotated[
+                Literal["8", "16", "float"],
+                help_text("Bits per channel of the files; floats are in the data's units, or in [-1, 1]."),
+            ],
             "8",
         ),
         ("batch", Annotated[int, help_text("Batch size; the images do not depend on it.")], 64),

@@ -1,7 +1,7 @@
 """A data set: named columns as stored, and their facts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class DataSet:
     """Changes whenever a source file or the way it is decoded changes."""
     notes: tuple[str, ...] = ()
     """Notes for the user: files that were left out and why, conversions that were made."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """{column: the values of the files that -1 and 1 stand for}, of scientific images alone (value_range.py)."""
 
     def __len__(self) -> int:
         """Number of rows of the longest side: one epoch."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from ganforge.images import ImageHeader, fit, high_bit_depth, recolour, white_va
 R = TypeVar("R")
 
 NAMED = 100  # left-out files that are listed one by one; of further ones only the number is given
+CLIPPED = "the range of the run, and were clipped."
 MARGIN = 286 / 256  # stored size / size, so that a random window can be cut: the jitter of pix2pix
 
 
@@ -31,6 +32,10 @@ class DecodeOptions:
     """Store images larger than `size` (by MARGIN), so that random windows can be cut."""
     native: bool = False
     """Keep every image at its own size; windows of `size` are cut when batches are drawn."""
+    value_range: tuple[float, float] | None = None
+    """The values that become -1 and 1, of images without a white of their own; None: chosen from the images."""
+    legacy_range: bool = False
+    """Scale floats by the extremes of these images alone, as runs do that were made before ranges were stored."""
 
     def __post_init__(self) -> None:
         if self.native and self.size is None:
@@ -76,25 +81,47 @@ class LazyImage:
     read: Callable[[], np.ndarray]
 
 
-def prepare_decoding(where: str, images: Sequence[LazyImage], options: DecodeOptions) -> DecodeJob:
-    """Read the headers of `images` and return the job that decodes them; unreadable images are left out and named.
+@dataclass(frozen=True)
+class Scaling:
+    """How floats and wide integers (`ImageHeader.wide`) are decoded: `low` becomes -1, and `high` 1."""
+
+    low: float
+    high: float
+    to_bytes: bool = False
+    """Their values are whole numbers in 0 ... 255: they become uint8."""
+
+
+def prepare_decoding(
+    where: str,
+    images: Sequence[LazyImage],
+    options: DecodeOptions,
+    found: Sequence[ImageHeader | DataError],
+    scaling: Scaling | None = None,
+) -> DecodeJob:
+    """Return the job that decodes `images`, given their headers; unreadable images are left out and named.
+
+    Without `scaling` floats are scaled by their own extremes, and wide integers are read image by image.
 
     Raises:
         DataError: sizes or channels differ and the options do not say which to use; no image can be read.
     """
-    results = track(
-        map_in_threads(_attempt, [p.read_header for p in images]), len(images), f"Reading headers of {where}"
-    )
-    headers = dict(enumerate(track(results, len(images), f"Reading headers of {where}")))
+    headers = dict(enumerate(found))
     good = {k: header for k, header in headers.items() if isinstance(header, ImageHeader)}
     failed = {k: error for k, error in headers.items() if isinstance(error, DataError)}
     if not good:
         raise _all_corrupt_error(where, len(images), failed)
     size = () if options.native else options.stored_size() or _common_size([(images[k].name, good[k]) for k in good])
     channels = options.channels or _common_channels([(images[k].name, header) for k, header in good.items()])
+    wide = frozenset(k for k, header in good.items() if scaling and header.wide)
+    if scaling:
+        deep = np.dtype(np.uint8 if scaling.to_bytes else np.float32)
+        good = {k: replace(h, dtype=deep) if h.wide or h.dtype == np.float32 else h for k, h in good.items()}
     dtype = max((header.dtype for header in good.values()), key=lambda dtype: dtype.itemsize)
-    low, high = _value_range([images[k] for k, header in good.items() if header.dtype == np.float32])
-    job = _Decoder(where, images, options, (*size, channels), dtype, low, high, failed)
+    if scaling is None:
+        low, high = _value_range([images[k] for k, header in good.items() if header.dtype == np.float32])
+    else:
+        low, high = scaling.low, scaling.high
+    job = _Decoder(where, images, options, (*size, channels), dtype, low, high, failed, wide, scaling)
     job.add_notes(list(good.values()))
     return DecodeJob(job.shape, dtype, job.rows(list(good)), job.report)
 
@@ -117,6 +144,11 @@ class _Decoder:
     low: float
     high: float
     failed: dict[int, DataError]
+    wide: frozenset[int] = frozenset()
+    """The images whose integers are scaled like floats."""
+    scaling: Scaling | None = None
+    clipped: list[int] = field(default_factory=list)
+    """The images with values outside of the range."""
     kept: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -138,12 +170,12 @@ class _Decoder:
             self.notes.append(f"{deeper} of {len(headers)} images {high_bit_depth.PARTLY_READ}")
         if len({header.dtype for header in headers}) > 1:
             self.notes.append(f"The images have different depths; all are kept as {self.dtype}.")
-        if self.dtype == np.float32 and (self.low, self.high) not in ((-1, 1), (0, 1)):
+        if not self.scaling and self.dtype == np.float32 and (self.low, self.high) not in ((-1, 1), (0, 1)):
             self.notes.append(f"Float values from {self.low:g} to {self.high:g} were scaled to [-1, 1].")
 
     def rows(self, good: list[int]) -> Iterator[np.ndarray]:
         """Yield the decoded images in order, without those that turn out to be damaged."""
-        results = map_in_threads(lambda k: _attempt(lambda: self._row(self.images[k])), good)
+        results = map_in_threads(lambda k: attempt(lambda: self._row(k)), good)
         for k, row in zip(good, track(results, len(good), f"Decoding {self.where}"), strict=True):
             if isinstance(row, DataError):
                 self.failed[k] = row
@@ -153,12 +185,13 @@ class _Decoder:
                     self.sizes.append(row.shape[:2])
                 yield row
 
-    def _row(self, image: LazyImage) -> np.ndarray:
+    def _row(self, k: int) -> np.ndarray:
+        image = self.images[k]
         array = image.read()
-        if array.dtype == np.float32:
+        if array.dtype == np.float32 or k in self.wide:
             if not np.isfinite(array).all():
                 raise DataError(f"{image.name} cannot be read: it holds numbers that are not finite.")
-            array = _rescale(array, self.low, self.high)
+            array = self._scale(k, array)
         *size, channels = self.shape
         if self.options.size is None and array.shape[:2] != tuple(size):
             raise DataError(f"{image.name} cannot be read: its size is not the one that its header claims.")
@@ -167,6 +200,13 @@ class _Decoder:
         except DataError as error:
             raise DataError(f"{image.name} cannot be read: {str(error)[0].lower()}{str(error)[1:]}") from error
         return _convert_depth(array, self.dtype)
+
+    def _scale(self, k: int, array: np.ndarray) -> np.ndarray:
+        if self.scaling and self.scaling.to_bytes:
+            return array.astype(np.uint8)
+        if self.scaling and (array.min() < self.low or array.max() > self.high):
+            self.clipped.append(k)
+        return rescale(array, self.low, self.high, clip=self.scaling is not None)
 
     def report(self) -> DecodeReport:
         """Which images were kept, and notes.  Raises DataError if fewer than two are left."""
@@ -178,7 +218,11 @@ class _Decoder:
         reasons = [f"Left out: {_printable(str(self.failed[k]))}" for k in sorted(self.failed)]
         if len(reasons) > NAMED:
             reasons[NAMED:] = [f"Left out: {len(reasons) - NAMED} more files that cannot be read."]
-        return DecodeReport(tuple(self.kept), (*self.notes, *reasons), tuple(self.sizes))
+        notes = [*self.notes]
+        if self.clipped:
+            span = f"{self.low:.7g} ... {self.high:.7g}"
+            notes.append(f"{len(self.clipped)} of {len(self.kept)} images have values outside of {span}, {CLIPPED}")
+        return DecodeReport(tuple(self.kept), (*notes, *reasons), tuple(self.sizes))
 
 
 def one_image_message(where: str) -> str:
@@ -186,7 +230,8 @@ def one_image_message(where: str) -> str:
     return f"A GAN cannot learn from one image: {where} holds only one that can be read, and at least 2 are needed."
 
 
-def _attempt(function: Callable[[], R]) -> R | DataError:
+def attempt(function: Callable[[], R]) -> R | DataError:
+    """What `function` returns, or the DataError that it raises."""
     try:
         return function()
     except DataError as error:
@@ -222,7 +267,7 @@ def _common_channels(headers: list[tuple[str, ImageHeader]]) -> int:
 def _value_range(floats: list[LazyImage]) -> tuple[float, float]:
     """The values of black and white in float images: (0, 1) or (-1, 1) if they lie within, else their extremes."""
     low, high = np.inf, -np.inf
-    for array in track(map_in_threads(lambda p: _attempt(p.read), floats), len(floats), "Finding the range of values"):
+    for array in track(map_in_threads(lambda p: attempt(p.read), floats), len(floats), "Finding the range of values"):
         if isinstance(array, np.ndarray) and np.isfinite(array).all():
             low, high = min(low, float(array.min())), max(high, float(array.max()))
     if low >= 0 and high <= 1:
@@ -230,10 +275,11 @@ def _value_range(floats: list[LazyImage]) -> tuple[float, float]:
     return (-1.0, 1.0) if low >= -1 and high <= 1 else (low, high)
 
 
-def _rescale(array: np.ndarray, low: float, high: float) -> np.ndarray:
-    if (low, high) == (-1, 1):
-        return array
-    return ((array.astype(np.float64) - low) * (2 / ((high - low) or 1)) - 1).astype(np.float32)
+def rescale(array: np.ndarray, low: float, high: float, *, clip: bool) -> np.ndarray:
+    """Scale values so that `low` becomes -1 and `high` 1, as float32; with `clip` none lie outside."""
+    if (low, high) != (-1, 1):
+        array = ((array.astype(np.float64) - low) * (2 / ((high - low) or 1)) - 1).astype(np.float32)
+    return array.clip(-1, 1) if clip else array
 
 
 def _convert_depth(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -15,6 +15,7 @@ from ganforge.data.cache import map_in_threads
 from ganforge.data.decode import LazyImage, one_image_message
 from ganforge.data.layouts.pairs import find_columns
 from ganforge.data.source import ImageSource
+from ganforge.data.value_range import Values, join_values, note_on_bits, note_on_sides, range_note
 from ganforge.errors import DataError
 from ganforge.images import ImageHeader, high_bit_depth
 
@@ -86,6 +87,8 @@ class ScanResult:
     """Images of one single colour."""
     rows_by_digest: dict[bytes, list[int]] = field(default_factory=dict)
     """{digest of the pixels: rows of the images that have it}."""
+    values: dict[int, Values] = field(default_factory=dict)
+    """{row: its values}, of images of more than 8 bits."""
 
 
 def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
@@ -104,13 +107,14 @@ def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
     groups = [rows for rows in scan.rows_by_digest.values() if len(rows) > 1]
     deeper = sum(header.deeper for header in headers)
     depth_notes = [f"{deeper} images {high_bit_depth.PARTLY_READ}"] if deeper else []
+    depth_notes += describe_values(source, scan)
     examination = Examination(
         data=source.where,
         layout=source.layout,
         images=len(headers),
         sizes=summarise_sizes(headers),
         channels=dict(sorted(Counter(header.channels for header in headers).items())),
-        depths=dict(Counter(DEPTHS[header.dtype.name] for header in headers)),
+        depths=dict(Counter("integers" if h.wide else DEPTHS[h.dtype.name] for h in headers)),
         splits=dict(source.splits),
         classes=classes,
         attributes=attributes,
@@ -131,7 +135,9 @@ def scan_images(source: ImageSource) -> ScanResult:
         if isinstance(result, str):
             scan.corrupt[row] = result
             continue
-        header, digest, flat = result
+        header, digest, flat, values = result
+        if values:
+            scan.values[row] = values
         scan.headers[row] = header
         scan.rows_by_digest.setdefault(digest, []).append(row)
         if flat:
@@ -139,8 +145,8 @@ def scan_images(source: ImageSource) -> ScanResult:
     return scan
 
 
-def _scan_image(image: LazyImage) -> tuple[ImageHeader, bytes, bool] | str:
-    """(header, digest of the pixels, whether all pixels are equal) of an image; or why it cannot be read."""
+def _scan_image(image: LazyImage) -> tuple[ImageHeader, bytes, bool, Values | None] | str:
+    """(header, digest of the pixels, whether all are equal, values beyond 8 bits) of an image; or why it is damaged."""
     try:
         header, array = image.read_header(), image.read()
         if array.dtype == np.float32 and not np.isfinite(array).all():
@@ -149,7 +155,25 @@ def _scan_image(image: LazyImage) -> tuple[ImageHeader, bytes, bool] | str:
         return str(error).removeprefix(f"{image.name} cannot be read: ").rstrip(".")
     digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16, person=array.dtype.name.encode())
     digest.update(str(array.shape).encode())
-    return header, digest.digest(), bool((array == array[:1, :1]).all())
+    values = None
+    if array.dtype != np.uint8:
+        whole = bool((array == np.rint(array)).all())
+        values = Values(float(array.min()), float(array.max()), whole, header.wide)
+    return header, digest.digest(), bool((array == array[:1, :1]).all()), values
+
+
+def describe_values(source: ImageSource, scan: ScanResult) -> list[str]:
+    """Notes on the values of images of more than 8 bits: bits that are not used, and the range of each side."""
+    ranged = {k for k, header in scan.headers.items() if header.wide or header.dtype == np.float32}
+    deep = [values.high for k, values in scan.values.items() if k not in ranged]
+    notes, first, ranges = [note_on_bits(int(max(deep)))] if deep else [], 0, {}
+    for side in source.sides or (source,):
+        own = [scan.values[k] for k in range(first, first + len(side.images)) if k in ranged]
+        first += len(side.images)
+        if own:
+            ranges[side.where] = join_values(own).choose_range()
+            notes.append(range_note(side.where, ranges[side.where]))
+    return [note for note in (*notes, *note_on_sides(ranges)) if note]
 
 
 def summarise_sizes(headers: list[ImageHeader]) -> Sizes | None:

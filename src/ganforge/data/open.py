@@ -1,10 +1,11 @@
 """Open the data set that `--data` names: a named set, a path, or a data set of the Hugging Face Hub."""
 
 import difflib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,10 +20,13 @@ from ganforge.data.paths import data_home
 from ganforge.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from ganforge.data.source import ImageSource, Labels, build_dataset
 from ganforge.data.synthetic.domains import DOMAINS, open_domains
+from ganforge.data.value_range import Range
 from ganforge.errors import DataError, OptionError
 from ganforge.images import header_of
 
 HUB = "hub:"
+OTHER = {"source": "target", "target": "source", "a": "b", "b": "a", "a_masks": "b_masks", "b_masks": "a_masks"}
+NO_RANGES: Mapping[str, Range] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,17 @@ def open_data(
     optional: Collection[str] = (),
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     native: bool = False,
+    ranges: Mapping[str, Range] | None = NO_RANGES,
+    where: str = "",
 ) -> DataSet:
     """Open the data set `spec`: a name in NAMED, a name under the data home, a path, or hub:owner/name.
 
     `size` is height and width, None: as stored; `channels` 0: as stored; `crop` stores a margin for random windows;
     `seed` seeds the synthetic data; `held_out` selects the split that is never trained on; `needed` are the columns
     that a model requires, which decides whether two sides are read as pairs or as domains; `optional` are columns that
-    it uses if they are there; `native` keeps the images at their own scale and cuts windows from them.
+    it uses if they are there; `native` keeps the images at their own scale and cuts windows from them; `ranges` are
+    those of a run, {column: (low, high)}, and columns without one get theirs from the images (None: each split by its
+    own extremes, as in runs that have stored none); `where` is the name of the data in messages and fingerprints.
 
     Raises:
         DataError: there is no such data set, it cannot be read, or it lacks a column.
@@ -72,28 +80,47 @@ def open_data(
     if spec in NAMED:
         data = NAMED[spec](OpenOptions(size, channels, crop, seed, home, held_out, native))
     else:
-        source, options = find_data(spec, home=home, held_out=held_out), DecodeOptions(size, channels, crop, native)
+        source = find_data(spec, home=home, held_out=held_out)
+        source = rename_source(source, source.where, where) if where else source
+        legacy, known = ranges is None, ranges_in_files(ranges or {}, reading, derived)
+        options = DecodeOptions(size, channels, crop, native, known.get("images"), legacy)
         if derived and source.sides:
             one = source.sides[0].where
             raise DataError(f"{spec} has two sides already; --make is for plain images, as in --data {one}.")
         if "low" in optional and has_two_sizes(source):
-            data = build_superresolution_pairs(source, options)
+            data = build_superresolution_pairs(source, options, known)
         else:
             two_sided = sided and not derived
-            data = build_two_sided_dataset(source, options, needed) if two_sided else build_dataset(source, options)
+            data = (
+                build_two_sided_dataset(source, options, needed, known) if two_sided else build_dataset(source, options)
+            )
     if derived:
         data = derive_pairs(data, reading.make, seed)
     return swap_sides(data) if reading.direction == "BtoA" else data
 
 
+def ranges_in_files(ranges: Mapping[str, Range], reading: ReadOptions, derived: bool) -> dict[str, Range]:
+    """The ranges of a run under the names that the columns have before sides are swapped or sources derived."""
+    if derived:
+        name = "source" if reading.direction == "BtoA" else "target"
+        return {"images": ranges[name]} if name in ranges else {}
+    return {OTHER.get(name, name) if reading.direction == "BtoA" else name: span for name, span in ranges.items()}
+
+
+def rename_source(source: ImageSource, old: str, new: str) -> ImageSource:
+    """The same images under another name: fingerprints of sides contain the path as it was typed."""
+    named = f"{new}{source.where[len(old) :]}" if source.where.startswith(old) else source.where
+    return replace(source, where=named, sides=tuple(rename_source(side, old, new) for side in source.sides))
+
+
 def swap_sides(data: DataSet) -> DataSet:
     """The same data with its sides exchanged: source and target, a and b, and their masks."""
-    other = {"source": "target", "target": "source", "a": "b", "b": "a", "a_masks": "b_masks", "b_masks": "a_masks"}
-    columns = {other.get(name, name): column for name, column in data.columns.items()}
+    columns = {OTHER.get(name, name): column for name, column in data.columns.items()}
+    ranges = {OTHER.get(name, name): span for name, span in data.ranges.items()}
     facts = data.facts
     if facts.source_channels:
         facts = replace(facts, channels=facts.source_channels, source_channels=facts.channels)
-    return replace(data, columns=columns, facts=facts, fingerprint=f"{data.fingerprint} turned")
+    return replace(data, columns=columns, facts=facts, fingerprint=f"{data.fingerprint} turned", ranges=ranges)
 
 
 def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) -> ImageSource:

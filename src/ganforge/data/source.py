@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ganforge.batches import Facts
-from ganforge.data.cache import fingerprint, load_or_decode
+from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import DecodeOptions, LazyImage, is_outdated, prepare_decoding
+from ganforge.data.decode import DecodeOptions, LazyImage
+from ganforge.data.value_range import decode_in_range
 from ganforge.errors import DataError
 
 
@@ -61,7 +62,8 @@ def build_dataset(source: ImageSource, options: DecodeOptions) -> DataSet:
     if source.label_error:
         raise source.label_error
     key = fingerprint(source.identity, *options.key())
-    decoded = load_or_decode(key, lambda: prepare_decoding(source.where, source.images, options), is_outdated)
+    ranged = decode_in_range(key, source.identity, source.where, source.images, options)
+    decoded, key = ranged.decoded, ranged.key
     images, notes = options.build_column(decoded, [image.name for image in source.images])
     _, height, width, channels = images.shape
     if options.size:
@@ -72,4 +74,5 @@ def build_dataset(source: ImageSource, options: DecodeOptions) -> DataSet:
         key = fingerprint(key, labels.names, labels.attributes, labels.column.tobytes().hex())
     facts = Facts(channels, height, width, labels.names, labels.attributes)
     key = fingerprint(key, options.size) if options.native else key
-    return DataSet(source.where, facts, columns, key, (*source.notes, *source.notes_on_sides, *notes))
+    ranges = {"images": ranged.range} if ranged.range else {}
+    return DataSet(source.where, facts, columns, key, (*source.notes, *source.notes_on_sides, *notes), ranges)

@@ -19,8 +19,9 @@ from ganforge.evaluation.selection import metric_direction
 from ganforge.files import replacing
 from ganforge.game import parameters
 from ganforge.images import enlarge, grid
-from ganforge.inference.load import parse_run_address
+from ganforge.inference.load import model_of, parse_run_address
 from ganforge.runs.folder import RunConfig, RunFolder, run_of
+from ganforge.runs.run_data import check_run_data, run_data_arguments
 
 SHOWN, COLUMNS = 24, 8
 
@@ -44,9 +45,9 @@ def compare(
     """
     if len(subjects) < 2:
         raise OptionError("A comparison needs two or more runs or image sets.")
-    against = against if against is not None else find_reference_data(subjects)
-    eval_options = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
     home = Path(data_home) if data_home is not None else None
+    against = against if against is not None else find_reference_data(subjects, home)
+    eval_options = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
     with distributed.join_processes(system.pick_device(eval_options.device)) as device:
         say = say if distributed.rank() == 0 else silent
         eval_options = replace(eval_options, device=str(device))
@@ -78,12 +79,18 @@ def say_once(messages: set[str], say: Say, sentence: str) -> None:
         say(sentence)
 
 
-def find_reference_data(subjects: Sequence[str | Path]) -> str:
-    """The data that the first run among the subjects was trained on.  Raises OptionError where there is no run."""
+def find_reference_data(subjects: Sequence[str | Path], home: Path | None = None) -> str:
+    """The data that the first run among the subjects was trained on.
+
+    Raises OptionError where there is no run, and DataError where the data are not those of the run any more.
+    """
     for subject in subjects:
         path, _ = parse_run_address(subject)
         if (path / "config.yaml").is_file():
-            return RunFolder.open(path).run_config.data["asked"]
+            run_config = RunFolder.open(path).run_config
+            batch_type = model_of(run_config).game.batch_type
+            check_run_data(run_config, batch_type, home, "name the data to compare with by --against DATA")
+            return run_data_arguments(run_config)["spec"]
     raise OptionError("None of these is a run: name the data to compare with by --against DATA.")
 
 
@@ -91,12 +98,18 @@ def check_comparable(reports: Sequence[Report]) -> None:
     """Raise OptionError where two reports differ in their data or their feature extractor."""
     first = reports[0]
     for other in reports[1:]:
-        if (first.key, first.data_fingerprint) != (other.key, other.data_fingerprint):
+        if (first.key, first.data_fingerprint) == (other.key, other.data_fingerprint):
+            continue
+        if (first.size, first.channels) == (other.size, other.channels):
             raise OptionError(
-                f"{first.subject} is evaluated at {first.size[0]}x{first.size[1]} with {first.channels} channels and "
-                f"{other.subject} at {other.size[0]}x{other.size[1]} with {other.channels}: metrics compare only at "
-                "one resolution and number of channels, so give --size (and --channels)."
+                f"{first.subject} and {other.subject} read {first.against} in different ranges of values, or by "
+                "different features: metrics compare only runs whose data had one range."
             )
+        raise OptionError(
+            f"{first.subject} is evaluated at {first.size[0]}x{first.size[1]} with {first.channels} channels and "
+            f"{other.subject} at {other.size[0]}x{other.size[1]} with {other.channels}: metrics compare only at "
+            "one resolution and number of channels, so give --size (and --channels)."
+        )
 
 
 def format_leaderboard(reports: Sequence[Report]) -> str:

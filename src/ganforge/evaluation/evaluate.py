@@ -1,5 +1,7 @@
 """`evaluate`: images against data by several metrics with intervals; each side is run through the extractor once."""
 
+import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -54,10 +56,10 @@ def evaluate(
         eval_options = replace(eval_options, device=str(device))
         with distributed.main_process_first():
             inputs = open_inputs(run, against, eval_options, Path(data_home) if data_home is not None else None)
+        target = choose_report_path(run, inputs, eval_options.held_out, out)
         report, sides = evaluate_inputs(inputs, eval_options, say if distributed.rank() == 0 else silent)
         if distributed.rank():
             return report
-    target = Path(out) if str(out) else default_report_path(run, inputs)
     if pictures:
         from ganforge.evaluation.gallery import write_gallery
 
@@ -84,7 +86,7 @@ def evaluate_inputs(inputs: EvalInputs, options: EvalOptions, say: Say = silent)
         figures, rows = figures + edited, merge_per_class(rows, of_labels)
     report = Report(
         subject=inputs.fake.name,
-        against=inputs.data.name + (" (held out)" if options.held_out else ""),
+        against=name_data(inputs, options.held_out),
         figures=figures,
         n_fake=inputs.fake.count,
         n_real=inputs.real.count,
@@ -127,6 +129,38 @@ def find_default_metrics(inputs: EvalInputs) -> dict[str, Metric]:
 def select_by_need(metrics: Mapping[str, Metric], need: str) -> dict[str, Metric]:
     """The metrics that need `need`."""
     return {name: metric for name, metric in metrics.items() if metric.needs == need}
+
+
+def choose_report_path(run: str | Path, inputs: EvalInputs, held_out: bool, out: str | Path) -> Path:
+    """Where the report is written: never over one on other data.
+
+    Raises OptionError where `out` names such a report.
+    """
+    if str(out):
+        if is_of_other_data(Path(out), inputs, name_data(inputs, held_out)):
+            raise OptionError(f"{out} is a report on other data, and is kept: name another file with -o.")
+        return Path(out)
+    target = default_report_path(run, inputs)
+    name = re.sub(r"[^\w.-]+", "-", Path(inputs.data.name).name).strip("-") + "-held-out" * held_out
+    names = (f"{target.stem}-{name}{number}.json" for number in ("", *(f"-{k}" for k in range(2, 1000))))
+    paths = (target, *(target.with_name(own) for own in names))
+    return next(path for path in paths if not is_of_other_data(path, inputs, name_data(inputs, held_out)))
+
+
+def is_of_other_data(path: Path, inputs: EvalInputs, against: str) -> bool:
+    """Whether `path` holds a report on other data than these; the same data at another size are not other data."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        key, name, shape = stored["data_fingerprint"], stored["against"], [*stored["size"], stored["channels"]]
+    except (OSError, ValueError, KeyError, TypeError):  # no file, or none of ours
+        return False
+    facts = inputs.data.facts
+    return key != inputs.data.fingerprint and (name != against or shape == [facts.height, facts.width, facts.channels])
+
+
+def name_data(inputs: EvalInputs, held_out: bool) -> str:
+    """The name of the data in a report."""
+    return inputs.data.name + (" (held out)" if held_out else "")
 
 
 def default_report_path(run: str | Path, inputs: EvalInputs) -> Path:

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from ganforge.data.dataset import DataSet
+from ganforge.data.decode import CLIPPED
 from ganforge.data.open import open_data
-from ganforge.data.read_options import ReadOptions
+from ganforge.data.value_range import UNIT_RANGES
 from ganforge.errors import OptionError
 from ganforge.evaluation.image_sets import (
     choose_size,
@@ -27,8 +28,8 @@ from ganforge.metrics.extractors.choose import Name
 from ganforge.metrics.extractors.resize import Rule
 from ganforge.metrics.image_set import ImageSet, select_images
 from ganforge.metrics.inputs import MetricInputs
-from ganforge.runs.folder import RunFolder, run_of
-from ganforge.serialize import from_plain
+from ganforge.runs.folder import RunFolder, read_options_of, run_of
+from ganforge.runs.run_data import check_run_data, ranges_of, run_data_arguments
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,12 @@ def open_inputs(what: str | Path, against: str | Path | None, options: EvalOptio
     open_again = partial(
         open_data, str(against), size=choose_size((), given.facts), channels=given.facts.channels, home=home
     )
-    data, notes, has = open_again(held_out=options.held_out), given.notes, given.facts.channels
+    data = open_again(held_out=options.held_out)
+    span = data.ranges.get("images")
+    if span and given.ranges.get("images", span) not in (span, *UNIT_RANGES):  # the same units: the same range
+        given = open_data(str(what), size=size, channels=options.channels, home=home, ranges=data.ranges)
+        fake = select_images(given, most=options.n if options.n < len(given) else 0)
+    notes, has = given.notes, given.facts.channels
     own = has if options.channels else open_again(channels=0, held_out=options.held_out).facts.channels
     if own != has:
         notes += (
@@ -115,18 +121,34 @@ def open_run_inputs(
     """Open a run and its own or other data, according to what it does: sample, translate, or superresolve."""
     run_config, game = RunFolder.open(trained.path).run_config, trained.game
     needs = game.batch_type.columns()
+    if against is None:
+        check_run_data(run_config, game.batch_type, home, "name the data to compare with by --against DATA")
+        where = run_data_arguments(run_config)
+    else:
+        where = {"spec": str(against), "ranges": ranges_of(run_config) or {}}
     open_again = partial(
         open_data,
-        str(against) if against is not None else run_config.data["asked"],
+        **where,
         size=choose_size(options.size, trained.facts),
         channels=options.channels or trained.facts.channels,
         home=home,
         needed=needs,
         optional=game.batch_type.optional_columns(),
-        reading=from_plain(ReadOptions, run_config.data.get("reading", {})),
+        reading=read_options_of(run_config),
         native=run_of(run_config).native,
     )
     data = open_again(held_out=options.held_out)
+    inputs = build_run_inputs(trained, data, open_again, options)
+    clipped = tuple(note for note in data.notes if note.endswith(CLIPPED))
+    return replace(inputs, notes=(*inputs.notes, *clipped))
+
+
+def build_run_inputs(
+    trained: Trained, data: DataSet, open_again: Callable[..., DataSet], options: EvalOptions
+) -> EvalInputs:
+    """The inputs of a run, given the data to compare with, according to what it does."""
+    game = trained.game
+    needs = game.batch_type.columns()
     if hasattr(game, "sample"):
         real = select_images(data, most=options.reals or options.n)
         return EvalInputs(

@@ -5,6 +5,8 @@ from ganforge.images.convert import as_image as as_image
 from ganforge.images.convert import enlarge as enlarge
 from ganforge.images.convert import fit as fit
 from ganforge.images.convert import grid as grid
+from ganforge.images.convert import is_wide as is_wide
+from ganforge.images.convert import narrow_integers as narrow_integers
 from ganforge.images.convert import recolour as recolour
 from ganforge.images.convert import to_depth as to_depth
 from ganforge.images.convert import to_uint8 as to_uint8

@@ -38,6 +38,23 @@ def as_image(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
+def narrow_integers(array: np.ndarray) -> np.ndarray:
+    """Convert integers that are neither uint8 nor uint16 to uint16, or to float32 if they do not fit.
+
+    Other arrays are returned as they are.  Which of the two an image becomes depends on its own values, so a set of
+    images has to decide over all of them (data/value_range.py).
+    """
+    if not is_wide(array.dtype):
+        return array
+    fits = array.size > 0 and array.min() >= 0 and array.max() < 2**16
+    return array.astype(np.uint16 if fits else np.float32)
+
+
+def is_wide(dtype: np.dtype) -> bool:
+    """Whether numbers are integers of another kind than uint8 and uint16: signed, or of 32 bits and more."""
+    return dtype.kind in "iu" and dtype.newbyteorder("=") not in (np.uint8, np.uint16)
+
+
 def white_value(dtype: np.dtype) -> float:
     """The value of white, and of full opacity: 255, 65535 or 1.0."""
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0

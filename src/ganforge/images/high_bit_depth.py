@@ -42,6 +42,8 @@ class EncodedImage:
     """EXIF orientation of the pixels in the file; `height` and `width` are those of the file."""
     deeper: bool = False
     """The file has more bits or channels than `array` returns."""
+    signed: bool = True
+    """Integers of more than 16 bits may be signed; not in PNG, of which some versions of Pillow return 32 bits."""
 
 
 def is_available() -> bool:

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ganforge.errors import DataError
 from ganforge.images import high_bit_depth
-from ganforge.images.convert import as_image
+from ganforge.images.convert import as_image, is_wide, narrow_integers
 from ganforge.images.high_bit_depth import EncodedImage
 
 T = TypeVar("T")
@@ -44,6 +44,8 @@ class ImageHeader:
     dtype: np.dtype
     deeper: bool = False
     """The file has 16-bit colour, of which `read` returns the upper 8 bits; high_bit_depth.py reads all of them."""
+    wide: bool = field(default=False, compare=False)
+    """The file has integers that are signed or longer than 16 bits: the values of an image do not tell its white."""
 
 
 def read(source: Path | BinaryIO, name: str = "") -> np.ndarray:
@@ -51,8 +53,9 @@ def read(source: Path | BinaryIO, name: str = "") -> np.ndarray:
 
     A palette becomes RGB, or RGBA if it has transparency; CMYK becomes RGB; black-and-white becomes 8-bit grey; alpha
     stays as the last channel (C = 2 or 4); 16 bits are uint16, floats are float32.  Of an animation the first frame is
-    read.  Colour of more than 8 bits and more than four channels need the libraries of high_bit_depth.py, except in
-    NPY files: without them the upper 8 bits of PNG and TIFF are read.
+    read.  Other integers are uint16 if those of the image fit, else float32.  Colour of more than 8 bits and more than
+    four channels need the libraries of high_bit_depth.py, except in NPY files: without them the upper 8 bits of PNG and
+    TIFF are read.
 
     Raises:
         DataError: naming the file (or `name`) and what is wrong with it.
@@ -155,21 +158,18 @@ def _open_with_pillow(image: Image.Image, orientation: int, deeper: bool) -> Enc
     mode = _mode(image)
     channels = 1 if mode == "F" or mode.startswith("I") else len(mode)
     dtype = np.dtype(np.float32 if mode == "F" else np.uint16 if mode.startswith("I;16") else np.uint8)
-    return EncodedImage(array, image.height, image.width, channels, dtype if mode != "I" else None, orientation, deeper)
+    known, signed = dtype if mode != "I" else None, image.format != "PNG"
+    return EncodedImage(array, image.height, image.width, channels, known, orientation, deeper, signed)
 
 
 def _decode(encoded: EncodedImage) -> np.ndarray:
-    array = encoded.array()
-    if array.dtype.kind in "iu" and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
-        array = array.astype(  # 32-bit integers: most such files use only 16 bits
-            np.uint16 if array.min() >= 0 and array.max() < 2**16 else np.float32
-        )
-    return as_image(array)
+    return as_image(narrow_integers(encoded.array()))
 
 
 def _header(encoded: EncodedImage) -> ImageHeader:
     if encoded.dtype is None:
-        return header_of(_decode(encoded))
+        array = encoded.array()
+        return replace(header_of(as_image(narrow_integers(array))), wide=encoded.signed and is_wide(array.dtype))
     size = (encoded.height, encoded.width) if encoded.orientation < 5 else (encoded.width, encoded.height)
     return ImageHeader(*size, encoded.channels, encoded.dtype, encoded.deeper)
 
@@ -208,7 +208,7 @@ def _load_npy(file: BinaryIO) -> np.ndarray:
         raise DataError(f"it promises {promised:,} bytes of numbers and holds {held:,}")
     file.seek(start)
     numbers = np.frombuffer(file.read(promised), dtype)
-    return as_image(numbers.reshape(shape, order="F" if fortran_order else "C"))
+    return numbers.reshape(shape, order="F" if fortran_order else "C")
 
 
 # numpy parses a header with Python's own parser, whose recursion counter is not thread-safe in CPython 3.11

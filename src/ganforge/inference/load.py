@@ -16,6 +16,7 @@ from ganforge.inference import parts
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints, load_weights
 from ganforge.runs.folder import RunConfig, RunFolder, facts_of
+from ganforge.runs.run_data import ranges_of
 from ganforge.serialize import from_plain
 
 
@@ -33,7 +34,7 @@ def load(run: str | Path, device: str = "auto") -> Trained:
     step, state = Checkpoints(path / "checkpoints").load(which)
     load_weights(game, state, averaged=game)
     chosen = system.pick_device(device)
-    return Trained(game.to(chosen).eval(), path, model.name, step, chosen)
+    return Trained(game.to(chosen).eval(), path, model.name, step, chosen, ranges_of(run_config) or {})
 
 
 def load_part(run: str) -> Trained:

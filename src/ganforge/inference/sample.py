@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ganforge.data.value_range import to_units
 from ganforge.errors import RunError
 from ganforge.files import reason, replacing
 from ganforge.images import (
@@ -37,15 +38,17 @@ def sample(
     """Write `n` samples of a run to `out`: a grid (.png, .webp ...), an array (.npz) or a folder of single files.
 
     Without `out`: `samples/sample-seed0.png` in the run folder.  `depth` is the bit depth written: 8 or 16 bits, or
-    the game's floats in [-1, 1].  Single files are .png, or .npy for what PNG cannot hold: floats, more than four
-    channels, and 16 bits in colour.  With the libraries of high_bit_depth.py they may be TIFFs (.tif).  Returns the
-    path written.
+    floats: in the units of the data if these are scientific images, else in [-1, 1].  Single files are .png, or .npy
+    for what PNG cannot hold: floats, more than four channels, and 16 bits in colour.  With the libraries of
+    high_bit_depth.py they may be TIFFs (.tif).  Returns the path written.
 
     Raises DataError for a grid in a format that cannot hold the depth.
     """
     trained = load(run)
     target = Path(out) if str(out) else trained.path / "samples" / f"sample-seed{seed}.png"
     batches = (to_depth(images, depth) for images in trained.samples(n, seed, batch=batch, **answers))
+    if depth == "float" and (span := trained.range_out()):
+        batches = (to_units(images, span) for images in batches)
     if target.suffix == ".npz":
         save_arrays(target, images=np.concatenate([*batches]))
     elif target.suffix:

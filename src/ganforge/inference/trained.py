@@ -31,6 +31,8 @@ class Trained:
     step: int
     """Training steps of the checkpoint."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """{column: the values of the data's files that -1 and 1 stand for}, of scientific images alone."""
 
     @property
     def facts(self) -> Facts:
@@ -152,6 +154,20 @@ class Trained:
     def channels_in(self, reverse: bool = False) -> int:
         """Number of channels of `translate`'s input."""
         return self.facts.channels if reverse else self.facts.source_channels or self.facts.channels
+
+    def range_in(self, reverse: bool = False) -> tuple[float, float] | None:
+        """The range of values of the files that `translate` takes; None where white is that of their type."""
+        columns = type(self.game).batch_type.columns()
+        if "b" in columns:
+            return self.ranges.get("b" if reverse else "a")
+        return self.ranges.get("source" if "source" in columns else "low" if "low" in self.ranges else "images")
+
+    def range_out(self, reverse: bool = False) -> tuple[float, float] | None:
+        """The range of values of the files that the outputs stand for; None where white is that of their type."""
+        columns = type(self.game).batch_type.columns()
+        if "b" in columns:
+            return self.ranges.get("a" if reverse else "b")
+        return self.ranges.get("target" if "target" in columns else "images")
 
     def require(self, verb: str) -> None:
         """Raise OptionError unless the game has this capability."""

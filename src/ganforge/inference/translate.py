@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ganforge.console import Say, silent
 from ganforge.data.contact_sheet import draw_cell
-from ganforge.data.decode import LazyImage
+from ganforge.data.decode import LazyImage, rescale
 from ganforge.data.layouts.files import ENDINGS, Files, list_folder, list_zip
 from ganforge.data.layouts.two_folders import candidate_names, read_instances, stem
 from ganforge.data.loader import to_images
+from ganforge.data.value_range import BYTES, UNIT_RANGES, to_units
 from ganforge.errors import DataError, OptionError
 from ganforge.images import Depth, grid, lossless_suffix, recolour, to_depth, write
 from ganforge.images import video as videos
@@ -152,16 +153,45 @@ class Job:
         return 1
 
     def translate_array(self, image: LazyImage, array: np.ndarray) -> np.ndarray:
-        """Translate one image (H, W, C) to its results (n, H, W, C), in the same bit depth."""
-        channels = self.trained.channels_in(bool(self.answers.get("reverse")))
+        """Translate one image (H, W, C) to its results (n, H, W, C), in the same bit depth.
+
+        Where the run has a range of values, they are float32 in the units of its data; those of videos are not.
+        """
+        reverse = bool(self.answers.get("reverse"))
+        channels, span = self.trained.channels_in(reverse), self.trained.range_out(reverse)
         try:
-            tensor = to_images(scale_to_range(image.name, self.match_channels(array, channels))[None])
+            scaled = self.scale_to_range(image, array, self.trained.range_in(reverse))
+            tensor = to_images(self.match_channels(scaled, channels)[None])
         except DataError as error:
             raise DataError(f"{image.name} cannot be translated: {str(error).rstrip('.')}.") from error
         masks = self.read_masks(image, tensor).expand(self.n, -1, -1, -1) if self.takes_masks else None
         images = tensor.expand(self.n, -1, -1, -1)
         results = self.trained.translate(images, self.seed, masks=masks, tile=self.tile, **self.answers)
+        if span and not is_video(image.name):
+            return to_units(to_depth(results, "float"), span)
         return to_depth(results, DEPTHS[array.dtype.name])
+
+    def scale_to_range(self, image: LazyImage, array: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
+        """Scale an image's values to [-1, 1] by the run's range; integers of 8 and 16 bits are returned as they are.
+
+        Raises:
+            DataError: its values are not finite, or floats that the run has no range for.
+        """
+        if span is None:
+            return scale_to_range(array)
+        if array.dtype == np.uint16 and image.read_header().wide:
+            array = array.astype(np.float32)
+        low, high = span
+        if array.dtype != np.float32:
+            if span not in (*UNIT_RANGES, BYTES):
+                what = f"images have {array.dtype.itemsize * 8} bits: black was taken for {low:.7g} and white for "
+                self.changed[f"{what}{high:.7g}"] += 1
+            return array
+        if not np.isfinite(array).all():
+            raise DataError("it holds numbers that are not finite")
+        if array.min() < low or array.max() > high:
+            self.changed[f"images have values outside of {low:.7g} ... {high:.7g}, the run's, and were clipped"] += 1
+        return rescale(array, low, high, clip=True)
 
     def match_channels(self, array: np.ndarray, channels: int) -> np.ndarray:
         """Convert an image to the channels that the game takes, and count the conversion.
@@ -261,7 +291,7 @@ def result_name(name: str, taken: Counter[str]) -> str:
     return key if taken[key] == 1 else name
 
 
-def scale_to_range(name: str, array: np.ndarray) -> np.ndarray:
+def scale_to_range(array: np.ndarray) -> np.ndarray:
     """Scale an image's floats from [0, 1] or [-1, 1] to [-1, 1]; integers are returned as they are.
 
     Raises:
@@ -271,5 +301,8 @@ def scale_to_range(name: str, array: np.ndarray) -> np.ndarray:
         return array
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(array).all() and low >= -1 and high <= 1):
-        raise DataError(f"its values run from {low:g} to {high:g}; floats are in [0, 1] or [-1, 1]")
+        raise DataError(
+            f"its values run from {low:g} to {high:g}; floats are in [0, 1] or [-1, 1], because the run has stored no "
+            "range of values"
+        )
     return array * 2 - 1 if low >= 0 else array

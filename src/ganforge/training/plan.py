@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.data.synthetic.domains import choose_synthetic_data
+from ganforge.data.value_range import Range
 from ganforge.errors import OptionError
 from ganforge.evaluation import selection
 from ganforge.files import sha256
@@ -26,6 +27,7 @@ from ganforge.inference.load import build_game
 from ganforge.inference.trained import Trained
 from ganforge.run import Run, to_fields
 from ganforge.runs.folder import RunConfig, versions
+from ganforge.runs.run_data import locate
 from ganforge.serialize import from_plain, to_plain
 from ganforge.tracing import describe_round, trace_round
 
@@ -46,6 +48,10 @@ class Plan:
     parts: Mapping[str, Trained]
     held_out: Callable[[], DataSet]
     """Opens the held-out split of the data."""
+    ranges: Mapping[str, Range] | None = None
+    """The range of values of each column of scientific images; None in a run that was made without."""
+    location: Mapping[str, str] = field(default_factory=dict)
+    """The absolute path of the data, if they are at a path."""
 
     def run_config(self) -> RunConfig:
         """The contents of the run folder's config.yaml."""
@@ -61,6 +67,8 @@ class Plan:
                 "images": len(self.data),
                 "fingerprint": self.data.fingerprint,
                 "reading": to_plain(self.read_options),
+                **self.location,
+                **({} if self.ranges is None else {"ranges": to_plain(self.ranges)}),
             },
             parts={name: str(part.path) for name, part in self.parts.items()},
             source=sha256(model_file) if model_file.suffix == ".py" else "",
@@ -119,8 +127,13 @@ def plan(
     # Build the game.
     loaded = parts.resolve(settings, load)
     game = build_game(entry, settings, opened.facts, options.seed, loaded)
-    held_out = partial(open_training_data, data_spec, options, data_home, batch_type, read_options, held_out=True)
-    return Plan(entry, preset, settings, options, data_spec, read_options, opened, game, loaded, held_out)
+    held_out = partial(
+        open_training_data, data_spec, options, data_home, batch_type, read_options, True, ranges=opened.ranges
+    )
+    return Plan(
+        entry, preset, settings, options, data_spec, read_options, opened, game, loaded, held_out,
+        dict(opened.ranges), locate(data_spec),
+    )  # fmt: skip
 
 
 def check_run(run: Run) -> Run:
@@ -157,12 +170,17 @@ def open_training_data(
     batch_type: type[Batch],
     read_options: ReadOptions,
     held_out: bool = False,
+    **where: Any,
 ) -> DataSet:
-    """The data set at the run's size, with the columns that the model's batches have; or its held-out split."""
+    """The data set at the run's size, with the columns that the model's batches have; or its held-out split.
+
+    `where` holds further arguments of `open_data`.
+    """
     size = (run.size[0], run.size[-1]) if run.size else None
     options = {"channels": run.channels, "crop": run.crop, "native": run.native, "reading": read_options}
     options |= {"needed": batch_type.columns(), "optional": batch_type.optional_columns()}
-    return open_data(data_spec, size=size, home=Path(home) if home is not None else None, held_out=held_out, **options)
+    home = Path(home) if home is not None else None
+    return open_data(**{"spec": data_spec, "size": size, "home": home, "held_out": held_out, **options, **where})
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -177,6 +195,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "images": len(plan.data),
             "columns": list(plan.data.columns),
             "reading": to_plain(plan.read_options),
+            **({"ranges": to_plain(plan.ranges)} if plan.ranges else {}),
         },
         "facts": to_plain(plan.data.facts),
         "parameters": parameters(plan.game),

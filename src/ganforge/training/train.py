@@ -25,6 +25,7 @@ from ganforge.inference.load import build_game, load_part, model_of, parse_run_a
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder, facts_of, read_options_of, run_of
+from ganforge.runs.run_data import locate, ranges_of, run_data_arguments
 from ganforge.serialize import from_plain
 from ganforge.training import plan as planning
 from ganforge.training.plan import Plan, open_training_data, resolve_steps
@@ -97,7 +98,7 @@ def resume(
         say = say if distributed.rank() == 0 else silent
         with distributed.main_process_first():
             plan = plan_resume(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
-        if distributed.rank() == 0 and plan.run != run_of(folder.run_config):
+        if distributed.rank() == 0 and (data is not None or plan.run != run_of(folder.run_config)):
             folder.rewrite(plan.run_config())
         callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
         return run_training(plan, folder, checkpoint, process_device, callbacks, say)
@@ -124,11 +125,18 @@ def plan_resume(
     options = replace(run_of(stored), **{name: value for name, value in given.items() if value is not None})
     selection.check_options(options, model.game)
     # Open the data.
-    opened = open_training_data(data_spec, options, data_home, model.game.batch_type, read_options)
+    where: dict[str, Any] = {"spec": data_spec, "ranges": ranges_of(stored)}
+    where |= run_data_arguments(stored) if data is None else {}
+    try:
+        opened = open_training_data(data_spec, options, data_home, model.game.batch_type, read_options, **where)
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(f"{str(error).rstrip('.')}. If the run's data are elsewhere now, give --data PATH.") from error
     if data is None and opened.fingerprint != stored.data["fingerprint"]:
         raise DataError(
-            f"The data {data_spec} has changed since the run began ({stored.data['images']} images then, {len(opened)} "
-            f"now, or other content): restore it, or give --data {data_spec} to accept the change."
+            f"The data {where['spec']} has changed since the run began ({stored.data['images']} images then, "
+            f"{len(opened)} now, or other content): restore it, or give --data {where['spec']} to accept the change."
         )
     options = replace(options, steps=resolve_steps(options, steps is not None, epochs, kimg, len(opened)))
     done = (folder.checkpoints().steps() or [0])[-1]
@@ -141,8 +149,12 @@ def plan_resume(
     # Build the game.
     loaded = parts.load_kept(config, folder.path, load_part)
     game = build_game(model, config, opened.facts, options.seed, loaded)
-    held_out = partial(open_training_data, data_spec, options, data_home, game.batch_type, read_options, held_out=True)
-    return Plan(model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out)
+    held_out = partial(open_training_data, data_spec, options, data_home, game.batch_type, read_options, True, **where)
+    location = {"path": stored.data["path"]} if data is None and "path" in stored.data else locate(data_spec)
+    return Plan(
+        model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out,
+        ranges_of(stored), location,
+    )  # fmt: skip
 
 
 def run_training(
@@ -183,7 +195,7 @@ def run_training(
         folder.unlock()
     if engine.step < plan.run.steps:
         say(f"Stopped at step {engine.step} of {plan.run.steps}. {engine.stopping or resume_hint}")
-    return Trained(game, folder.path, plan.model.name, engine.step, device)
+    return Trained(game, folder.path, plan.model.name, engine.step, device, plan.ranges or {})
 
 
 def train_with_recovery(engine: Engine, checkpoints: Checkpoints) -> Game[Any, Any]:

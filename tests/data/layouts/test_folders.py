@@ -167,7 +167,7 @@ def test_arrays(tmp_path):
         ({"images": np.zeros((2, 2))}, r"shape \(2, 2\)"),
         ({"images": np.zeros((1, 4, 4), np.uint8)}, "one image"),
         ({"images": np.zeros((3, 4, 4), np.uint8), "labels": np.zeros(2)}, "3 images but 2 labels"),
-        ({"images": np.zeros((3, 4, 4), np.int64)}, "Row 0 cannot be read: its numbers are int64"),
+        ({"images": np.zeros((3, 4, 4), np.complex64)}, "Row 0 cannot be read: its numbers are complex64"),
         ({"images": np.array([{}, {}], dtype=object)}, "cannot be read"),
     ],
 )

@@ -1,5 +1,6 @@
 """Images in one .npy or .npz file: (N, H, W) or (N, H, W, C), with labels (N,) or (N, K) beside them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ganforge.data.decode import LazyImage, one_image_message
 from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
-from ganforge.images import as_image, header_of
+from ganforge.images import as_image, header_of, is_wide, narrow_integers
 
 IMAGES = ("images", "x_train", "x", "data", "arr_0")  # names of the images in an .npz, the likeliest first
 LABELS = ("labels", "y_train", "y", "label", "condition", "arr_1")
@@ -43,11 +44,11 @@ def open_array(path: Path) -> ImageSource:
 def _lazy_image(images: np.ndarray, k: int) -> LazyImage:
     def read() -> np.ndarray:
         try:
-            return as_image(images[k])
+            return as_image(narrow_integers(images[k]))
         except DataError as error:
             raise DataError(f"Row {k} cannot be read: {error}.") from error
 
-    return LazyImage(f"row {k}", lambda: header_of(read()), read)
+    return LazyImage(f"row {k}", lambda: replace(header_of(read()), wide=is_wide(images.dtype)), read)
 
 
 def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -69,7 +69,10 @@ def derive_pairs(data: DataSet, make: Make, seed: int = 0) -> DataSet:
     source = (DerivedWindows if isinstance(images, Windows) else DerivedColumn)(images, make, seed)
     facts = replace(data.facts, labels=(), attributes=(), source_channels=source.shape[3])
     columns = {"source": source, "target": images}
-    return DataSet(data.name, facts, columns, f"{data.fingerprint} {make} of {seed}", data.notes)  # pyright: ignore
+    span = data.ranges.get("images")  # edges are white on black, whatever the units of the images are
+    ranges = {} if span is None else {"target": span} if make == "edges" else {"source": span, "target": span}
+    key = f"{data.fingerprint} {make} of {seed}"
+    return DataSet(data.name, facts, columns, key, data.notes, ranges)  # pyright: ignore
 
 
 def to_grey(images: np.ndarray, _: Chance) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -9,21 +10,28 @@ from ganforge.batches import Facts, column_of
 from ganforge.console import track
 from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, fingerprint, load_or_decode, map_in_threads
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import DecodeOptions, LazyImage, is_outdated, prepare_decoding
+from ganforge.data.decode import DecodeOptions, LazyImage
 from ganforge.data.layouts.two_folders import read_instances, split_by_class, split_halves
 from ganforge.data.source import ImageSource
+from ganforge.data.value_range import Range, decode_in_range, note_on_sides
 from ganforge.errors import DataError
 from ganforge.images import ImageHeader, fit
 
+Ranges = Mapping[str, Range]
 
-def build_two_sided_dataset(source: ImageSource, options: DecodeOptions, needed: Collection[str]) -> DataSet:
+
+def build_two_sided_dataset(
+    source: ImageSource, options: DecodeOptions, needed: Collection[str], ranges: Ranges = MappingProxyType({})
+) -> DataSet:
     """Build the columns source and target, a and b, or a and b with masks, whichever `needed` names.
+
+    `ranges` are those of the run, {column: (low, high)}; of other columns they are chosen from the images.
 
     Raises:
         DataError: the images are not pairs, have no second side or no masks; or see decode.py.
     """
     if "source" in needed:
-        return build_pairs(source if source.sides else split_side_by_side(source), options)
+        return build_pairs(source if source.sides else split_side_by_side(source), options, ranges)
     two = split_by_class(source)
     if not two.sides:
         raise DataError(
@@ -35,10 +43,11 @@ def build_two_sided_dataset(source: ImageSource, options: DecodeOptions, needed:
     if masked and not all(side.masks for side in two.sides):
         unmasked = next(side.where for side in two.sides if not side.masks)
         raise DataError(f"{unmasked} has no masks beside it. What would provide them: {column_of('a_masks').layout}.")
-    a, b = (decode_side(side, options) for side in two.sides)
+    each = [options_of_column(options, name, ranges) for name in ("a", "b")]
+    a, b = (decode_side(side, own) for side, own in zip(two.sides, each, strict=True))
     most = max(a.images.shape[3], b.images.shape[3])
     if a.images.shape[3] != b.images.shape[3] and most <= 4:  # one side is grey: convert it to colour
-        a, b = (decode_side(side, replace(options, channels=most)) for side in two.sides)
+        a, b = (decode_side(side, replace(own, channels=most)) for side, own in zip(two.sides, each, strict=True))
     if a.images.shape[1:] != b.images.shape[1:]:
         shapes = " and ".join("{}x{}x{}".format(*side.images.shape[1:]) for side in (a, b))
         raise DataError(f"The two sides of {two.where} differ: {shapes} (height x width x channels). Say --size.")
@@ -50,17 +59,31 @@ def build_two_sided_dataset(source: ImageSource, options: DecodeOptions, needed:
         two = replace(two, notes=(*two.notes, *masks[0].report.notes, *masks[1].report.notes))
     most = max(columns[name].shape[3] for name in ("a_masks", "b_masks")) if masked else 0
     facts = build_facts(a.images, options, instances=most)
-    notes = (*two.notes, *a.report.notes, *b.report.notes)
-    return DataSet(two.where, facts, columns, fingerprint(*keys), notes)
+    found = ranges_of({"a": a, "b": b})
+    notes = (*two.notes, *a.report.notes, *b.report.notes, *note_on_sides(found))
+    return DataSet(two.where, facts, columns, fingerprint(*keys), notes, found)
 
 
-def build_pairs(source: ImageSource, options: DecodeOptions) -> DataSet:
+def build_pairs(source: ImageSource, options: DecodeOptions, ranges: Ranges) -> DataSet:
     """Build the columns source and target, partners in one row."""
     check_partners(source)
-    a, b, notes = decode_pairs(source, (options, options), check_equal_sizes)
+    each = [options_of_column(options, name, ranges) for name in ("source", "target")]
+    a, b, notes = decode_pairs(source, each, check_equal_sizes)
     facts = build_facts(b.images, options, source_channels=a.images.shape[3])
     columns = {"source": a.images, "target": b.images}
-    return DataSet(source.where, facts, columns, fingerprint(a.key, b.key), (*source.notes, *notes))
+    found = ranges_of({"source": a, "target": b})
+    notes = (*source.notes, *notes, *note_on_sides(found))
+    return DataSet(source.where, facts, columns, fingerprint(a.key, b.key), notes, found)
+
+
+def options_of_column(options: DecodeOptions, name: str, ranges: Ranges) -> DecodeOptions:
+    """The options with the range of values that the run has for this column."""
+    return replace(options, value_range=ranges.get(name))
+
+
+def ranges_of(sides: Mapping[str, "DecodedSide"]) -> dict[str, Range]:
+    """The ranges of values of the columns that have one."""
+    return {name: side.range for name, side in sides.items() if side.range}
 
 
 def decode_pairs(
@@ -197,6 +220,8 @@ class DecodedSide(Decoded):
 
     key: str
     """Fingerprint of the images and the options."""
+    range: Range | None = None
+    """The values that -1 and 1 stand for, of scientific images."""
 
 
 def decode_side(
@@ -204,15 +229,11 @@ def decode_side(
 ) -> DecodedSide:
     """Decode the images of one side; `check` is called only if they are not in the cache."""
     key = fingerprint("side", side.where, side.identity, *options.key())
-
-    def begin() -> DecodeJob:
-        check()
-        return prepare_decoding(side.where, side.images, options)
-
-    decoded = load_or_decode(key, begin, is_outdated)
+    ranged = decode_in_range(key, side.identity, side.where, side.images, options, check)
+    decoded, key = ranged.decoded, ranged.key
     images, notes = options.build_column(decoded, [image.name for image in side.images], unit)
     key = fingerprint(key, options.size) if options.native else key
-    return DecodedSide(images, replace(decoded.report, notes=notes), key)
+    return DecodedSide(images, replace(decoded.report, notes=notes), key, ranged.range)
 
 
 def decode_masks(side: ImageSource, decoded: DecodedSide, options: DecodeOptions) -> DecodedSide:

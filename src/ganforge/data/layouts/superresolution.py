@@ -1,12 +1,14 @@
 """Pairs for super-resolution: every image of one side is a reduced copy of its partner on the other side."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions
-from ganforge.data.layouts.pairs import build_facts, decode_pairs, read_sizes
+from ganforge.data.layouts.pairs import Ranges, build_facts, decode_pairs, options_of_column, ranges_of, read_sizes
 from ganforge.data.source import ImageSource
+from ganforge.data.value_range import note_on_sides
 from ganforge.errors import DataError
 
 
@@ -23,8 +25,12 @@ def read_partner_sizes(source: ImageSource) -> list[tuple[tuple[int, int, str], 
     return [(one, other) for key in sorted(a) if (one := a[key]) and (other := b[key])]
 
 
-def build_superresolution_pairs(source: ImageSource, options: DecodeOptions) -> DataSet:
+def build_superresolution_pairs(
+    source: ImageSource, options: DecodeOptions, ranges: Ranges = MappingProxyType({})
+) -> DataSet:
     """Build the columns `images` and `low`, with windows cut at the same place of both images of a pair.
+
+    `ranges` are those of the run, {column: (low, high)}.
 
     Raises:
         DataError: the partners' sizes do not differ by one integer factor, the same in all pairs; the window is not
@@ -48,6 +54,7 @@ def build_superresolution_pairs(source: ImageSource, options: DecodeOptions) -> 
         )
     low_first = source if upward else replace(source, sides=source.sides[::-1])
     small = replace(options, size=(options.size[0] // times, options.size[1] // times))
+    small, options = options_of_column(small, "low", ranges), options_of_column(options, "images", ranges)
     low, high, notes = decode_pairs(low_first, (small, options), unit=times)
     if low.images.shape[3] != high.images.shape[3]:  # one side is grey: convert it to colour
         channels = max(low.images.shape[3], high.images.shape[3])
@@ -55,7 +62,9 @@ def build_superresolution_pairs(source: ImageSource, options: DecodeOptions) -> 
         low, high, notes = decode_pairs(low_first, both_options, unit=times)
     facts = build_facts(high.images, options, smaller=times)
     columns = {"images": high.images, "low": low.images}
-    return DataSet(source.where, facts, columns, fingerprint(low.key, high.key), (*low_first.notes, *notes))
+    found = ranges_of({"images": high, "low": low})
+    notes = (*low_first.notes, *notes, *note_on_sides(found))
+    return DataSet(source.where, facts, columns, fingerprint(low.key, high.key), notes, found)
 
 
 def scale_factor(one: tuple[int, int, str], other: tuple[int, int, str]) -> int:

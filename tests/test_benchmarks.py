@@ -11,7 +11,7 @@ from benchmarks.usual import cgan, chapter, cyclegan, dcgan, pix2pix, wgan_gp
 
 LIKE = {
     "chapter": (game, {"model": "dcgan", "preset": "chapter", "batch": 2}, chapter.loop, {"batch": 2}),
-    "dcgan64": (game, {"model": "dcgan", "preset": "paper", "batch": 2}, dcgan.loop, {"batch": 2}),
+    "dcgan64": (game, {"model": "dcgan", "preset": "pytorch", "batch": 2}, dcgan.loop, {"batch": 2}),
     "wgan_gp": (game, {"model": "wgan_gp", "preset": "small", "batch": 2}, wgan_gp.loop, {"batch": 2}),
     "pix2pix": (game, {"model": "pix2pix", "preset": "paper", "size": (32,)}, pix2pix.loop, {"side": 32}),
     "cyclegan": (game, {"model": "cyclegan", "preset": "paper", "size": (32,)}, cyclegan.loop, {"side": 32}),

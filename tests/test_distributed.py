@@ -69,6 +69,21 @@ def test_a_broken_loss_in_one_process_stops_all(swept):
     assert "critic/gap became NaN or infinite in step 3" in said[0]
 
 
+def test_a_replaced_buffer_is_named_by_all(swept):
+    said = [(swept / f"replaced-{rank}.txt").read_text() for rank in range(2)]
+    assert said[0] == said[1]
+    assert "in the place of its buffer k during a step" in said[0]
+
+
+def test_the_first_process_decides_when_a_checkpoint_is_due_and_no_bit_changes(swept):
+    without, *made = (
+        [(swept / f"by-time-{minutes}-{rank}.txt").read_text().split(" ", 1) for rank in range(2)]
+        for minutes in (0.0, 1e-9)
+    )
+    assert made[0][0][1] == made[0][1][1] == "[-1, -1, -1, -1, 4, 4, 4, 4, 8, 8]"
+    assert {digest for run in (without, *made) for digest, _ in run} == {without[0][0]}
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted through /proc")
 def test_no_thread_of_the_others_outlives_the_training(swept):
     """One that does may abort the process at its exit, when it meets an interpreter that is gone."""
@@ -120,7 +135,7 @@ def test_a_process_that_dies_ends_the_run_with_a_whole_checkpoint(tmp_path):
 
 def test_the_first_process_measures_and_all_stop_together(tmp_path):
     np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), dtype=np.uint8))
-    words = ["--data", str(tmp_path / "data.npy"), "--preset", "tiny", "--size", "6", "--config.lr", "0"]
+    words = ["--data", str(tmp_path / "data.npy"), "--preset", "tiny", "--size", "6", "--config.lr", "1e-30"]
     words += ["--steps", "50", "--sample-every", "0", "--select", "fid:pixels", "--eval-every", "1", "--patience", "2"]
     with torchrun("ganforge", "train", "gan", *words, "--outdir", str(tmp_path / "runs")) as run:
         out, problems = run.communicate(timeout=PATIENCE)

@@ -114,6 +114,11 @@ def any_process(flag: bool) -> bool:
     return bool(all_max(torch.tensor(int(flag))))
 
 
+def any_of_each(*flags: bool) -> list[bool]:
+    """For each flag whether it is true in any process, in all processes: several questions in one collective."""
+    return [bool(flag) for flag in all_max(torch.tensor([int(flag) for flag in flags])).tolist()]
+
+
 def broadcast_tensors(tensors: Iterable[Tensor]) -> None:
     """Copy the first process's values to all others."""
     if world_size() > 1:

@@ -99,6 +99,15 @@ class RowDraw(Seeded):
         raise ContractError("A capability must not shuffle its batch: image k has to follow from (seed, k) alone.")
 
 
+class FrameDraw(RowDraw):
+    """Draws of a walk: all rows, which are frames of one animation, are that of image 0, so that nothing flickers."""
+
+    def _rows(self, n: int, make: Make) -> Tensor:
+        self.calls += 1
+        row = make(1, torch.Generator().manual_seed(mix(self.seed, 0, self.calls)))
+        return row.expand(n, *row.shape[1:]).to(self.device)
+
+
 class Recorded(Draw):
     """Returns the given tensors in order: for comparisons with other implementations."""
 

@@ -52,6 +52,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         RunError: it cannot be written.
     """
+    if "\0" in str(path):
+        raise RunError(f"{str(path)!r} cannot be written: a name cannot have a null byte.")
     try:
         with _replace(path) as file:
             yield file

@@ -11,9 +11,9 @@ averaged weights, checkpoints and logs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args, get_origin
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -63,7 +63,9 @@ class Clock:
 class Part:
     """Marks a Config field that names a pretrained run: `encoder: Annotated[str, Part("cyclegan")] = ""`.
 
-    The game's constructor receives the trained game as an argument of the field's name.
+    The game's constructor receives the trained game as an argument of the field's name.  A part rests: it stays in
+    evaluation mode, its weights do not change, and no checkpoint holds them.  A game that trains one copies it:
+    `copy.deepcopy(encoder.encoder).requires_grad_(True)`.
     """
 
     model: str
@@ -85,10 +87,14 @@ class Game(nn.Module, ABC, Generic[C, B]):
     batch_type: ClassVar[type[Batch]]
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
     """Networks that the capabilities use; a run may keep an exponential moving average of their weights."""
-    ema: ClassVar[float] = 0.0
-    """The paper's half-life, in images, of those averages; 0 where the paper has none."""
+    ema: ClassVar[float | Callable[[Any, Clock], float]] = 0.0
+    """The paper's half-life, in images, of those averages; 0 where the paper has none.  A method `ema(self, now)` gives
+    it for the state of the run after each step."""
     augmented: ClassVar[tuple[str, ...]] = ()
     """Discriminators in front of which a run may put differentiable augmentation."""
+    pipe: str | tuple[str, ...] = "bgc"
+    """The transformations of `--augment ada`: one of StyleGAN2-ADA's names (blit, geom, color, filter, noise, cutout,
+    bg, bgc, bgcf, bgcfn, bgcfnc), or several names of those or of single transformations (xflip, hue ...)."""
     discriminator_output: Literal["logits", "scores"] = "logits"
     """What discriminators return: logits of a probability, or scores without a scale (a critic's)."""
     penalised: ClassVar[tuple[str, ...]] = ()
@@ -98,15 +104,22 @@ class Game(nn.Module, ABC, Generic[C, B]):
     cropped back.  A game whose depth is configured sets it in its constructor."""
     least: int = 1
     """Least height and width of `translate`'s input; smaller images are padded in the same way."""
+    fixed_size: bool = False
+    """Whether `translate` works at the facts' size alone: other images are resized to it, not padded."""
     editable: tuple[str, ...] = ()
     """The labels that `translate` can edit; empty: all labels of the facts."""
     draw: Draw
+    resting: tuple[nn.Module, ...] = ()
+    """The modules of the parts; set by GANForge."""
+    stores_parts: bool = False
+    """Whether checkpoints hold the parts' weights, as those of GANForge 0.1 do; set by GANForge."""
 
     def __init_subclass__(cls) -> None:
         for old, new in RENAMED.items():
             if old in vars(cls):
                 raise ContractError(f"{cls.__name__} defines {old!r}, which is now called {new!r}: rename it.")
-        cls.Config, cls.batch_type = get_args(cls.__orig_bases__[0])  # pyright: ignore[reportAttributeAccessIssue]
+        if arguments := type_arguments(cls):
+            cls.Config, cls.batch_type = arguments
 
     def __init__(self, config: C, facts: Facts) -> None:
         """Build the networks from `config` and `facts`; nothing else."""
@@ -124,6 +137,13 @@ class Game(nn.Module, ABC, Generic[C, B]):
                 f"{type(self).__name__} has a network {name!r}, a name that Game uses: call it {name}_network."
             )
         super().__setattr__(name, value)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation mode; parts stay in evaluation mode."""
+        super().train(mode)
+        for module in self.resting:
+            module.training = False
+        return self
 
     @abstractmethod
     def players(self) -> dict[str, Optimizer]:
@@ -146,9 +166,49 @@ class Game(nn.Module, ABC, Generic[C, B]):
         It may change parameters, not buffers: each micro-batch has its own buffers until the step is over.
         """
 
+    def augment_p(self, now: Clock) -> float | None:
+        """The probability of `--augment ada --augment-p game` in a step, in [0, 1]; None: the game has none."""
+        return None
+
     def kind(self, now: Clock) -> str | None:
         """A name for the sequence of moves in this step, for capturing it in a CUDA graph; None: never captured."""
         return None
+
+
+def type_arguments(kind: type[Game[Any, Any]]) -> tuple[Any, ...]:
+    """(Config, batch type) of a subclass of Game; empty for a subclass of a game, which inherits them.
+
+    Raises ContractError where the class names none.
+    """
+    bases = vars(kind).get("__orig_bases__", ())
+    if not bases and any(issubclass(base, Game) and base is not Game for base in kind.__bases__):
+        return ()
+    origin, arguments = (get_origin(bases[0]), get_args(bases[0])) if bases else (None, ())
+    if not (isinstance(origin, type) and issubclass(origin, Game) and len(arguments) == 2):
+        others = "".join(f", {base.__name__}" for base in kind.__bases__ if base not in (Game, Generic))
+        raise ContractError(
+            f"{kind.__name__} does not name its Config and its type of batches: write `class {kind.__name__}("
+            f"Game[Config, Images]{others})`, with Game and its brackets first."
+        )
+    if isinstance(arguments[1], type) and not issubclass(arguments[1], Batch):
+        raise ContractError(
+            f"{kind.__name__} names {arguments[1].__name__} as its type of batches, which is none: write "
+            f"`class {kind.__name__}(Game[Config, Images])`, first the Config, then the batches."
+        )
+    return arguments
+
+
+def resting_ids(game: nn.Module) -> set[int]:
+    """The identities of the parts' parameters and buffers: no checkpoint, average or broadcast has them."""
+    modules = getattr(game, "resting", ())
+    return {id(t) for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))}
+
+
+def own_state(game: Game[Any, Any], network: nn.Module | None = None) -> dict[str, Tensor]:
+    """The state of a game, or of one of its networks, without its parts: what a checkpoint holds."""
+    tensors: dict[str, Any] = (game if network is None else network).state_dict(keep_vars=True)
+    resting = set() if game.stores_parts else resting_ids(game)
+    return {key: t.detach() if isinstance(t, Tensor) else t for key, t in tensors.items() if id(t) not in resting}
 
 
 def parameters_of(optimiser: Optimizer) -> Sequence[Tensor]:

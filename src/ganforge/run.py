@@ -1,5 +1,6 @@
 """Training settings that belong to no paper.  Imports no torch, so that the command line answers at once."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -64,7 +65,35 @@ class Run:
     """Evaluations in a row without improvement after which the run stops.  0: never."""
     judged: int = 2_000
     """Images drawn for an evaluation, always with the same seed."""
+    ema_rampup: float | None = 0.05
+    """The half-life of --ema is at most this share of the images seen so far, as in StyleGAN2.  None: no such limit."""
+    augment_p: Literal["adaptive", "game"] | float = "adaptive"
+    """Probability of --augment ada: adaptive, a number from 0 to 1, or game, the model's own choice."""
+    save_minutes: float = 10.0
+    """A checkpoint is also made when the last is so many minutes old; the next one replaces it.  0: never."""
 
+    def __post_init__(self) -> None:
+        """Raises OptionError naming the first number that is out of range."""
+        for name, (low, high) in LIMITS.items():
+            check_number(f"--{FLAGS.get(name, name).replace('_', '-')}", getattr(self, name), low, high)
+        if not isinstance(self.augment_p, str):
+            check_number("--augment-p", self.augment_p, 0, 1)
+        if self.augment != "ada" and self.augment_p != "adaptive":
+            raise OptionError(f"--augment-p {self.augment_p} belongs to --augment ada: give both.")
+        if len(self.size) > 2 or not all(1 <= side < 2**16 for side in self.size):
+            sides = " ".join(map(str, self.size))
+            raise OptionError(f"--size {sides} is not a size: give one side, or height and width.")
+
+
+LIMITS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("clip", "ema", "ema_rampup", "save_minutes"), (0, math.inf)),
+    **dict.fromkeys(("steps", "warmup", "sample_every", "save_every", "every", "patience"), (0, 10**9)),
+    **dict.fromkeys(("log_every", "keep", "judged"), (1, 10**9)),
+    **dict.fromkeys(("batch", "accumulate"), (1, 10**6)),
+    **dict.fromkeys(("channels", "threads"), (0, 10_000)),
+    "seed": (0, 2**63 - 1),
+}
+"""{field of Run: its least and its largest value}; infinity itself is refused."""
 
 FLAGS = {"native": "native_crops", "every": "eval_every", "judged": "eval_images"}
 """{field of Run: its flag} where they differ.  The fields keep their names, which are keys of config.yaml; as flags the
@@ -80,6 +109,22 @@ def to_fields(options: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError(f"{both[0][0]} is the old name of {both[0][1]}: give one of them.")
     fields = {flag: field for field, flag in FLAGS.items()}
     return {fields.get(name, name): value for name, value in options.items()}
+
+
+def check_number(name: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Raise OptionError unless a number, where there is one, is finite and lies between `low` and `high`."""
+    if value is None or (isinstance(value, int | float) and low <= value <= high and abs(value) != math.inf):
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(f"{name} cannot be {value}: it is a finite number.")
+    limits = f"the least is {low}" if value < low else f"the largest is {high}"
+    raise OptionError(f"{name} cannot be {value}: {limits}.")
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself.  Raises OptionError where it is out of range."""
+    check_number("--seed", seed, *LIMITS["seed"])
+    return seed
 
 
 @dataclass(frozen=True)

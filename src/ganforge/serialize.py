@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import math
+import re
 import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ganforge.errors import OptionError
+from ganforge.run import check_number
 
 T = TypeVar("T")
 
@@ -35,6 +38,44 @@ def from_plain(kind: type[T], values: Mapping[str, Any]) -> T:
         if not fits(value, hints[name]):
             raise OptionError(f"{name} cannot be {value!r}: it is {describe_type(hints[name])}.")
     return kind(**{name: convert(value, hints[name]) for name, value in values.items()})
+
+
+RATES, SHARES = re.compile(r"(^|_)lr(_|$)|learning_rate"), re.compile(r"^beta\d?$|momentum$")
+SIZES = re.compile(r"(^|_)(width|latent|layers|blocks|depth|units|hidden|channels|moves|scales?|growth|pieces)$")
+
+
+def check_config(config: Any) -> None:
+    """Raise OptionError, naming the first setting of a model's Config that is out of range.
+
+    Numbers are finite, learning rates above 0, sizes at least 1 and other whole numbers not negative, where the
+    default is not below that itself; a field annotated with a `Range` lies in it.
+    """
+    from ganforge.capabilities import Range  # it imports torch
+
+    hints = get_type_hints(type(config), include_extras=True)
+    for f in dataclasses.fields(config):
+        value, default, flag = getattr(config, f.name), f.default, f"--config.{f.name.replace('_', '-')}"
+        limits = next((note for note in get_args(hints[f.name])[1:] if isinstance(note, Range)), None)
+        for number in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                continue
+            low, high = least_of(f.name, number), math.inf
+            if isinstance(default, (int, float)):
+                low = min(low, default)
+            if limits is not None:
+                low, high = limits.low, limits.high
+            check_number(flag, number, low, high)
+            if limits is None and RATES.search(f.name) and number <= 0:
+                raise OptionError(f"{flag} cannot be {number}: a learning rate is above 0.")
+            if limits is None and SHARES.search(f.name) and number >= 1:
+                raise OptionError(f"{flag} cannot be {number}: it is below 1.")
+
+
+def least_of(name: str, number: float) -> float:
+    """The least value of a setting, by its name and its type."""
+    if isinstance(number, int) and SIZES.search(name):
+        return 1
+    return 0 if isinstance(number, int) or SHARES.search(name) or RATES.search(name) else -math.inf
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -68,6 +109,8 @@ def describe_type(hint: Any) -> str:
     """A type in words, for error messages."""
     if get_origin(hint) is Literal:
         return " or ".join(str(v) for v in get_args(hint))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(describe_type(h) for h in get_args(hint) if h is not type(None))
     return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}.get(
         getattr(hint, "__name__", ""), str(hint).replace("typing.", "")
     )

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from ganforge.batches import Images
 from ganforge.catalogue import find
 from ganforge.draw import RowDraw
-from ganforge.engine import Engine
-from ganforge.engine.augmentation import show_augmentation
-from ganforge.errors import OptionError
+from ganforge.engine import Callback, Engine
+from ganforge.engine.augmentation import Augmentation, make_pipe, show_augmentation
+from ganforge.errors import ContractError, OptionError
 from ganforge.game import Clock, Move
 from ganforge.inference.inference_mode import inference_mode
-from ganforge.nn.ada import BGC, GEOM, SYM6, Pipe, ada, bands
+from ganforge.nn.ada import BGC, BLIT, COLOR, GEOM, SYM6, Pipe, ada, bands
 from ganforge.nn.diffaug import colour, cutout, diffaug, translation
 from ganforge.runs.checkpoint import Checkpoints
 from tests.support.goldens import SHARED
@@ -410,3 +410,73 @@ def test_games_that_cannot_be_augmented_name_what_works():
         played(Vague, augment="ada")
     with pytest.raises(OptionError, match="Toy has no discriminator of images"):
         Engine(toy(Toy), run(augment="ada"), make_loader())
+
+
+# p and the transformations as the run or the game says ------------------------------------------
+
+
+def judged(**attributes) -> type[Toy]:
+    """A toy whose critic is augmented, with more attributes."""
+
+    class Judged(Toy):
+        augmented = ("critic",)
+        locals().update(attributes)
+
+    Judged.Config, Judged.batch_type = Config, Images
+    return Judged
+
+
+def probabilities(game: type[Toy], **changes) -> list[float]:
+    """The p of every step, as it is logged."""
+    rows = []
+
+    class Reading(Callback):
+        def log(self, engine, row):
+            rows.append(row["augment/p"])
+
+    torch.manual_seed(0)
+    r = run(augment="ada", log_every=1, steps=4, **changes)
+    Engine(game(Config(), FACTS), r, make_loader(r), callbacks=[Reading()]).train()
+    return rows
+
+
+def test_p_may_be_a_number_also_for_scores():
+    assert probabilities(judged(discriminator_output="scores"), augment_p=0.25) == [0.25] * 4
+    with pytest.raises(OptionError, match=r"gives scores without a zero.*--augment-p 0\.2"):
+        probabilities(judged(discriminator_output="scores"))
+
+
+def test_p_may_be_the_games_own():
+    game = judged(augment_p=lambda self, now: now.step / 10)
+    assert probabilities(game, augment_p="game") == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    with pytest.raises(OptionError, match=r"--augment-p game: Judged has no method augment_p"):
+        probabilities(judged(), augment_p="game")
+
+
+@pytest.mark.parametrize("wrong", [1.5, -0.1, math.nan, None])
+def test_a_p_of_the_games_that_is_none_is_refused(wrong):
+    with pytest.raises(ContractError, match=r"Judged\.augment_p gave .* at step 0: it is a number from 0 to 1"):
+        probabilities(judged(augment_p=lambda self, now: wrong), augment_p="game")
+
+
+def test_a_game_names_its_transformations():
+    make = make_pipe
+    assert make(judged()(Config(), FACTS)) == BGC
+    assert make(judged(pipe=("xflip", "color"))(Config(), FACTS)) == Pipe(xflip=1, **COLOR)
+    assert make(judged(pipe="bgcfnc")(Config(), FACTS)) == Pipe(
+        **dict.fromkeys(("imgfilter", "noise", "cutout"), 1), **BLIT, **GEOM,
+        **COLOR,
+    )  # fmt: skip
+    with pytest.raises(ContractError, match=r"Judged\.pipe names 'mirror', which is none of xflip, "):
+        make(judged(pipe=("mirror",))(Config(), FACTS))
+
+
+def test_an_image_is_only_transformed_as_the_game_names_it():
+    game = judged(pipe=("xflip",))(Config(), FACTS)
+    acting = Augmentation(game, run(augment="ada", augment_p=1.0), "cpu")
+    ramp = torch.linspace(-1, 1, 8).expand(16, 3, 8, 8)
+    changes = (acting.augment(ramp, RowDraw(0)) - ramp).abs().mean((1, 2, 3))
+    mirrored = float((ramp.flip(-1) - ramp).abs().mean())
+    near = {k: ((changes - k).abs() < 0.1) for k in (0.0, mirrored)}  # resampling rounds the ends of the ramp
+    assert all(bool(found.any()) for found in near.values())
+    assert bool((near[0.0] | near[mirrored]).all())

@@ -256,6 +256,18 @@ def refuses(match: str, *words: object, kind: type[Exception] = DataError, **opt
         evaluate(*words, **options)  # pyright: ignore[reportArgumentType]
 
 
+def test_without_labels_and_inception_the_rows_say_that_they_are_of_pixels(place: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "bare.npy", stripes(20, 0)[0])
+    messages: list[str] = []
+    report = evaluate("good", tmp_path / "bare.npy", say=messages.append, out=tmp_path / "report.json")
+    assert {"fid (pixels)", "kid (pixels)"} <= {figure.name for figure in report.figures}
+    assert all(figure.name.endswith(" (pixels)") for figure in report.figures)
+    assert "Inception's weights are not available" in messages[0]
+    same = evaluate("good", tmp_path / "bare.npy", features="pixels", out=tmp_path / "report.json")
+    assert [f.name for f in same.figures] == [f.name.removesuffix(" (pixels)") for f in report.figures]
+    assert [f.value for f in same.figures] == [f.value for f in report.figures]
+
+
 def test_bad_input_is_one_sentence(place: Path, tmp_path: Path) -> None:
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "a.txt").write_text("no image")
@@ -277,7 +289,6 @@ def test_bad_input_is_one_sentence(place: Path, tmp_path: Path) -> None:
     refuses("with class logits", "good", "real", ("is",), features="pixels", kind=OptionError)
     refuses("no known targets", "good", "real", ("psnr",), kind=OptionError)
     np.save(tmp_path / "bare.npy", pictures)
-    refuses("no labels to train a classifier on", "good", tmp_path / "bare.npy", kind=OptionError)
     refuses("--per-class needs", tmp_path / "bare.npy", "real", ("kid",), per_class=True, kind=OptionError)
     refuses("at least 6", tmp_path / "bare.npy", "real", ("prdc",))
 

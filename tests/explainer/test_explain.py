@@ -363,7 +363,7 @@ def test_a_page_is_self_contained_and_has_both_languages(model):
     for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         ET.fromstring(svg)
     for term in (term for kind in lesson.rounds for turn in kind.turns for term in turn.terms):
-        assert f"<code>{term.name.partition('/')[2]}</code>" in page
+        assert (f"<td><code>{term.name.partition('/')[2]}</code></td>" in page) == term.descended
     for language in ("en", "ko"):
         text = " ".join(lesson.text(language).split())
         for texts in (lesson.notes.solves, lesson.notes.result):

@@ -1,13 +1,19 @@
 """Pretrained parts: a stage built on another run, which it keeps and never looks for again."""
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import ganforge
-from ganforge.errors import ModelError
+from ganforge.errors import ContractError, ModelError
+from ganforge.files import sha256
+from ganforge.runs.folder import RunFolder
+from tests.support.parts import BASE, STAGE
 
 ENCODER = '''
 """encoder: finds the latent of a picture, for a generator that is done learning."""
@@ -84,3 +90,113 @@ def test_a_part_of_another_model_is_refused(tmp_path, encoder):
     other = ganforge.train("gan", preset="tiny", outdir=tmp_path / "runs", quiet=True)
     with pytest.raises(ModelError, match=r"must be a run of dcgan; .* is one of gan"):
         trained(encoder, str(other.path), tmp_path)
+
+
+# A part rests -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stages(tmp_path: Path):
+    """(the run of a part with batch norm, the file of a model that is built on it)."""
+    (tmp_path / "base.py").write_text(BASE)
+    (tmp_path / "stage.py").write_text(STAGE.replace("BASE", str(tmp_path / "base.py")))
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), np.uint8))
+    options = {"outdir": tmp_path / "runs", "quiet": True, "tensorboard": False, "doctor": False}
+
+    def train(model: str, **more):
+        return ganforge.train(str(tmp_path / f"{model}.py"), tmp_path / "data.npy", "tiny", **options, **more)
+
+    return train
+
+
+def tensors_of(run: Path) -> dict[str, set[str]]:
+    """{file of the last checkpoint: its keys}."""
+    folder = max((run / "checkpoints").glob("step-*"))
+    return {file.stem: set(load_file(file)) for file in folder.glob("*.safetensors")}
+
+
+def test_a_part_does_not_drift_and_is_in_no_checkpoint_nor_average(stages):
+    first = stages("base")
+    before, sources = first.game.state_dict(), torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    answers = first.translate(sources)
+    run = stages("stage", config={"first": str(first.path)}, accumulate=2)
+    assert tensors_of(run.path) == {
+        "game": {"generator.weight", "generator.bias"},
+        "averaged": {"generator.weight", "generator.bias"},
+        "players": set(),
+    }
+    for game in (run.game, ganforge.load(run.path, device="cpu").game):
+        game.train()
+        assert not any(module.training for module in game.first.modules())
+        assert not any(p.requires_grad for p in game.first.parameters())
+        for key, value in game.first.state_dict().items():
+            assert torch.equal(value, before[f"generator.{key}"]), key
+    assert torch.equal(ganforge.load(run.path / "parts" / "first", device="cpu").translate(sources), answers)
+    again = ganforge.resume(run.path, steps=8, quiet=True)
+    assert torch.equal(again.game.first[1].running_mean, before["generator.1.running_mean"])
+
+
+def test_a_game_that_trains_a_part_copies_it(stages, tmp_path):
+    first = stages("base")
+    run = stages("stage", config={"first": str(first.path), "copies": True})
+    assert {"first.0.weight", "first.1.running_mean"} <= tensors_of(run.path)["game"] & tensors_of(run.path)["averaged"]
+    assert not torch.equal(run.game.first[0].weight, first.game.generator[0].weight)
+    source = (tmp_path / "stage.py").read_text().replace("if self.config.copies else ()", "if True else ()")
+    (tmp_path / "stage.py").write_text(source)
+    with pytest.raises(ContractError, match=r"player 'generator' of Stage trains weights of a part.*deepcopy"):
+        stages("stage", config={"first": str(first.path)})
+
+
+def test_a_constructor_that_changes_its_part_is_refused(stages, tmp_path):
+    first = stages("base")
+    source = (tmp_path / "stage.py").read_text()
+    initialised = "        self.apply(lambda m: nn.init.zeros_(m.weight) if isinstance(m, nn.Conv2d) else None)\n"
+    source = source.replace("facts.channels, 1)\n", f"facts.channels, 1)\n{initialised}", 1)
+    (tmp_path / "stage.py").write_text(source)
+    with pytest.raises(ContractError, match=r"constructor of Stage changes the weights of its part 'first'"):
+        stages("stage", config={"first": str(first.path)})
+
+
+def test_a_checkpoint_of_a_run_with_a_large_part_stays_small(stages):
+    first = stages("base", config={"ballast": 23_000_000})  # 92 MB
+    run = stages("stage", config={"first": str(first.path)}, link_parts=True, steps=2)
+    assert sum(f.stat().st_size for f in (first.path / "checkpoints").rglob("*")) > 90e6
+    assert sum(f.stat().st_size for f in run.path.rglob("*")) < 5e6
+
+
+def test_a_linked_part_is_its_path_and_hash(stages):
+    first = stages("base")
+    run = stages("stage", config={"first": str(first.path)}, link_parts=True)
+    assert not (run.path / "parts").exists()
+    record = RunFolder(run.path).run_config.parts["first"]
+    assert record["linked"] == f"{first.path.resolve()}@{first.step}"
+    assert len(record["sha256"]) == 64
+    assert ganforge.load(run.path, device="cpu").step == 6
+    assert ganforge.resume(run.path, steps=7, quiet=True).step == 7
+    assert RunFolder(run.path).run_config.parts["first"] == record
+    checkpoints = first.path / "checkpoints"
+    (checkpoints / "step-000000001").rename(checkpoints / "step-000000009")
+    with pytest.raises(ModelError, match=r"part 'first' is linked to .*@1, which .*bring that run back|have changed"):
+        ganforge.load(run.path)
+    (checkpoints / "step-000000009").rename(checkpoints / "step-000000001")
+    weights = checkpoints / "step-000000001" / "game.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x80?")
+    with pytest.raises(ModelError, match=r"part 'first' is linked to .*@1, whose weights or settings have changed"):
+        ganforge.load(run.path)
+
+
+def test_a_checkpoint_that_holds_its_parts_weights_keeps_them(stages):
+    """As GANForge 0.1 wrote them, whose parts drifted: such a run goes on with the weights that it has."""
+    first = stages("base")
+    run = stages("stage", config={"first": str(first.path)}, ema=0.0)
+    file = max((run.path / "checkpoints").glob("step-*")) / "game.safetensors"
+    drifted = {f"first.{key}": value + 1 for key, value in run.game.first.state_dict().items()}
+    save_file({**load_file(file), **drifted}, file)
+    state = json.loads((file.parent / "state.json").read_text())
+    state["sha256"]["game.safetensors"] = sha256(file)
+    (file.parent / "state.json").write_text(json.dumps(state))
+    loaded = ganforge.load(run.path, device="cpu")
+    assert torch.equal(loaded.game.first[0].weight, drifted["first.0.weight"])
+    again = ganforge.resume(run.path, steps=8, quiet=True)
+    assert torch.equal(again.game.first[0].weight, drifted["first.0.weight"])
+    assert set(drifted) <= tensors_of(run.path)["game"]

@@ -153,7 +153,7 @@ def test_large_images_are_tiled_by_default(toy, monkeypatch):
     ("given", "why"),
     [
         (lambda t: t.translate(images(1, 1, 8, 8)), r"takes images \(N, 3, H, W\), not \(1, 1, 8, 8\)"),
-        (lambda t: t.translate(images(3, 8, 8)), r"takes images \(N, 3, H, W\), not \(3, 8, 8\)"),
+        (lambda t: t.translate(images(8, 8)), r"is a tensor \(3, H, W\), not \(8, 8\)"),
         (lambda t: t.translate(images(1, 3, 8, 8), masks=images(1, 1, 8, 8)), "takes no masks"),
         (lambda t: t.translate(images(1, 3, 8, 8), to="blond"), "does not know --to; its options are light, reverse"),
         (lambda t: t.translate(images(1, 3, 8, 8), light=2.0), "--light must lie between 0 and 1"),

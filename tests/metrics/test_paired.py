@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError, OptionError, WeightsError
+from ganforge.files import sha256
 from ganforge.metrics import lpips as measure
 from ganforge.metrics.diversity import diversity
 from ganforge.metrics.l1 import l1
@@ -149,7 +150,14 @@ def test_official_weights_are_read_from_files(tmp_path):
     torch.save(backbone | classifier, tmp_path / "alexnet.pth")
     torch.save(linear, tmp_path / "alex.pth")
     known = measure.load_official(tmp_path / "alexnet.pth", tmp_path / "alex.pth")
+    assert known.name.startswith("a distance of the form of LPIPS (alex) with weights other than those published: alex")
+    assert measure.estimate_distance("lpips", torch.ones(2), known, "lower").name == "lpips_own_weights"
+    hashes = tuple((sha256(tmp_path / f"{name}.pth")[:8],) for name in ("alexnet", "alex"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(measure.PUBLISHED, "alex", hashes)
+        known = measure.load_official(tmp_path / "alexnet.pth", tmp_path / "alex.pth")
     assert known.name == "LPIPS 0.1 (alex)"
+    assert measure.estimate_distance("lpips", torch.ones(2), known, "lower").name == "lpips"
     a, b = pictures(2, 3, 32), noisy(pictures(2, 3, 32))
     torch.testing.assert_close(lpips(a, b, known), net(a, b).double())
     with pytest.raises(WeightsError, match=r"AlexNet: features\.0\.weight is missing"):

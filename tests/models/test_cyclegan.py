@@ -17,7 +17,7 @@ from tests.support.toys import make_loader
 
 FACTS = Facts(3, 16, 16)
 SMALL = Config(width=2, judge_width=2, patch=16, blocks=6, pool=3)
-RUN = Run(steps=4, batch=4, log_every=0, save_every=0)
+RUN = Run(steps=4, batch=4, log_every=4, save_every=0)
 
 
 def game(**config) -> CycleGAN:

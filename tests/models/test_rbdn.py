@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,17 @@ from ganforge import official
 from ganforge.batches import Facts, Paired
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader
+from ganforge.data.open import open_data
+from ganforge.data.read_options import ReadOptions
 from ganforge.engine import Engine
 from ganforge.errors import ModelError
 from ganforge.game import Clock
+from ganforge.images import write
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.models import rbdn
 from ganforge.official.rbdn import euclidean, folded
+from ganforge.run import Run
+from ganforge.runs.checkpoint import Checkpoints
 from tests.support import goldens
 from tests.support.goldens import SHARED, Golden
 
@@ -77,6 +83,85 @@ def test_the_error_is_the_paper_s_and_rates_are_each_layer_s_own():
     assert [g["lr"] for g in players["generator"].param_groups] == pytest.approx([1, 0.1, 0.1, 0.1])
     game(lr=1.0, drop_every=10).tune(players, Clock(step=25))
     assert [g["lr"] for g in players["generator"].param_groups] == pytest.approx([0.01, 1e-3, 1e-3, 1e-3])
+
+
+def test_the_authors_rates_are_those_of_their_definitions():
+    """Norms 1, biases 0.1, the last layer 0.1; everything decays; every parameter is in one group."""
+    own = game(lr=1.0, last_lr=0.1, weight_decay=5e-4, authors_rates=True)
+    groups = own.players()["generator"].param_groups
+    assert [g["lr"] for g in groups] == pytest.approx([1, 0.1, 0.1, 0.1, 1])
+    assert {g["weight_decay"] for g in groups} == {5e-4}
+    norms = {id(p) for m in own.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
+    assert {id(p) for p in groups[4]["params"]} == norms
+    assert sorted(id(p) for g in groups for p in g["params"]) == sorted(map(id, own.parameters()))
+
+
+# -- denoising --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six images of a middle grey, all larger than a window and of different sizes."""
+    folder = tmp_path_factory.mktemp("photos")
+    chance = np.random.default_rng(0)
+    for k in range(6):
+        write(folder / f"{k}.png", chance.integers(100, 150, (24 + k, 30, 3), dtype=np.uint8))
+    return folder
+
+
+def noisy(photos: Path, run: Run, seed: int = 0) -> BatchLoader:
+    size, reading = (run.size[0], run.size[0]), ReadOptions(make="noise")
+    data = open_data(
+        str(photos), size=size, channels=1, crop=run.crop, native=run.native, needed=Paired.columns(),
+        reading=reading, seed=seed, home=photos / "home",
+    )  # fmt: skip
+    return BatchLoader(data, Paired, replace(run, seed=seed))
+
+
+WINDOWS = Run(steps=6, batch=6, size=(16,), channels=1, native=True, crop=True, flip=True, save_every=0, log_every=1)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_noise_is_new_in_every_window_and_follows_from_seed_and_place(photos: Path, native: bool):
+    run = replace(WINDOWS, native=native)
+    loader = noisy(photos, run)
+    batches = [loader.batch(k) for k in range(30)]
+    noise = torch.cat([(b.source - b.target) * 127.5 for b in batches])  # where white is 255
+    deviations = noise.std((1, 2, 3))
+    assert 7 < deviations.min() < 12
+    assert 44 < deviations.max() < 58  # of 256 pixels each
+    assert noise.mean().abs() < 1
+    assert torch.unique(noise.flatten(1), dim=0).shape[0] == len(noise)  # no noise twice
+    assert batches[0].source.abs().max() > 1  # it is not cut off at black and white
+    again = noisy(photos, run)
+    assert torch.equal(again.batch(7).source, batches[7].source)
+    assert torch.equal(torch.cat([again.batch(7, k, 3).source for k in range(3)]), batches[7].source)
+    assert not torch.equal(noisy(photos, run, seed=1).batch(7).source, batches[7].source)
+
+
+def test_the_same_row_has_the_same_noise_where_no_windows_are_cut(photos: Path):
+    """As when a run is judged: its images are asked for by their rows."""
+    loader = noisy(photos, replace(WINDOWS, crop=False, flip=False))
+    column, rows = loader.data.columns["source"], np.arange(6)
+    assert np.array_equal(column[rows], column[rows])
+    assert np.array_equal(column[rows][3:5], column[rows[3:5]])
+
+
+def test_a_denoiser_resumes_to_the_bit(photos: Path, tmp_path: Path):
+    def engine(checkpoints: Checkpoints | None = None, steps: int = 6) -> Engine:
+        torch.manual_seed(0)
+        config = replace(rbdn.presets["denoising"].config, branches=2, width=4, depth=2)
+        own = rbdn.RBDN(config, Facts(1, 16, 16, source_channels=1))
+        return Engine(own, replace(WINDOWS, steps=steps), noisy(photos, WINDOWS), checkpoints)
+
+    whole = engine()
+    whole.train()
+    engine(Checkpoints(tmp_path), steps=3).train()
+    second = engine()
+    second.restore(Checkpoints(tmp_path).load()[1])
+    second.train()
+    for (name, a), b in zip(whole.game.state_dict().items(), second.game.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
 
 
 def test_it_learns_to_colour():

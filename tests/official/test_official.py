@@ -257,9 +257,9 @@ def test_files_are_read(kind: str, tmp_path: Path):
 
 def test_a_file_of_several_networks_asks_for_one(tmp_path: Path):
     path, weights = tmp_path / "both.pt", dict(small().state_dict())
-    torch.save({"netD": weights, "epoch": 3}, path)
+    torch.save({"netD": weights, "netD_ema": weights, "epoch": 3}, path)
     torch.testing.assert_close(official.read(path, "netD"), weights)
-    with pytest.raises(WeightsError, match="Its entries are netD"):
+    with pytest.raises(WeightsError, match="Its entries are netD, netD_ema: name one of them with --entry"):
         official.read(path)
 
 

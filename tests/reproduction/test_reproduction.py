@@ -104,6 +104,26 @@ def test_every_row_can_be_built_and_all_differ(name, data):
         assert {key: getattr(row.config, key) for key in own} == dict(own)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_orderings_are_conclusions_of_the_paper(name):
+    """Version 3 calls L1+cGAN similar to L1+GAN, and patches of 70 similar to those of 16 in their scores."""
+    definition = experiment.find_experiment(name)
+    claimed = {(one.better, one.worse) for one in definition.orderings}
+    assert claimed.isdisjoint({("L1+cGAN", "L1+GAN"), ("70 x 70", "16 x 16")})
+    assert definition.source.endswith("of arXiv version 3, https://arxiv.org/abs/1611.07004v3")
+
+
+def test_a_folder_of_an_older_experiment_is_refused_in_a_sentence(data, tmp_path, six):
+    """An ordering that the package no longer claims, in a folder that was begun before."""
+    started = again(data, tmp_path, budget=1)
+    record = started.folder / "asked.json"
+    older = json.loads(record.read_text(encoding="utf-8"))
+    older["experiment"]["orderings"].append({"better": "L1", "worse": "cGAN", "measure": "iou", "says": "No more."})
+    write_atomic(record, json.dumps(older))
+    with pytest.raises(OptionError, match=r"another reproduction \(its experiment differs\).*--name"):
+        again(data, tmp_path, budget=1)
+
+
 def test_users_can_write_experiment_files(tmp_path):
     content = yaml.safe_load((experiment.FOLDER / "pix2pix-table6.yaml").read_text())
     content["rows"]["L2+cGAN"] = {"objective": "l2+cgan"}
@@ -231,7 +251,7 @@ def test_real_images_are_a_row_for_photographs(data, tmp_path, monkeypatch):
     assert found.truth.paper == (0.80, 0.26, 0.21)
     assert found.truth["fcn_pixel_accuracy"].value > found.rows[0]["fcn_pixel_accuracy"].value
     assert "the real images" in format_text(found)
-    assert format_text(found).count("\n  ") == 7
+    assert format_text(found).count("\n  ") == len(found.experiment.orderings) == 6
 
 
 def test_it_resumes_where_it_was_stopped(data, tmp_path, six, monkeypatch):

@@ -3,7 +3,9 @@
 A separate program for tests/test_distributed.py: `python -m tests.support.two_processes FOLDER`.
 """
 
+import hashlib
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ganforge import distributed
+from ganforge.batches import Images
 from ganforge.catalogue import find, names
 from ganforge.engine import Engine
-from ganforge.errors import NotFiniteError
+from ganforge.errors import ContractError, NotFiniteError
+from ganforge.game import Clock, Move
+from ganforge.runs.checkpoint import Checkpoints
 from tests.support.toys import FACTS, Config, Toy, make_loader, run
 from tests.test_catalogue import facts_of
 
@@ -49,6 +54,40 @@ def broken() -> str:
     return "nothing"
 
 
+def replaced() -> str:
+    """The error of this process when a game puts a new tensor in the place of its buffer."""
+
+    class Replacing(Toy):
+        def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
+            yield from super().play(batches, now)
+            self.k = self.k + 1
+
+    game = Replacing(Config(), FACTS)
+    game.register_buffer("k", torch.zeros(()))
+    try:
+        Engine(game, run(), make_loader()).train()
+    except ContractError as error:
+        return str(error)
+    return "nothing"
+
+
+def by_time(folder: Path, minutes: float) -> str:
+    """The steps and the weights of a run whose clock is late in the second process."""
+    torch.manual_seed(0)
+    engine = Engine(Toy(Config(), FACTS), run(steps=10, save_minutes=minutes), make_loader(), Checkpoints(folder))
+    steps, train_step = [], engine.train_step
+
+    def noting() -> None:
+        train_step()
+        steps.append(engine.saved_at)
+        engine.saved_time += 1e9 * distributed.rank()
+
+    engine.train_step = noting
+    engine.train()
+    digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in engine.game.state_dict().values())).hexdigest()
+    return f"{digest} {steps if minutes else ''}"
+
+
 def threads() -> list[str]:
     """The names of this process's threads, as the kernel knows them."""
     return [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
@@ -63,6 +102,9 @@ def main(folder: Path) -> None:
                 save_file(weights, folder / f"{name}.safetensors")
         rank = distributed.rank()
         (folder / f"said-{rank}.txt").write_text(broken())
+        (folder / f"replaced-{rank}.txt").write_text(replaced())
+        for minutes in (0.0, 1e-9):
+            (folder / f"by-time-{minutes}-{rank}.txt").write_text(by_time(folder / f"checkpoints-{minutes}", minutes))
     (folder / f"threads-{rank}.txt").write_text("\n".join(threads()))
 
 

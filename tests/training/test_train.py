@@ -190,7 +190,7 @@ def test_wrong_options_are_refused(tmp_path):
     refused(ModelError, "Did you mean dcgan", attempt(tmp_path, model="dcgann"))
     refused(ModelError, "no preset 'big'", attempt(tmp_path, preset="big"))
     refused(OptionError, "Give the length once", attempt(tmp_path, steps=3, epochs=1))
-    refused(OptionError, "Run has no setting 'stepz'", attempt(tmp_path, stepz=3))
+    refused(OptionError, "has a setting 'stepz': did you mean steps", attempt(tmp_path, stepz=3))
     refused(OptionError, "steps cannot be 'many'", attempt(tmp_path, steps="many"))
     refused(OptionError, "--batch cannot be 0", attempt(tmp_path, batch=0))
     refused(OptionError, "Config has no setting 'widht'", attempt(tmp_path, config={"widht": 3}))
@@ -201,7 +201,7 @@ def test_wrong_runs_are_refused(tmp_path, trained):
     refused(RunError, "no run folder", lambda: ganforge.load(tmp_path / "absent"))
     refused(RunError, "no config.yaml", lambda: ganforge.load(tmp_path))
     refused(OptionError, "2 steps are fewer than the 6 already done", lambda: ganforge.resume(trained.path, steps=2))
-    refused(OptionError, "0 images cannot be drawn", lambda: trained.sample(0))
+    refused(OptionError, "n cannot be 0", lambda: trained.sample(0))
     refused(OptionError, "dcgan does not know --colour", lambda: trained.sample(1, colour="red"))
     refused(CheckpointError, "no checkpoint '4'", lambda: ganforge.load(f"{trained.path}@4"))
 

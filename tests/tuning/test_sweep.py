@@ -184,7 +184,7 @@ def test_trials_that_fall_behind_are_pruned(data, tmp_path, monkeypatch):
     from ganforge.tuning import trials as module
 
     monkeypatch.setattr(module, "WARM", 1)
-    over = ["lr=0,1e-1"]  # not training is worse than training, or the other way round: they differ
+    over = ["lr=1e-30,1e-1"]  # not training is worse than training, or the other way round: they differ
     cut = search(data, 4, tmp_path / "cut", over=over, steps=6, eval_every=2)
     assert any(t.state == "pruned" and len(read_rows(Path(t.run) / "scores.jsonl")) < 3 for t in cut.trials)
     whole = search(data, 4, tmp_path / "whole", over=over, steps=6, eval_every=2, prune=False)

@@ -1,6 +1,7 @@
 """log.jsonl: one line of JSON a logged step, and functions that read its rows."""
 
 import json
+from collections.abc import Container
 from pathlib import Path
 
 from ganforge.engine import Callback, Engine, Row
@@ -53,12 +54,12 @@ def read_rows(path: Path) -> list[Row]:
     return whole
 
 
-def losses(row: Row) -> dict[str, float]:
-    """{player: the sum of its loss terms}, without the discriminators' mean outputs."""
+def losses(row: Row, logged_only: Container[str] = ()) -> dict[str, float]:
+    """{player: the sum of the terms that it descends}; neither the discriminators' mean outputs nor `logged_only`."""
     sums: dict[str, float] = {}
     for name, value in row.items():
         player, slash, term = name.partition("/")
-        if slash and not term.startswith("says_"):
+        if slash and not term.startswith("says_") and name not in logged_only:
             sums[player] = sums.get(player, 0.0) + value
     return sums
 

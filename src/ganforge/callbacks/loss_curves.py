@@ -1,6 +1,6 @@
 """losses.png: the players' losses and the discriminator's outputs over the steps."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +28,19 @@ class LossCurves(Callback):
         if log := read_rows(self.log_path):
             from ganforge.images.figure import save
 
-            save(draw_curves(log, engine.game.discriminator_output), self.target)
+            save(draw_curves(log, engine.game.discriminator_output, engine.means.logged_only), self.target)
 
 
-def draw_curves(log: Sequence[Row], output_type: str) -> "Figure":
+def draw_curves(log: Sequence[Row], output_type: str, logged_only: Container[str] = ()) -> "Figure":
     """The figure: losses above; below, where they are logged, D(x) and D(G(z)), or a critic's scores.
 
-    `output_type` is the game's `discriminator_output`: "logits" are drawn as probabilities.
+    `output_type` is the game's `discriminator_output`: "logits" are drawn as probabilities.  `logged_only` are the
+    terms that no player descends.
     """
     is_probability = output_type == "logits"
-    players = list(dict.fromkeys(player for row in log for player in losses(row)))
-    loss_curves = [select_points(player, log, [losses(row).get(player) for row in log]) for player in players]
+    sums = [losses(row, logged_only) for row in log]
+    players = list(dict.fromkeys(player for row in sums for player in row))
+    loss_curves = [select_points(player, log, [row.get(player) for row in sums]) for player in players]
     outputs = [(kind, [mean_output(row, kind) for row in log]) for kind in ("real", "fake")]
     names = {"real": "D(x)", "fake": "D(G(z))"} if is_probability else {"real": "real", "fake": "fake"}
     if is_probability:

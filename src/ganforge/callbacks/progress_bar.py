@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from rich import progress
 from rich.console import Console, RenderableType
@@ -42,7 +42,9 @@ class Progress(Callback):
 
     def log(self, engine: Engine, row: Row) -> None:
         """Store the row for the bar, or print it as a line."""
-        self.last = "  ".join([*format_losses(row), *format_outputs(row, engine.game.discriminator_output)])
+        self.last = "  ".join(
+            [*format_losses(row, engine.means.logged_only), *format_outputs(row, engine.game.discriminator_output)]
+        )
         if self.plain:
             self.marks.append(measure_progress(engine))
             speed, left = self.speed(engine)
@@ -101,9 +103,9 @@ def measure_progress(engine: Engine) -> tuple[float, int, int]:
     return time.perf_counter(), engine.step, engine.clock().seen
 
 
-def format_losses(row: Row) -> list[str]:
-    """`generator 1.10`, `discriminator 0.64`."""
-    return [f"{player} {value:.2f}" for player, value in losses(row).items()]
+def format_losses(row: Row, logged_only: Container[str] = ()) -> list[str]:
+    """`generator 1.10`, `discriminator 0.64`: the sums of the terms that are descended."""
+    return [f"{player} {value:.2f}" for player, value in losses(row, logged_only).items()]
 
 
 def format_outputs(row: Row, output_type: str) -> list[str]:

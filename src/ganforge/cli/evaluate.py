@@ -8,9 +8,12 @@ from ganforge.cli.options import (
     alias,
     data_home_option,
     help_text,
+    json_option,
     leading_words,
     parse_options,
+    print_json,
     say,
+    say_aside,
     take_first_word,
     unprefixed,
 )
@@ -36,11 +39,14 @@ def evaluate(words: list[str]) -> None:
             False,
         ),
         data_home_option(),
+        json_option(),
     )
-    evaluating.evaluate(
-        name, options.against, out=options.out, pictures=options.pictures, data_home=options.data_home, say=say,
-        **vars(options.evaluation),
+    report = evaluating.evaluate(
+        name, options.against, out=options.out, pictures=options.pictures, data_home=options.data_home,
+        say=say_aside if options.json else say, **vars(options.evaluation),
     )  # fmt: skip
+    if options.json:
+        print_json(report)
 
 
 def compare(words: list[str]) -> None:
@@ -59,10 +65,14 @@ def compare(words: list[str]) -> None:
         evaluation_options(),
         ("out", Annotated[str, alias("-o", help="The HTML page.")], "comparison.html"),
         data_home_option(),
+        json_option(),
     )
-    comparing.compare(
-        names, options.against, out=options.out, data_home=options.data_home, say=say, **vars(options.evaluation)
-    )
+    reports = comparing.compare(
+        names, against=options.against, out=options.out, data_home=options.data_home,
+        say=say_aside if options.json else say, **vars(options.evaluation),
+    )  # fmt: skip
+    if options.json:
+        print_json(reports)
 
 
 def normalise_count_flag(words: list[str]) -> list[str]:

@@ -7,7 +7,9 @@ from ganforge.cli.options import (
     alias,
     data_home_option,
     help_text,
+    json_option,
     parse_options,
+    print_json,
     print_yaml,
     say,
     take_first_word,
@@ -47,20 +49,19 @@ def data(words: list[str]) -> None:
         name, sheet=sheet, augment=options.augment, data_home=options.data_home, held_out=options.held_out
     )
     if options.json:
-        import json
-
-        from ganforge.serialize import to_plain
-
-        say(json.dumps(to_plain(examination), ensure_ascii=False, indent=2))
+        print_json(examination)
     else:
         say(format_report(examination))
 
 
 def list_models(words: list[str]) -> None:
     """List the models."""
-    parse_options("ganforge list", "List the models, one line each.", words)
+    options = parse_options("ganforge list", "List the models, one line each.", words, json_option())
     from ganforge.catalogue import headline, names
 
+    if options.json:
+        print_json({name: headline(name).removeprefix(f"{name}: ") for name in names()})
+        return
     for name in names():
         say(f"{name:<12} {headline(name).removeprefix(f'{name}: ')}")
 
@@ -68,18 +69,22 @@ def list_models(words: list[str]) -> None:
 def show(words: list[str]) -> None:
     """Print the settings of a model, or a summary of a run."""
     name, rest = take_first_word(words, "ganforge show MODEL|RUN", "a model's name, a file, or a run folder")
-    parse_options(f"ganforge show {name}", "Print the settings of a model, or a summary of a run.", rest)
+    about = "Print the settings of a model, or a summary of a run."
+    options = parse_options(f"ganforge show {name}", about, rest, json_option())
     from ganforge.inference import show as showing
 
-    print_yaml(showing.show(name))
+    (print_json if options.json else print_yaml)(showing.show(name))
 
 
 def env(words: list[str]) -> None:
     """Print versions, devices, and incompatible packages."""
-    parse_options("ganforge env", "Print versions, devices, and incompatible packages.", words)
+    options = parse_options("ganforge env", "Print versions, devices, and incompatible packages.", words, json_option())
     from ganforge import system
 
     facts = system.env()
+    if options.json:
+        print_json(facts)
+        return
     for key, value in facts.items():
         say(f"{key:<{max(map(len, facts))}}  {value}")
 
@@ -94,8 +99,12 @@ def explain(words: list[str]) -> None:
         ("preset", Annotated[str, help_text("Settings to explain; `ganforge show MODEL` lists them.")], "small"),
         ("lang", Annotated[Literal["en", "ko"], help_text("Language of the text; the HTML page has both.")], "en"),
         ("html", Annotated[str, help_text("Write an HTML page with formulas and diagrams to this file, instead.")], ""),
+        json_option(),
     )
     from ganforge.explainer import explain as build_lesson
 
     lesson = build_lesson(name, options.preset, lang=options.lang, html=options.html)
-    say(f"Wrote {options.html}" if options.html else lesson.text(options.lang))
+    if options.json:
+        print_json(lesson)
+    else:
+        say(f"Wrote {options.html}" if options.html else lesson.text(options.lang))

@@ -3,7 +3,8 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -29,10 +30,25 @@ def parse_options(program: str, description: str, words: Sequence[str], *options
     fields = [(n, t, dataclasses.field(default=d)) for n, t, d in options]
     form = dataclasses.make_dataclass("Options", fields, frozen=True)
     args = ["--no-fast" if word == "--exact" else word for word in words]  # tyro knows one opposite of a switch
-    return tyro.cli(form, prog=program, description=description, args=args)
+    with plain_terminal():
+        return tyro.cli(form, prog=program, description=description, args=args)
 
 
-def choose_threads(device: str) -> int:
+@contextmanager
+def plain_terminal() -> Iterator[None]:
+    """Where NO_COLOR is set, tyro writes its help without colours: it knows TERM=dumb alone."""
+    before = os.environ.get("TERM")
+    if os.environ.get("NO_COLOR"):
+        os.environ["TERM"] = "dumb"
+    try:
+        yield
+    finally:
+        if os.environ.get("NO_COLOR"):
+            os.environ.pop("TERM")
+            os.environ.update({} if before is None else {"TERM": before})
+
+
+def choose_threads(device: str, tell: Callable[[str], None] = say) -> int:
     """The number of threads to use where other programs keep cores busy; 0 for the default."""
     from ganforge import system
 
@@ -43,7 +59,7 @@ def choose_threads(device: str) -> int:
     fewer = max(1, round(idle))
     if fewer >= usual:
         return 0
-    say(
+    tell(
         f"Other programs keep {usual - idle:.1f} of {usual} cores busy, and threads that wait for a core delay the "
         f"others: training with --threads {fewer} (--threads {usual} uses all cores all the same)."
     )
@@ -58,6 +74,27 @@ def data_option(default: str) -> tuple[str, Any, Any]:
 def preset_option(presets: Iterable[str], help: str) -> tuple[str, Any, Any]:
     """The option --preset, with the names of a model's presets."""
     return "preset", Annotated[Literal[tuple(presets)], help_text(help)], "small"  # pyright: ignore
+
+
+def json_option() -> tuple[str, Any, Any]:
+    """The option --json."""
+    return "json", Annotated[bool, help_text("Print the result as JSON; messages go to stderr.")], False
+
+
+def print_json(value: Any) -> None:
+    """Print a result, dataclasses included, as JSON; infinite and NaN numbers become strings."""
+    import json
+
+    from ganforge.evaluation.report import replace_non_finite
+    from ganforge.serialize import to_plain
+
+    say(json.dumps(replace_non_finite(to_plain(value)), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def say_aside(sentence: str) -> None:
+    """Print a message to stderr, where the result alone goes to stdout."""
+    if IS_FIRST_PROCESS:
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def data_home_option() -> tuple[str, Any, Any]:

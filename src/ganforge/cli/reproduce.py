@@ -1,5 +1,6 @@
 """The verb reproduce: an ablation table of a paper, trained again."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,9 +11,12 @@ from ganforge.cli.options import (
     data_home_option,
     find_option,
     help_text,
+    json_option,
     parse_options,
     preset_option,
+    print_json,
     say,
+    say_aside,
     take_first_word,
 )
 
@@ -58,8 +62,15 @@ def reproduce(words: list[str]) -> None:
         ("outdir", Annotated[Path, help_text("Where the folder is made.")], Path("runs")),
         ("name", Annotated[str, help_text("Name of the folder, after reproduce-. Empty: NAME-DATA.")], ""),
         data_home_option(),
+        json_option(),
     )
-    threads = options.threads or choose_threads(options.device)
-    done = reproduction.reproduce(name, say=say, **{**vars(options), "threads": threads})
+    given = vars(options)
+    as_json = given.pop("json")
+    tell = say_aside if as_json else say
+    threads = given["threads"] or choose_threads(given["device"], tell)
+    done = reproduction.reproduce(name, say=tell, **{**given, "threads": threads})
+    if as_json:
+        print_json(json.loads((done.folder / "results.json").read_text(encoding="utf-8")))
+        return
     say(f"\n{format_text(done)}\n\nWrote {done.folder / 'index.html'} (open it in a browser);")
     say("table.md, pictures.png and results.json are beside it.")

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from ganforge.cli.options import alias, data_home_option, help_text, parse_options, say, take_first_word
+from ganforge.cli.options import (
+    alias,
+    data_home_option,
+    help_text,
+    json_option,
+    parse_options,
+    print_json,
+    say,
+    take_first_word,
+)
 from ganforge.errors import OptionError
 
 USAGE = "ganforge study FAKES --against REALS -o STUDY"
@@ -71,7 +80,7 @@ def print_results(words: list[str]) -> None:
         ("unfinished", Annotated[bool, help_text("Include participants who did not finish.")], False),
         ("seed", Annotated[int, help_text("Random seed of the bootstrap.")], 0),
         ("csv", Annotated[str, help_text("Write every answered trial to this file.")], ""),
-        ("json", Annotated[bool, help_text("Print as JSON.")], False),
+        json_option(),
     )
     from ganforge.human_study.results import study_results, write_csv
 
@@ -79,11 +88,7 @@ def print_results(words: list[str]) -> None:
         write_csv(name, options.csv)
     found = study_results(name, unfinished=options.unfinished, seed=options.seed)
     if options.json:
-        import json
-
-        from ganforge.serialize import to_plain
-
-        say(json.dumps(to_plain(found), indent=2))
+        print_json(found)
     else:
         say(str(found))
 

@@ -9,11 +9,14 @@ from ganforge.cli.options import (
     data_option,
     find_option,
     help_text,
+    json_option,
     parse_options,
     preset_option,
+    print_json,
     replace_old_flags,
     run_options,
     say,
+    say_aside,
     take_first_word,
 )
 
@@ -45,13 +48,17 @@ def sweep(words: list[str]) -> None:
         ("name", Annotated[str, help_text("Name of the folder, after sweep-.")], ""),
         ("prune", Annotated[bool, help_text("Stop trials early that fall behind.")], True),
         data_home_option(),
+        json_option(),
     )
     changed = {key: value for key, value in to_plain(options.run).items() if value != to_plain(preset.run)[key]}
     found = trials.sweep(
         name, options.data, options.preset, over=options.over, trials=options.trials, metric=options.metric,
         config=options.config, outdir=options.outdir, name=options.name, data_home=options.data_home,
-        prune=options.prune, say=say, **changed,
+        prune=options.prune, say=say_aside if options.json else say, **changed,
     )  # fmt: skip
+    if options.json:
+        print_json(found)
+        return
     say(f"\n{format_table(found)}\n\nThe table and the plot are in {found.path}: trials.csv, trials.png.")
     best = f"{found.best.run}@best"
     can_sample = hasattr(model.game, "sample")

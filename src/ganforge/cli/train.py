@@ -23,6 +23,8 @@ from ganforge.cli.options import (
 )
 from ganforge.data.read_options import ReadOptions
 
+INIT_HELP = "Start from the networks of RUN, RUN@best or a file of weights that fit; optimisers start anew."
+LINK_HELP = "Keep paths and hashes of the runs that this one is built on, instead of copies of their weights."
 DOCTOR_HELP = "Report symptoms of failing training; go back once from a loss that is not finite."
 
 
@@ -53,6 +55,8 @@ def train(words: list[str]) -> None:
         ("outdir", Annotated[Path, help_text("Folder in which the run folder is made.")], Path("runs")),
         ("name", Annotated[str, help_text("Name of the run folder, after its number.")], ""),
         data_home_option(),
+        ("init_from", Annotated[str, help_text(INIT_HELP)], ""),
+        ("link_parts", Annotated[bool, help_text(LINK_HELP)], False),
         ("tensorboard", Annotated[bool, help_text("Write events for TensorBoard.")], True),
         ("doctor", Annotated[bool, help_text(DOCTOR_HELP)], True),
         (
@@ -64,12 +68,13 @@ def train(words: list[str]) -> None:
     if find_option(rest, "--preset") is None:
         say(f"Preset small of {name} (others: {', '.join(p for p in model.presets if p != 'small') or 'none'}).")
     changed = {k: v for k, v in to_plain(options.run).items() if v != to_plain(preset.run)[k]}
-    if find_option(rest, "--steps") is not None:
-        changed["steps"] = options.run.steps
+    for given in ("steps", "size", "augment"):
+        if find_option(rest, f"--{given}") is not None:
+            changed[given] = getattr(options.run, given)
     if not options.run.threads and (fewer := choose_threads(options.run.device)):
         changed["threads"] = fewer
     more = {"config": options.config, "epochs": options.epochs, "kimg": options.kimg, "data_home": options.data_home}
-    more |= to_plain(options.reading)
+    more |= {"init_from": options.init_from, "link_parts": options.link_parts, **to_plain(options.reading)}
     if options.dry_run:
         planned = plan(name, options.data, options.preset, load=load_part, say=say, **more, **changed)
         print_yaml(describe(planned))

@@ -1,5 +1,6 @@
 """The verbs for weights: import, export."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -35,7 +36,7 @@ def import_weights(words: list[str]) -> None:
 
     path = importing.import_weights(
         files, options.model, options.out, class_name=options.class_name, entry=options.entry,
-        arguments=parse_settings(options.set), config=parse_settings(options.config), say=say,
+        arguments=parse_settings("--set", options.set), config=parse_settings("--config", options.config), say=say,
     )  # fmt: skip
     say(f"\nThe run is in {path}.")
 
@@ -65,14 +66,22 @@ def flag_name(name: str, help: str) -> Any:
     return tyro.conf.arg(name=name, help=help)
 
 
-def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Parse `norm=instance`, `ngf=32`, `use_dropout=true` into names and values."""
+def parse_settings(flag: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Parse `norm=instance`, `lr=1e-5`, `use_dropout=true` into names and values.  Raises OptionError for others."""
     import yaml
 
     values = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise OptionError(f"{text!r} is not a setting: write NAME=VALUE, for instance norm=instance.")
-        values[name] = yaml.safe_load(value)
+            raise OptionError(f"{flag} {text!r} is not a setting: write NAME=VALUE, for instance norm=instance.")
+        try:
+            values[name] = float(value) if is_float(value) else yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise OptionError(f"{flag} {text!r} is not a setting: {value!r} is no number and no plain text.") from None
     return values
+
+
+def is_float(text: str) -> bool:
+    """Whether a text is a number with an exponent, as `1e-5`, which YAML takes for text."""
+    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", text) is not None

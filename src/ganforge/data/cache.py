@@ -1,10 +1,11 @@
 """Cache of decoded images: each entry is a memory map, under a fingerprint of the files and the options.
 
     CACHE/<fingerprint>/images.npy    (N, H, W, C)
-    CACHE/<fingerprint>/about.json    the size of the map, and the report of the decoding
+    CACHE/<fingerprint>/about.json    the size and the checksums of the map, and the report of the decoding
 
 An entry is written under a temporary name and renamed when it is complete.  Of two concurrent writers either may win,
-and both read a complete entry; a truncated or damaged entry is detected by its size and written again.
+and both read a complete entry; a truncated or damaged entry is detected by its size and checksums and written again,
+with a note.
 """
 
 import hashlib
@@ -24,7 +25,9 @@ from uuid import uuid4
 
 import numpy as np
 
+from ganforge.data.checksums import BLOCK, BUDGET, BlockSums, is_intact, sum_blocks
 from ganforge.data.paths import cache_home
+from ganforge.files import write_atomic
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -84,12 +87,16 @@ def load_or_decode(
     An entry for which `is_outdated` is true is deleted and written again.  If the cache cannot be written, the images
     stay in memory and a note says so.
     """
-    folder = cache_home() / key
+    folder, damaged = cache_home() / key, False
     for _ in range(3):  # another writer may be moving a damaged entry aside
         if (entry := _load_entry(folder)) and not is_outdated(entry.report):
-            return entry
+            note = f"The cache entry {folder} was damaged: its images were decoded again."
+            notes = (*entry.report.notes, *([note] if damaged else []))
+            return replace(entry, report=replace(entry.report, notes=notes))
         if entry:
             shutil.rmtree(folder, ignore_errors=True)
+        elif folder.exists():
+            damaged = True
         try:
             draft = _make_draft(folder)
         except OSError as error:
@@ -105,10 +112,10 @@ def load_or_decode(
 
 
 def _load_entry(folder: Path) -> Decoded | None:
-    """The entry in `folder`; None unless it is complete."""
+    """The entry in `folder`; None unless it is complete and has its checksums."""
     try:
         about = json.loads((folder / "about.json").read_text("utf-8"))
-        if (folder / "images.npy").stat().st_size != about["bytes"]:
+        if (folder / "images.npy").stat().st_size != about["bytes"] or not _check_sums(folder, about):
             return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         sizes = tuple((height, width) for height, width in about["story"].get("sizes", ()))
@@ -116,6 +123,33 @@ def _load_entry(folder: Path) -> Decoded | None:
     except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: written again either way
         return None
     return Decoded(images, report) if len(images) == report.rows() else None
+
+
+def _check_sums(folder: Path, about: dict[str, Any]) -> bool:
+    """Compare an entry with its checksums; an entry of an older version gets those that it has now."""
+    images = folder / "images.npy"
+    if "sum" not in about:
+        if about["bytes"] <= BUDGET:
+            sums = sum_blocks(images, range(-(-about["bytes"] // BLOCK)))
+            with suppress(OSError):
+                write_atomic(folder / "about.json", _seal(about | {"blocks": sums}, images))
+        return True
+    if about.pop("sum") != _sum_facts(about) or not is_intact(images, about["blocks"], about["written"]):
+        return False
+    if images.stat().st_mtime_ns != about["written"]:  # it was copied, and all of it was compared
+        with suppress(OSError):
+            write_atomic(folder / "about.json", _seal(about, images))
+    return True
+
+
+def _seal(about: dict[str, Any], images: Path) -> str:
+    """The text of about.json, with a checksum of its own."""
+    about = about | {"written": images.stat().st_mtime_ns}
+    return json.dumps(about | {"sum": _sum_facts(about)})
+
+
+def _sum_facts(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _make_draft(folder: Path) -> Path:
@@ -135,18 +169,23 @@ def _write_entry(draft: Path, job: DecodeJob) -> None:
 
     With a memory map a full disk would kill the process by a signal; with a file it raises OSError.
     """
+    sums = BlockSums()
     with (draft / "images.npy").open("xb") as file:
         count = 0
         _write_header(file, count, job)
+        sums.update(memoryview(bytes(file.tell())))  # of the first block, the sum is taken again below
         for row in job.rows:
-            file.write(np.ascontiguousarray(row, job.dtype).data)
+            data = np.ascontiguousarray(row, job.dtype).data.cast("B") if row.size else memoryview(b"")
+            file.write(data)
+            sums.update(data)
             count += row.size // math.prod(job.shape)
         file.seek(0)
         _write_header(file, count, job)  # same length as before: numpy leaves room for the first axis to grow
         _flush(file.fileno(), file.flush)
-    about = {"bytes": (draft / "images.npy").stat().st_size, "story": asdict(job.report())}
+    sums.sums[:1] = sum_blocks(draft / "images.npy", [0])
+    about = {"bytes": (draft / "images.npy").stat().st_size, "story": asdict(job.report()), "blocks": sums.sums}
     with (draft / "about.json").open("x", encoding="utf-8") as file:
-        json.dump(about, file)
+        file.write(_seal(about, draft / "images.npy"))
         _flush(file.fileno(), file.flush)
 
 

@@ -235,7 +235,7 @@ def attempt(function: Callable[[], R]) -> R | DataError:
     try:
         return function()
     except DataError as error:
-        return error
+        return DataError(str(error))  # without its traceback, which holds the bytes of the file
 
 
 def _all_corrupt_error(where: str, count: int, failed: dict[int, DataError]) -> DataError:

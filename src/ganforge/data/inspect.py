@@ -13,7 +13,8 @@ import numpy as np
 from ganforge.console import track
 from ganforge.data.cache import map_in_threads
 from ganforge.data.decode import LazyImage, one_image_message
-from ganforge.data.layouts.pairs import find_columns
+from ganforge.data.layouts.pairings import divide, note_on_wide_images, pair_up
+from ganforge.data.layouts.pairs import check_partners, find_columns, find_mask_error
 from ganforge.data.source import ImageSource
 from ganforge.data.value_range import Values, join_values, note_on_bits, note_on_sides, range_note
 from ganforge.errors import DataError
@@ -108,6 +109,9 @@ def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
     deeper = sum(header.deeper for header in headers)
     depth_notes = [f"{deeper} images {high_bit_depth.PARTLY_READ}"] if deeper else []
     depth_notes += describe_values(source, scan)
+    provides = find_columns(source, scan.headers)
+    wide = note_on_wide_images(scan.headers)
+    shape_notes = [wide] if wide and "source" not in provides else []
     examination = Examination(
         data=source.where,
         layout=source.layout,
@@ -120,9 +124,9 @@ def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
         attributes=attributes,
         duplicates=tuple(tuple(source.images[row].name for row in group) for group in groups),
         corrupt={source.images[row].name: why for row, why in sorted(scan.corrupt.items())},
-        problems=tuple(list_problems(source, scan, classes, attributes, groups)),
-        notes=(*source.notes, *source.notes_on_sides, *depth_notes),
-        provides=find_columns(source, scan.headers),
+        problems=(*list_problems(source, scan, classes, attributes, groups), *list_pair_problems(source, scan)),
+        notes=(*source.every_note, *shape_notes, *depth_notes),
+        provides=provides,
     )
     return examination, scan
 
@@ -231,4 +235,19 @@ def list_problems(
             problems.append(
                 f"Attributes that are the same for all images: {len(constant)}, the first {constant[0]}. Drop them."
             )
+    return problems
+
+
+def list_pair_problems(source: ImageSource, scan: ScanResult) -> list[str]:
+    """What prevents a model of pairs, or of masks, if the data may be meant for one."""
+    problems, paired = [], pair_up(source)
+    if len({key for side in paired.sides for key in side.keys}) < sum(len(side.keys) for side in paired.sides):
+        try:
+            check_partners(paired)
+        except DataError as error:
+            problems.append(str(error))
+    two = divide(source)
+    if two.sides and all(side.masks for side in two.sides):
+        by_name = {source.images[row].name: header for row, header in scan.headers.items()}
+        problems += [error for error in [find_mask_error(two, by_name)] if error]
     return problems

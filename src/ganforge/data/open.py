@@ -1,6 +1,7 @@
 """Open the data set that `--data` names: a named set, a path, or a data set of the Hugging Face Hub."""
 
 import difflib
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,8 +15,11 @@ from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, LazyImage
 from ganforge.data.layouts.derived_pairs import derive_pairs
 from ganforge.data.layouts.folders import find_images
+from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.pairings import pair_up
 from ganforge.data.layouts.pairs import build_two_sided_dataset
 from ganforge.data.layouts.superresolution import build_superresolution_pairs, has_two_sizes
+from ganforge.data.layouts.two_folders import split_halves
 from ganforge.data.paths import data_home
 from ganforge.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from ganforge.data.source import ImageSource, Labels, build_dataset
@@ -72,11 +76,13 @@ def open_data(
         OptionError: `reading` does not fit a model with these columns.
     """
     sided = not {"source", "a"}.isdisjoint(needed)
-    derived = reading.make != "none"
-    if derived and "source" not in needed:
+    makes, derived = reading.make != "none", reading.make not in ("none", "halves")
+    if makes and "source" not in needed:
         raise OptionError(f"--make {reading.make} makes pairs, and this model needs {' and '.join(needed)}.")
     if reading.direction == "BtoA" and not sided:
         raise OptionError("--direction is for two sides, and this model learns from one.")
+    if spec in NAMED and reading.make == "halves":
+        raise OptionError(f"--make halves is for images of a person's own, and {spec} is a named set.")
     if spec in NAMED:
         data = NAMED[spec](OpenOptions(size, channels, crop, seed, home, held_out, native))
     else:
@@ -84,16 +90,17 @@ def open_data(
         source = rename_source(source, source.where, where) if where else source
         legacy, known = ranges is None, ranges_in_files(ranges or {}, reading, derived)
         options = DecodeOptions(size, channels, crop, native, known.get("images"), legacy)
-        if derived and source.sides:
+        if makes and source.sides:
             one = source.sides[0].where
             raise DataError(f"{spec} has two sides already; --make is for plain images, as in --data {one}.")
-        if "low" in optional and has_two_sizes(source):
-            data = build_superresolution_pairs(source, options, known)
+        if "low" in optional and has_two_sizes(pair_up(source)):
+            data = build_superresolution_pairs(pair_up(source), options, known)
+        elif reading.make == "halves":
+            data = build_two_sided_dataset(split_halves(source), options, needed, known)
+        elif sided and not derived:
+            data = build_two_sided_dataset(source, options, needed, known)
         else:
-            two_sided = sided and not derived
-            data = (
-                build_two_sided_dataset(source, options, needed, known) if two_sided else build_dataset(source, options)
-            )
+            data = build_dataset(source, options, "condition" in {*needed, *optional})
     if derived:
         data = derive_pairs(data, reading.make, seed)
     return swap_sides(data) if reading.direction == "BtoA" else data
@@ -136,12 +143,12 @@ def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) ->
 
         return open_hub(spec.removeprefix(HUB), held_out)
     at_home = data_home(home) / spec
-    path = next((p for p in (Path(spec).expanduser(), at_home) if spec and p.exists()), None)
+    path = next((p for p in (Path(spec).expanduser(), at_home) if spec and os.path.exists(p)), None)  # noqa: PTH110
     if path is None:
         near = difflib.get_close_matches(spec, NAMED, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise DataError(
-            f"There is no data called {spec!r}: no such path, here or in {data_home(home)}, "
+            f"There is no data called {shorten(repr(spec))}: no such path, here or in {data_home(home)}, "
             f"and the named sets are {', '.join(NAMED)}; hub:owner/name is one of the Hugging Face Hub.{hint}"
         )
     return find_images(path, held_out)

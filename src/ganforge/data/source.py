@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -47,19 +48,27 @@ class ImageSource:
     """Of a side: the masks of each image, if there are any."""
 
     @property
+    def every_note(self) -> tuple[str, ...]:
+        """The notes for a model of single images that needs no labels."""
+        broken = (f"No labels are used: {self.label_error}",) if self.label_error else ()
+        return (*self.notes, *broken, *self.notes_on_sides)
+
+    @property
     def notes_on_sides(self) -> tuple[str, ...]:
         """The note for a model of single images, which trains on both sides if there are two."""
-        alone = [f"A model of single images takes both sides; one alone is --data {side.where}." for side in self.sides]
-        return tuple(alone[:1])
+        alone = [side.where for side in self.sides if Path(side.where).is_dir()]
+        return tuple(f"A model of single images takes both sides; one alone is --data {where}." for where in alone[:1])
 
 
-def build_dataset(source: ImageSource, options: DecodeOptions) -> DataSet:
+def build_dataset(source: ImageSource, options: DecodeOptions, labelled: bool = True) -> DataSet:
     """Decode the images of a source, or load them from the cache, and return them as a data set.
+
+    Labels that cannot be used are an error if they are needed (`labelled`), and else a note.
 
     Raises:
         DataError: the labels cannot be used, or the images do not make a data set (see decode.py).
     """
-    if source.label_error:
+    if source.label_error and labelled:
         raise source.label_error
     key = fingerprint(source.identity, *options.key())
     ranged = decode_in_range(key, source.identity, source.where, source.images, options)
@@ -75,4 +84,4 @@ def build_dataset(source: ImageSource, options: DecodeOptions) -> DataSet:
     facts = Facts(channels, height, width, labels.names, labels.attributes)
     key = fingerprint(key, options.size) if options.native else key
     ranges = {"images": ranged.range} if ranged.range else {}
-    return DataSet(source.where, facts, columns, key, (*source.notes, *source.notes_on_sides, *notes), ranges)
+    return DataSet(source.where, facts, columns, key, (*source.every_note, *notes), ranges)

@@ -6,11 +6,12 @@ the source and the target of a pair, are augmented alike, so that they still mat
 numbers are the same with and without augmentation.
 
 With `ada` the probability p follows the sign of the discriminator's outputs on real images (Karras 2020, section
-3.1).  Departures: p never exceeds 1, and these outputs are identified by `says_real` (`Augmentation.update`).
+3.1).  Departures: p never exceeds 1, and these outputs are identified by `says_real` (`Augmentation.update`).  The
+option `augment_p` sets p instead, or leaves it to the game's method of that name.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 import torch
@@ -18,9 +19,9 @@ from torch import Tensor, nn
 
 from ganforge import distributed
 from ganforge.draw import RoundDraw, RowDraw, mix
-from ganforge.errors import OptionError
-from ganforge.game import Game
-from ganforge.nn.ada import ada
+from ganforge.errors import ContractError, OptionError
+from ganforge.game import Clock, Game
+from ganforge.nn.ada import BLIT, COLOR, GEOM, Pipe, ada
 from ganforge.nn.diffaug import Chance, diffaug
 from ganforge.run import Run
 
@@ -28,17 +29,30 @@ TARGET = 0.6  # for the mean sign of the outputs on real images
 INTERVAL = 4  # steps between two adjustments of p
 SPEED = 500_000  # images in which p could rise from 0 to 1
 STREAM = 0xADA  # separates these random numbers from the game's own
+GROUPS = {
+    **{"blit": (*BLIT,), "geom": (*GEOM,), "color": (*COLOR,), "filter": ("imgfilter",)},
+    **{"noise": ("noise",), "cutout": ("cutout",)},
+    **{"bg": (*BLIT, *GEOM), "bgc": (*BLIT, *GEOM, *COLOR), "bgcf": (*BLIT, *GEOM, *COLOR, "imgfilter")},
+    "bgcfn": (*BLIT, *GEOM, *COLOR, "imgfilter", "noise"),
+    "bgcfnc": (*BLIT, *GEOM, *COLOR, "imgfilter", "noise", "cutout"),
+}
+"""{name of a pipe in StyleGAN2-ADA: its transformations}."""
 
 
 class Augmentation:
-    """The augmentation of a run, and ADA's p.  A context manager: it acts only inside `with`."""
+    """The augmentation of a run, and ADA's p.  A context manager: it acts only inside `with`.
+
+    `ada` says whether it is ADA's pipeline, `adaptive` whether p follows the discriminator.
+    """
 
     def __init__(self, game: Game[Any, Any], run: Run, device: torch.device | str) -> None:
         """Raises OptionError where the game has no discriminator to augment, or none whose outputs ADA can use."""
         self.name, self.run, self.device = type(game).__name__, run, torch.device(device)
         self.discriminators = find_networks(game, game.augmented) if run.augment != "none" else []
-        self.adaptive = run.augment == "ada"
-        self.p = 0.0
+        self.ada, self.game = run.augment == "ada", game
+        self.adaptive = self.ada and run.augment_p == "adaptive"
+        self.p = 0.0 if isinstance(run.augment_p, str) else run.augment_p
+        self.pipe = make_pipe(game) if self.ada else Pipe()
         self.turn = self.new_turn(0, 0, 1)
         """The turn of the micro-batch that is running; set by the engine."""
         self.handles: list[Any] = []
@@ -48,7 +62,11 @@ class Augmentation:
         if self.adaptive and game.discriminator_output != "logits":
             raise OptionError(
                 f"--augment ada needs the sign of the discriminator's logits, and {self.name} gives scores without a "
-                "zero; --augment diffaug works."
+                "zero; --augment diffaug works, and so does a fixed --augment-p 0.2."
+            )
+        if self.ada and run.augment_p == "game" and type(game).augment_p is Game.augment_p:
+            raise OptionError(
+                f"--augment-p game: {self.name} has no method augment_p(now); give a number or leave it out."
             )
 
     # -- augment ------------------------------------------------------------------------------
@@ -83,7 +101,15 @@ class Augmentation:
         return tuple(self.augment(x, draws.restart()) if is_image_batch(x) else x for x in inputs)
 
     def augment(self, images: Tensor, chance: Chance) -> Tensor:
-        return ada(images, self.p, chance) if self.adaptive else diffaug(images, chance)
+        return ada(images, self.p, chance, self.pipe) if self.ada else diffaug(images, chance)
+
+    def set_probability(self, now: Clock) -> None:
+        """Set p for the step at `now`, where the game says it.  Raises ContractError where that is no probability."""
+        if self.ada and self.run.augment_p == "game":
+            p = self.game.augment_p(now)
+            if p is None or not 0 <= p <= 1:
+                raise ContractError(f"{self.name}.augment_p gave {p} at step {now.step}: it is a number from 0 to 1.")
+            self.p = float(p)
 
     # -- adapt --------------------------------------------------------------------------------
 
@@ -147,7 +173,7 @@ class Augmentation:
 
     def row(self) -> dict[str, float]:
         """ADA's columns of the log."""
-        return {"augment/p": self.p} if self.adaptive else {}
+        return {"augment/p": self.p} if self.ada else {}
 
 
 @dataclass
@@ -181,6 +207,16 @@ class Replay:
             self.drawn.append(draw())
         self.place += 1
         return self.drawn[self.place - 1]
+
+
+def make_pipe(game: Game[Any, Any]) -> Pipe:
+    """The transformations that `Game.pipe` names.  Raises ContractError, with the known names, for others."""
+    names = (game.pipe,) if isinstance(game.pipe, str) else game.pipe
+    known = {**{f.name: (f.name,) for f in fields(Pipe)}, **GROUPS}
+    for name in names:
+        if name not in known:
+            raise ContractError(f"{type(game).__name__}.pipe names {name!r}, which is none of {', '.join(known)}.")
+    return Pipe(**dict.fromkeys((t for name in names for t in known[name]), 1))
 
 
 def find_networks(game: nn.Module, names: Sequence[str]) -> list[nn.Module]:

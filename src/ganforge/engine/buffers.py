@@ -6,12 +6,16 @@ a process of its own, the running means must come out the same.
 A module with `keeps_rows` is a memory, such as a pool of past images: row k of each of its buffers is one entry that a
 micro-batch may replace, and its buffer `written` counts how often that happened.  Rows are never averaged: of the
 micro-batches that wrote a row in a step, the last one's row is kept.
+
+Buffers are changed in place: a tensor that takes the place of a buffer is unknown here, so its values would be lost.
 """
 
 import torch
 from torch import Tensor, nn
 
 from ganforge import distributed
+from ganforge.errors import ContractError
+from ganforge.game import resting_ids
 
 
 class Buffers:
@@ -22,28 +26,52 @@ class Buffers:
     """
 
     def __init__(self, game: nn.Module, micro_batches: int) -> None:
+        self.game = game
         self.homes: dict[Tensor, list[tuple[nn.Module, str]]] = {}  # where each buffer is registered
+        self.resting = resting_ids(game)  # the buffers of parts, which do not change
         if micro_batches * distributed.world_size() > 1:
             for module in game.modules():
                 for name, buffer in module.named_buffers(recurse=False):
-                    self.homes.setdefault(buffer, []).append((module, name))
+                    if id(buffer) not in self.resting:
+                        self.homes.setdefault(buffer, []).append((module, name))
         self.kept = {m: m.get_buffer("written").clone() for m in game.modules() if self.homes and keeps_rows(m)}
         # The first micro-batch uses the game's own buffers, all others use copies.
         self.sets = [[*self.homes], *([buffer.clone() for buffer in self.homes] for _ in range(micro_batches - 1))]
+        self.active = self.sets[0]
 
     def activate(self, micro: int) -> None:
         """Register the buffers of a micro-batch in the game.
 
         Tensors are replaced, not copied into: graphs of earlier moves may still hold the others.
         """
-        if len(self.sets) > 1:
-            for homes, tensor in zip(self.homes.values(), self.sets[micro], strict=True):
+        if len(self.sets) > 1 and self.active is not self.sets[micro]:
+            self.check_in_place()
+            self.active = self.sets[micro]
+            for homes, tensor in zip(self.homes.values(), self.active, strict=True):
                 for module, name in homes:
                     setattr(module, name, tensor)
 
+    def check_in_place(self) -> None:
+        """Raise ContractError, naming the buffer, where another tensor took the place of one of the active buffers."""
+        for homes, tensor in zip(self.homes.values(), self.active, strict=True):
+            for module, name in homes:
+                if module._buffers.get(name) is not tensor:
+                    raise ContractError(self.describe_replaced(module, name))
+
     @torch.no_grad()
     def merge(self) -> None:
-        """Merge the buffers of all micro-batches and processes."""
+        """Merge the buffers of all micro-batches and processes.
+
+        Raises ContractError, naming the buffer, where one was replaced by another tensor or registered in the step.
+        """
+        if not self.homes and len(self.sets) * distributed.world_size() == 1:
+            return
+        self.check_in_place()
+        known = {id(tensor) for tensor in self.active} | self.resting
+        for module in self.game.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                if id(buffer) not in known:
+                    raise ContractError(self.describe_replaced(module, name))
         for module, before in self.kept.items():
             self.merge_rows(module, before)
         self.activate(0)
@@ -57,6 +85,15 @@ class Buffers:
                 else distributed.broadcast_integers(rows[0])
             )
             distributed.unflatten_into(sets[0], row)
+
+    def describe_replaced(self, module: nn.Module, name: str) -> str:
+        """The error about a buffer that is another tensor than at the start of the step."""
+        path = next((path for path, found in self.game.named_modules() if found is module), "")
+        return (
+            f"{type(self.game).__name__} puts a new tensor in the place of its buffer {f'{path}.' * bool(path)}{name} "
+            "during a step, and with several micro-batches or processes its value is lost: register it in __init__ and "
+            f"change it in place, self.{name}.copy_(...)."
+        )
 
     def merge_rows(self, module: nn.Module, before: Tensor) -> None:
         """Keep, in each row of a memory, what the last micro-batch wrote; `before`: `written` before the step."""

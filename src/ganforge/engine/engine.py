@@ -10,7 +10,7 @@ optimiser steps, all shares continue to the next move.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -19,15 +19,26 @@ from torch import Tensor, nn
 from ganforge import distributed
 from ganforge.batches import Batch
 from ganforge.draw import Draw, RoundDraw, mix
-from ganforge.engine.augmentation import Augmentation
+from ganforge.engine.augmentation import INTERVAL, Augmentation
 from ganforge.engine.buffers import Buffers
 from ganforge.engine.ema import averaged_tensors, averaged_twin
 from ganforge.engine.loss_means import LossMeans, Row
 from ganforge.engine.memory_layout import lay_out_like_parameters, prefer_speed
 from ganforge.errors import CheckpointError, ContractError, NotFiniteError, OptionError
-from ganforge.game import Clock, Game, Move, parameters_of
+from ganforge.game import Clock, Game, Move, own_state, parameters_of, resting_ids
 from ganforge.run import Run
-from ganforge.runs.checkpoint import Checkpoints, State, flatten_optimiser, load_weights, unflatten_optimiser
+from ganforge.runs.checkpoint import (
+    Checkpoints,
+    State,
+    find_not_finite,
+    flatten_optimiser,
+    load_weights,
+    unflatten_optimiser,
+)
+
+CLOCK_EVERY = INTERVAL
+"""Steps between two looks at the clock for --save-minutes.  At these steps ADA has just used up what it sums over the
+processes, so that a checkpoint more or less changes no bit of a run."""
 
 
 class BatchLoader(Protocol):
@@ -88,22 +99,25 @@ class Engine:
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.players.items()}
         if run.fast:
             prefer_speed(self.game, self.players, self.device)
-        self.half_life = game.ema if run.ema is None else run.ema
+        check_parts_rest(game, self.parameters)
+        self.half_life: float | Callable[[Clock], float] = game.ema if run.ema is None else run.ema
         self.averaged = averaged_twin(game) if self.half_life else game
         self.step = self.batches_drawn = 0
-        self.saved_at = -1
+        self.saved_at = self.passing = -1  # the last checkpoint; one that --save-minutes made and the next replaces
+        self.saved_time = time.monotonic()
         self.stopping = ""  # reason to stop after this step, and how to go on; a callback may set it
         self.means = LossMeans(self.device)
         self.augmentation = Augmentation(game, run, self.device)
-        distributed.broadcast_tensors([*game.parameters(), *game.buffers()])
+        resting = resting_ids(game)
+        distributed.broadcast_tensors(t for t in (*game.parameters(), *game.buffers()) if id(t) not in resting)
 
     # -- train ------------------------------------------------------------------------------
 
     def train(self) -> Game[Any, Any]:
         """Train to the end of the run, or until `stopping` is set; returns the averaged game."""
         self.notify("start")
-        self.since = time.perf_counter()
-        while self.step < self.run.steps and not distributed.any_process(bool(self.stopping)):
+        self.since, self.saved_time = time.perf_counter(), time.monotonic()
+        while self.step < self.run.steps and not self.stop_or_save():
             self.train_step()
             self.update_averages()
             self.notify("after_step")
@@ -118,11 +132,24 @@ class Engine:
         self.notify("end")
         return self.averaged
 
+    def stop_or_save(self) -> bool:
+        """Whether to stop before the next step; where --save-minutes have passed, a checkpoint is written here.
+
+        All processes do the same: any of them may stop the run, and the first one's clock decides about saving.
+        """
+        minutes = (time.monotonic() - self.saved_time) / 60
+        due = 0 < self.run.save_minutes <= minutes and self.step > 0 and self.due(CLOCK_EVERY)
+        stop, save = distributed.any_of_each(bool(self.stopping), due and distributed.rank() == 0)
+        if save and not stop and self.saved_at != self.step:
+            self.save(passing=True)
+        return stop
+
     def train_step(self) -> None:
         """One step: all micro-batches run `play()`, move by move in lockstep."""
         now = self.clock()
         self.game.train()
         self.set_learning_rates(now)
+        self.augmentation.set_probability(now)
         micro_batches = [MicroBatch(self, i, now) for i in range(self.run.accumulate)]
         self.buffers = Buffers(self.game, len(micro_batches))
         with self.augmentation:
@@ -173,7 +200,11 @@ class Engine:
         """Update the exponential moving averages: after `half_life` images a difference to the live weights halves."""
         if self.averaged is self.game:
             return
-        half_life = min(self.half_life, 0.05 * self.batches_drawn * self.run.batch)  # short at first, as in StyleGAN2
+        half_life = self.half_life(self.clock()) if callable(self.half_life) else self.half_life
+        if not 0 <= half_life < math.inf:
+            raise ContractError(f"{type(self.game).__name__}.ema gave {half_life}: a half-life is 0 images or more.")
+        if self.run.ema_rampup is not None:  # short at first, as in StyleGAN2
+            half_life = min(half_life, self.run.ema_rampup * self.batches_drawn * self.run.batch)
         weight = 1 - 0.5 ** (self.run.batch / max(half_life, 1e-8))
         live, mean = averaged_tensors(self.game), averaged_tensors(self.averaged)
         floats = [i for i, tensor in enumerate(mean) if tensor.is_floating_point()]
@@ -185,20 +216,24 @@ class Engine:
 
     # -- checkpoints ------------------------------------------------------------------------
 
-    def save(self) -> None:
-        """Write a checkpoint.  Raises NotFiniteError instead where a loss or a weight is not finite."""
+    def save(self, passing: bool = False) -> None:
+        """Write a checkpoint.  Raises NotFiniteError instead where a loss or a weight is not finite.
+
+        A `passing` one, made by the clock, is deleted when the next is there, and is not one of the `keep` newest.
+        """
         self.check_finite()
         self.check_weights()
         self.augmentation.average_signs()
         if self.checkpoints and distributed.rank() == 0:
-            self.checkpoints.save(self.step, self.state())
+            self.checkpoints.save(self.step, self.state(), passing=passing, replaces=self.passing)
             self.notify("saved")
-        self.saved_at = self.step
+        self.saved_at, self.passing = self.step, self.step if passing else -1
+        self.saved_time = time.monotonic()
         distributed.barrier()
 
     def state(self) -> State:
         """Everything that later steps depend on."""
-        tensors: dict[str, dict[str, Tensor]] = {"game": dict(self.game.state_dict()), "players": {}}
+        tensors: dict[str, dict[str, Tensor]] = {"game": own_state(self.game), "players": {}}
         if self.augmentation.adaptive:
             tensors["augmentation"] = self.augmentation.state()
         players = {}
@@ -209,9 +244,10 @@ class Engine:
             tensors["averaged"] = {
                 f"{name}.{key}": value
                 for name in self.game.averaged
-                for key, value in getattr(self.averaged, name).state_dict().items()
+                for key, value in own_state(self.averaged, getattr(self.averaged, name)).items()
             }
-        return State(tensors, {"clock": {"step": self.step, "dealt": self.batches_drawn}, "players": players})
+        clock = {"step": self.step, "dealt": self.batches_drawn}
+        return State(tensors, {"clock": clock, "players": players, "terms": self.means.has_gradient})
 
     def restore(self, state: State) -> None:
         """Continue from `state`.  Raises CheckpointError when it belongs to another game."""
@@ -227,7 +263,8 @@ class Engine:
             prefer_speed(self.game, self.players, self.device)
         self.augmentation.restore(state.tensors.get("augmentation", {}))
         self.step, self.batches_drawn = state.facts["clock"]["step"], state.facts["clock"]["dealt"]
-        self.saved_at, self.means = self.step, LossMeans(self.device)
+        self.saved_at, self.means, self.passing = self.step, LossMeans(self.device), -1
+        self.means.has_gradient = dict(state.facts.get("terms", {}))
 
     # -- log --------------------------------------------------------------------------------
 
@@ -252,10 +289,12 @@ class Engine:
 
     def check_weights(self) -> None:
         """Raise NotFiniteError if a weight is not finite, which the losses may not show yet."""
-        for name, weight in self.game.state_dict().items():
-            # the extremes reveal NaN and infinity in one pass over the weights, isfinite() would take five
-            if weight.is_floating_point() and weight.numel() and not torch.stack(weight.aminmax()).isfinite().all():
-                self.raise_not_finite(f"{name} became NaN or infinite by step {self.step - 1}")
+        when = f"became NaN or infinite by step {self.step - 1}" if self.step else "is NaN or infinite"
+        if name := find_not_finite(own_state(self.game)):
+            self.raise_not_finite(f"{name} {when}")
+        for network in () if self.averaged is self.game else self.game.averaged:
+            if name := find_not_finite(own_state(self.averaged, getattr(self.averaged, network))):
+                self.raise_not_finite(f"The average of {network}.{name} {when}")
 
     def raise_not_finite(self, what: str) -> NoReturn:
         """Raise a NotFiniteError that names the last good checkpoint and the usual remedies."""
@@ -313,6 +352,17 @@ class MicroBatch:
             if terms.requires_grad:
                 (terms.sum() / run.accumulate).backward(inputs=engine.parameters[move.player])
         return move
+
+
+def check_parts_rest(game: Game[Any, Any], parameters: Mapping[str, Sequence[Tensor]]) -> None:
+    """Raise ContractError where a player would train the weights of a part."""
+    resting = resting_ids(game)
+    for player, own in parameters.items():
+        if any(id(p) in resting for p in own):
+            raise ContractError(
+                f"The player {player!r} of {type(game).__name__} trains weights of a part, and a part rests: train a "
+                "copy, copy.deepcopy(part.network).requires_grad_(True)."
+            )
 
 
 def check_same_moves(moves: Sequence[Move], micro_batches: int) -> None:

@@ -7,6 +7,7 @@ from ganforge import distributed
 from ganforge.game import Move
 
 Row = dict[str, float]  # a row of the log: step, seen, seconds, player/term ...
+BITS = 16  # terms whose finiteness one code holds; a move with more is counted as several
 
 
 class LossMeans:
@@ -18,10 +19,23 @@ class LossMeans:
         self.sums: list[Tensor] = []
         self.counts: list[int] = []
         self.bad = torch.tensor(-1, device=device)  # (step, kind, bits) of the first move that is not finite
+        self.has_gradient: dict[str, bool] = {}  # {player/term: whether it ever had a gradient}
+
+    @property
+    def logged_only(self) -> set[str]:
+        """The terms that no player descends: they never had a gradient."""
+        return {name for name, descended in self.has_gradient.items() if not descended}
 
     def add(self, step: int, move: Move, terms: Tensor) -> None:
         """Add a move's terms, and record the first that is not finite."""
         names = tuple(f"{move.player}/{term}" for term in move.terms)
+        for name, term in zip(names, move.terms.values(), strict=True):
+            self.has_gradient[name] = term.requires_grad or self.has_gradient.get(name, False)
+        for first in range(0, len(names), BITS):
+            self.add_kind(step, names[first : first + BITS], terms[first : first + BITS])
+
+    def add_kind(self, step: int, names: tuple[str, ...], terms: Tensor) -> None:
+        """Add at most BITS terms of a move."""
         if names not in self.kinds:
             self.kinds.append(names)
             self.bits.append(2 ** torch.arange(len(names), device=terms.device))
@@ -31,7 +45,7 @@ class LossMeans:
         self.sums[kind] += terms
         self.counts[kind] += 1
         broken = ((terms * 0 != 0) * self.bits[kind]).sum()  # only NaN and infinity survive the zero
-        self.bad = torch.where((self.bad < 0) & (broken > 0), (step << 26 | kind << 16) + broken, self.bad)
+        self.bad = torch.where((self.bad < 0) & (broken > 0), (step << 32 | kind << BITS) + broken, self.bad)
 
     def first_bad(self) -> tuple[int, str] | None:
         """(step, terms) of the first move, in any process, with a term that was not finite."""
@@ -39,8 +53,8 @@ class LossMeans:
         code = -int(distributed.all_max(torch.where(self.bad < 0, -never, -self.bad)))
         if code == never:
             return None
-        names = self.kinds[code >> 16 & 0x3FF]
-        return code >> 26, " and ".join(name for i, name in enumerate(names) if code >> i & 1)
+        names = self.kinds[code >> BITS & 0xFFFF]
+        return code >> 32, " and ".join(name for i, name in enumerate(names) if code >> i & 1)
 
     def any(self) -> bool:
         """Whether there is something to report."""

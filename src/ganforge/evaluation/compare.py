@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ganforge import distributed, system
 from ganforge.callbacks.log import read_rows
@@ -19,7 +20,7 @@ from ganforge.evaluation.selection import metric_direction
 from ganforge.files import replacing
 from ganforge.game import parameters
 from ganforge.images import enlarge, grid
-from ganforge.inference.load import model_of, parse_run_address
+from ganforge.inference.load import RunLike, model_of, parse_run_address
 from ganforge.runs.folder import RunConfig, RunFolder, run_of
 from ganforge.runs.run_data import check_run_data, run_data_arguments
 
@@ -27,10 +28,9 @@ SHOWN, COLUMNS = 24, 8
 
 
 def compare(
-    subjects: Sequence[str | Path],
+    *subjects: Any,
     against: str | Path | None = None,
     metrics: Sequence[str] = (),
-    *,
     out: str | Path = "comparison.html",
     data_home: str | Path | None = None,
     say: Say = silent,
@@ -38,11 +38,16 @@ def compare(
 ) -> tuple[Report, ...]:
     """Evaluate several against the same data; returns their reports, the best first by the first metric.
 
-    `against` is by default the data of the first run among them; `options` are the fields of `EvalOptions`.
+    `subjects` are runs, loaded games and sets of images, `compare(a, b)`; or one list of them, after which `against`
+    and `metrics` may follow.  `against` is by default the data of the first run among them; `options` are the fields
+    of `EvalOptions`.
     `out` names the HTML page, a single self-contained file: metrics with intervals, the same latents or inputs side by
     side, training curves, cost.
     Raises OptionError where the metrics would not be comparable, and whatever `evaluate` raises.
     """
+    if subjects and isinstance(subjects[0], list | tuple):
+        subjects, *more = subjects
+        against, metrics = [*more, *(against, metrics)[len(more) :]][:2]
     if len(subjects) < 2:
         raise OptionError("A comparison needs two or more runs or image sets.")
     home = Path(data_home) if data_home is not None else None
@@ -79,7 +84,7 @@ def say_once(messages: set[str], say: Say, sentence: str) -> None:
         say(sentence)
 
 
-def find_reference_data(subjects: Sequence[str | Path], home: Path | None = None) -> str:
+def find_reference_data(subjects: Sequence[RunLike], home: Path | None = None) -> str:
     """The data that the first run among the subjects was trained on.
 
     Raises OptionError where there is no run, and DataError where the data are not those of the run any more.

@@ -23,7 +23,7 @@ from ganforge.evaluation.feature_metrics import (
 )
 from ganforge.evaluation.inputs import EvalInputs, EvalOptions, open_inputs
 from ganforge.evaluation.report import Report, format_report
-from ganforge.inference.load import parse_run_address
+from ganforge.inference.load import RunLike, parse_run_address
 from ganforge.metrics import catalogue
 from ganforge.metrics.estimate import Estimate, normal_estimate
 from ganforge.metrics.extractors.base import Extractor
@@ -34,7 +34,7 @@ from ganforge.runs.folder import versions
 
 
 def evaluate(
-    run: str | Path,
+    run: RunLike,
     against: str | Path | None = None,
     metrics: Sequence[str] = (),
     *,
@@ -110,13 +110,23 @@ def evaluate_inputs(inputs: EvalInputs, options: EvalOptions, say: Say = silent)
                 resize=options.resize,
                 precision=options.precision,
                 device=system.pick_device(options.device),
+                fallback=True,
             )
         say(f"Features: {extractor.about} ({reason}).")
         sides = extract_pair(inputs, extractor, options)
         if not options.metrics and sides.fake.logits is None:
             metrics = select_by_need(metrics, "features")
+        others = len(report.figures)
         report = add_feature_metrics(report, inputs, sides, extractor, metrics, options.per_class)
+        if options.features == "auto" and extractor.name == "pixels":  # nothing better was there
+            report = name_extractor(report, extractor.name, others)
     return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
+
+
+def name_extractor(report: Report, extractor: str, first: int) -> Report:
+    """The report with `fid (pixels)` in the place of `fid` from figure `first` on, for it is not the usual figure."""
+    figures = [replace(figure, name=f"{figure.name} ({extractor})") for figure in report.figures[first:]]
+    return replace(report, figures=(*report.figures[:first], *figures))
 
 
 def find_default_metrics(inputs: EvalInputs) -> dict[str, Metric]:
@@ -131,7 +141,7 @@ def select_by_need(metrics: Mapping[str, Metric], need: str) -> dict[str, Metric
     return {name: metric for name, metric in metrics.items() if metric.needs == need}
 
 
-def choose_report_path(run: str | Path, inputs: EvalInputs, held_out: bool, out: str | Path) -> Path:
+def choose_report_path(run: RunLike, inputs: EvalInputs, held_out: bool, out: str | Path) -> Path:
     """Where the report is written: never over one on other data.
 
     Raises OptionError where `out` names such a report.
@@ -163,7 +173,7 @@ def name_data(inputs: EvalInputs, held_out: bool) -> str:
     return inputs.data.name + (" (held out)" if held_out else "")
 
 
-def default_report_path(run: str | Path, inputs: EvalInputs) -> Path:
+def default_report_path(run: RunLike, inputs: EvalInputs) -> Path:
     """Where a report is written unless `out` names a file."""
     _, checkpoint = parse_run_address(run)
     if inputs.run is not None:

@@ -6,7 +6,6 @@ were written to disk before they were evaluated.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -19,13 +18,13 @@ from ganforge.capabilities import capabilities
 from ganforge.data.loader import to_images
 from ganforge.errors import DataError
 from ganforge.images import recolour, to_uint8
-from ganforge.inference.load import load, parse_run_address
+from ganforge.inference.load import RunLike, load, parse_run_address
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.resize import resize_images, to_255
 from ganforge.metrics.image_set import ImageSet
 
 
-def load_run(what: str | Path, device: str = "auto") -> Trained | None:
+def load_run(what: RunLike, device: str = "auto") -> Trained | None:
     """The run that `what` names, or None where it is not a run folder."""
     path, _ = parse_run_address(what)
     return load(what, device) if (path / "config.yaml").is_file() else None
@@ -61,7 +60,7 @@ def translate_images(
         own = masks.rows(start, stop) if masks is not None else None
         given = {name: answer[start:stop] for name, answer in answers.items()}
         return round_to_8_bits(
-            trained.translate(sources.rows(start, stop), seed, masks=own, start=start, **given), trained
+            trained.translate_batches(sources.rows(start, stop), seed, masks=own, start=start, **given), trained
         )
 
     return ImageSet(f"{trained.path} (step {trained.step})", sources.count, rows)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from ganforge.evaluation.image_sets import (
     translate_images,
 )
 from ganforge.evaluation.label_edits import draw_label_targets, find_label_question
+from ganforge.inference.load import RunLike
 from ganforge.inference.trained import Trained
 from ganforge.metrics import catalogue
 from ganforge.metrics.extractors.choose import Name
@@ -67,6 +69,8 @@ class EvalOptions:
     """Images per batch; affects memory and speed only."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.size, Integral):  # from Python: size=64
+            object.__setattr__(self, "size", (int(self.size),))
         for name in self.metrics:
             catalogue.find(name)
         if self.n < 2 or self.batch < 1:
@@ -86,7 +90,7 @@ class EvalInputs(MetricInputs):
     """Images that were skipped or converted when reading files."""
 
 
-def open_inputs(what: str | Path, against: str | Path | None, options: EvalOptions, home: Path | None) -> EvalInputs:
+def open_inputs(what: RunLike, against: str | Path | None, options: EvalOptions, home: Path | None) -> EvalInputs:
     """Open a run or images, and the data to compare with.  Raises DataError, RunError and OptionError."""
     trained = load_run(what, options.device)
     if trained is not None:

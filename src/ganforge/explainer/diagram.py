@@ -81,7 +81,9 @@ def build_boxes(network: Network) -> list[Box]:
     for number, layer in enumerate(network.layers):
         parents = [box_of[n] for n in layer.inputs if n in box_of]
         attached = layer.family in ATTACHED and len(parents) == 1 and (number == 0 or layer.inputs == (number - 1,))
-        after_layer = boxes[-1].layer is not None  # to an input box only dropout and reshaping are attached
+        after_layer = (
+            bool(boxes) and boxes[-1].layer is not None
+        )  # to an input box only dropout and reshaping are attached
         if attached and parents[0] == len(boxes) - 1 and (after_layer or layer.family in ("shape", "dropout")):
             box = boxes[-1]
             if after_layer and len(layer.shape) >= len(box.shape):  # a flattened image keeps its box's shape

@@ -7,6 +7,7 @@ layers is intercepted, so that skip connections and sums appear as they are.
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -88,7 +89,7 @@ class NetworkTracer:
             if self.calls[name] > 1:
                 return
             arguments = {**dict(zip(argument_names(network), args, strict=False)), **kwargs}
-            tensors = {key: value for key, value in arguments.items() if isinstance(value, Tensor)}
+            tensors = dict(pair for key, value in arguments.items() for pair in named_tensors(key, value))
             rows = {len(value) for value in tensors.values() if value.ndim}
             inputs = tuple((key, tuple(value.shape[1:])) for key, value in tensors.items())
             self.networks[name] = Network(name, count_parameters(network), 0, inputs)
@@ -211,8 +212,22 @@ class TensorOrigins(TorchFunctionMode):
         self.known[id(tensor)] = (tensor, origin)
 
 
+def named_tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in an argument with their names: `maps[0]` in a list, `codes.w` in a dictionary or a dataclass."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield from named_tensors(f"{name}[{number}]", part)
+    elif isinstance(value, dict) or (is_dataclass(value) and not isinstance(value, type)):
+        for key, part in (value if isinstance(value, dict) else vars(value)).items():
+            yield from named_tensors(f"{name}.{key}", part)
+
+
 def flatten(values: Any) -> Iterator[Any]:
-    """The leaves of nested tuples, lists and dictionaries."""
+    """The leaves of nested tuples, lists, dictionaries and dataclasses."""
+    if is_dataclass(values) and not isinstance(values, type):
+        values = vars(values)
     if isinstance(values, dict):
         values = values.values()
     elif not isinstance(values, list | tuple):

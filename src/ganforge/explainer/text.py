@@ -66,12 +66,12 @@ def render_text(lesson: LessonContent, language: Language) -> str:
 
 
 def build_terms_table(lesson: LessonContent, terms: Sequence[Term], language: Language) -> Table:
-    """The terms of a turn: name, initial value, formula and meaning."""
+    """The terms that a turn descends: name, initial value, formula and meaning."""
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
     table.add_column()
-    for term in terms:
+    for term in (term for term in terms if term.descended):
         note = lesson.notes.find_term(term.name, lesson.config)
         formula = formula_to_text(note.formula) if note and note.formula else ""
         meaning = note.meaning[language] if note else ""

@@ -1,6 +1,7 @@
 """Create a study from generated and real images of equal size, depth and number of channels."""
 
 from collections.abc import Callable
+from os import fspath
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ganforge.evaluation.inputs import EvalOptions, open_inputs
 from ganforge.human_study.server import PORT, serve
 from ganforge.human_study.store import Settings, Study, check_settings
 from ganforge.images import encode_png, recolour, to_uint8, visible_channels
+from ganforge.inference.load import RunLike
 from ganforge.metrics.image_set import ImageSet
 
 MOST = 500  # images per side by default: enough for ten sessions
@@ -18,7 +20,7 @@ ALL = 1_000_000
 
 
 def study(
-    fakes: str | Path,
+    fakes: RunLike,
     against: str | Path | None,
     out: str | Path,
     *,
@@ -35,7 +37,7 @@ def study(
 
 
 def make(
-    fakes: str | Path,
+    fakes: RunLike,
     against: str | Path | None,
     out: str | Path,
     *,
@@ -70,7 +72,7 @@ def make(
     options = EvalOptions(n=max(2, most), reals=max(2, most), seed=seed, size=size, held_out=held_out)
     inputs = open_inputs(fakes, against, options, Path(data_home) if data_home is not None else None)
     if same_input and inputs.run is not None and not inputs.paired:
-        raise OptionError(f"The fakes of {fakes} share no inputs with real images: leave --same-input out.")
+        raise OptionError(f"The fakes of {fspath(fakes)} share no inputs with real images: leave --same-input out.")
     if same_input and inputs.fake.count != inputs.real.count:
         raise OptionError(
             f"With the same inputs, fake k belongs to real k: {inputs.fake.count} fakes do not match "
@@ -83,7 +85,7 @@ def make(
         )
     height, width = first[:2]
     settings = Settings(
-        practice, trials, seconds, same_input, height, width, str(fakes), str(against or "its own data")
+        practice, trials, seconds, same_input, height, width, fspath(fakes), str(against or "its own data")
     )
     pictures_of = [[(name, encode_png(image)) for name, image in side] for side in (fake, real)]
     return Study.create(out, settings, *pictures_of)

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import json
 import socket
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ from ganforge.human_study.store import StaleStateError, Study
 
 PAGE = Path(__file__).with_name("page.html")
 PORT = 8760
+FILES = 8192  # open files: browsers of 200 participants may hold more connections than the usual 1,024
 LONGEST = 4096  # bytes of a request body
 POLICY = (  # nothing is loaded from or sent to other hosts
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob:; connect-src 'self'; "
@@ -35,6 +37,7 @@ class StudyServer(ThreadingHTTPServer):
     """Serves one study until `shutdown`, with one thread per connection."""
 
     daemon_threads = True
+    request_queue_size = 1024  # connections that wait for a thread; beyond the default of 5 a burst is reset
 
     def __init__(self, study: Study, host: str = "127.0.0.1", port: int = PORT) -> None:
         """Raises OptionError where the address cannot be bound."""
@@ -52,6 +55,12 @@ class StudyServer(ThreadingHTTPServer):
         """Bind without the base class's DNS lookup of the host name."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """One line about a request that failed; none where the browser closed the connection."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"A request failed ({type(error).__name__}: {error}).", file=sys.stderr)
 
     @property
     def base_path(self) -> str:
@@ -163,7 +172,13 @@ class Handler(BaseHTTPRequestHandler):
         """The JSON object of the request.  Raises RequestRefused for anything else."""
         length = self.headers.get("Content-Length", "")
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip()
-        if not length.isascii() or not length.isdigit() or int(length) > LONGEST or kind != "application/json":
+        if (
+            not length.isascii()
+            or not length.isdigit()
+            or len(length) > 9
+            or int(length) > LONGEST
+            or kind != "application/json"
+        ):
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "A step is a small JSON object.")
         try:
             message = json.loads(self.rfile.read(int(length)))
@@ -202,9 +217,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def read_text(message: dict[str, Any], name: str) -> str:
-    """A text field of at most 100 characters.  Raises RequestRefused for anything else."""
+    """A text field of at most 100 Unicode characters.  Raises RequestRefused for anything else."""
     value = message.get(name)
-    if not isinstance(value, str) or len(value) > 100:
+    if not isinstance(value, str) or len(value) > 100 or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, f"{name} is a short text.")
     return value
 
@@ -220,7 +235,9 @@ def read_number(message: dict[str, Any], name: str) -> int:
 def read_milliseconds(message: dict[str, Any], name: str) -> float | None:
     """A duration in milliseconds measured by the browser; None where it is missing or out of range."""
     value = message.get(name)
-    return float(value) if isinstance(value, int | float) and 0 <= value < 10**9 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 10**9 else None
 
 
 def hostname(header: str) -> str:
@@ -248,6 +265,18 @@ def find_address() -> str:
             return socket.gethostname()
 
 
+def allow_open_files(most: int) -> None:
+    """Let this process hold up to `most` open files where the system allows it: a connection is one."""
+    try:
+        import resource
+    except ImportError:  # Windows, where sockets are no files
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
 def serve(
     study: str | Path, *, host: str = "127.0.0.1", port: int = PORT, say: Callable[[str], None] = lambda _: None
 ) -> None:
@@ -257,6 +286,7 @@ def serve(
     one.  Raises RunError where the file is not a study, OptionError where the address cannot be bound.
     """
     opened = Study(study)
+    allow_open_files(FILES)
     with StudyServer(opened, host, port) as server:
         s = opened.settings
         say(f"{s.practice} practice and {s.trials} scored trials of {s.seconds:g} s per participant, at {server.link}")

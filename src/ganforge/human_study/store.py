@@ -8,20 +8,23 @@ import json
 import random
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from ganforge.errors import OptionError, RunError
+from ganforge.serialize import from_plain
 
 Side = Literal["left", "right"]
 Phase = Literal["practice", "scored", "done"]
 SIDES: tuple[Side, Side] = ("left", "right")
 
 VERSION = 1
+OPEN = 16  # connections to the file at once, so that a crowd of participants needs few open files
 SCHEMA = """
 CREATE TABLE facts (version INTEGER, id TEXT, token TEXT, settings TEXT);
 CREATE TABLE pictures (number INTEGER PRIMARY KEY, fake INTEGER NOT NULL, name TEXT NOT NULL, png BLOB NOT NULL);
@@ -102,6 +105,17 @@ class Trial:
     """Time that the pair was on screen, as measured by the browser."""
     response_ms: float | None
 
+    def __post_init__(self) -> None:
+        """Raises RunError where a value is none that a study writes."""
+        texts = all(isinstance(value, str) for value in (self.participant, self.fake, self.real))
+        times = (self.exposure_ms, self.response_ms)
+        timed = all(time is None or (isinstance(time, float) and 0 <= time < 10**9) for time in times)
+        sides = self.fake_side in SIDES and self.called_fake in SIDES
+        if not (texts and timed and sides and isinstance(self.number, int) and self.number >= 0):
+            raise RunError(
+                f"The study is damaged: trial {self.number!r} of {self.participant!r} has impossible values."
+            )
+
     @property
     def fooled(self) -> bool:
         """Whether the fake was called real."""
@@ -118,16 +132,25 @@ class Study:
     def __init__(self, path: str | Path) -> None:
         """Raises RunError where there is no study of this version at `path`."""
         self.path = Path(path)
+        self.opening, self.writing = threading.BoundedSemaphore(OPEN), threading.Lock()
         if not self.path.is_file():
             raise RunError(f"There is no study {path}: make one with ganforge study FAKES --against REALS -o {path}.")
         try:
             with self._open() as database:
                 version, self.id, self.token, settings = database.execute("SELECT * FROM facts").fetchone()
+                counts = "SELECT COUNT(*) FROM pictures WHERE fake = "
+                fakes, reals = (database.execute(counts + side).fetchone()[0] for side in "10")
         except (RunError, sqlite3.Error, TypeError, ValueError) as error:
             raise RunError(f"{path} is not a study of GANForge: name a file that ganforge study made.") from error
         if version != VERSION:
             raise RunError(f"{path} is a study of version {version}, and this GANForge reads version {VERSION}.")
-        self.settings = Settings(**json.loads(settings))
+        try:
+            self.settings = from_plain(Settings, json.loads(settings))
+            check_settings(self.settings, fakes, reals)
+        except (OptionError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise RunError(f"The study {path} is damaged: its settings are those of no study ({error}).") from error
+        if not isinstance(self.token, str) or not self.token.isascii() or not isinstance(self.id, str):
+            raise RunError(f"The study {path} is damaged: its access token is no text.")
 
     @classmethod
     def create(
@@ -169,12 +192,8 @@ class Study:
         """
         chance, participant = chance or random.SystemRandom(), secrets.token_urlsafe(16)
         with self._open(writes=True) as database:
-            fakes = [
-                number for (number,) in database.execute("SELECT number FROM pictures WHERE fake = 1 ORDER BY number")
-            ]
-            reals = [
-                number for (number,) in database.execute("SELECT number FROM pictures WHERE fake = 0 ORDER BY number")
-            ]
+            numbers = "SELECT number FROM pictures WHERE fake = ? ORDER BY number"
+            fakes, reals = ([row[0] for row in database.execute(numbers, (fake,))] for fake in (1, 0))
             length = self.settings.length
             if self.settings.same_input:
                 pairs = chance.sample([*zip(fakes, reals, strict=True)], length)
@@ -294,11 +313,11 @@ class Study:
     @contextmanager
     def _open(self, writes: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction, written completely or not at all.  Raises RunError for errors of SQLite."""
+        turn = self.writing if writes else nullcontext()  # in order of arrival: SQLite's own waiting is not fair
         try:
-            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as database:
-                database.execute(
-                    "BEGIN IMMEDIATE" if writes else "BEGIN"
-                )  # a state that was read must still hold when it is written
+            with turn, self.opening, closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as database:
+                # A state that was read must still hold when it is written.
+                database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 yield database
                 database.execute("COMMIT")  # skipped by an exception: closing rolls back
         except sqlite3.Error as error:

@@ -13,8 +13,12 @@ from ganforge.images.convert import to_uint8 as to_uint8
 from ganforge.images.convert import to_uint16 as to_uint16
 from ganforge.images.convert import visible_channels as visible_channels
 from ganforge.images.convert import white_value as white_value
-from ganforge.images.reading import EXTENSIONS as EXTENSIONS
+from ganforge.images.formats import EXTENSIONS as EXTENSIONS
+from ganforge.images.formats import OTHER_IMAGES as OTHER_IMAGES
+from ganforge.images.formats import limit as limit
+from ganforge.images.formats import looks_like_image as looks_like_image
 from ganforge.images.reading import ImageHeader as ImageHeader
+from ganforge.images.reading import check_pixels as check_pixels
 from ganforge.images.reading import header_of as header_of
 from ganforge.images.reading import read as read
 from ganforge.images.reading import read_header as read_header

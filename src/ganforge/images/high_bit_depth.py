@@ -44,6 +44,8 @@ class EncodedImage:
     """The file has more bits or channels than `array` returns."""
     signed: bool = True
     """Integers of more than 16 bits may be signed; not in PNG, of which some versions of Pillow return 32 bits."""
+    bits: int = 8
+    """Of each number in the file: 1 or 8, which counts for more as well."""
 
 
 def is_available() -> bool:

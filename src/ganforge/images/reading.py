@@ -2,11 +2,14 @@
 
 import math
 import os
+import re
+import stat
 import threading
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -16,22 +19,17 @@ from PIL import Image, UnidentifiedImageError
 from ganforge.errors import DataError
 from ganforge.images import high_bit_depth
 from ganforge.images.convert import as_image, is_wide, narrow_integers
+from ganforge.images.formats import has_heif, limit
 from ganforge.images.high_bit_depth import EncodedImage
 
 T = TypeVar("T")
 
 
-EXTENSIONS = (
-    "jpg",
-    "jpeg",
-    "png",
-    "webp",
-    "tif",
-    "tiff",
-    "gif",
-    "bmp",
-    "npy",
-)  # of files in folders
+PIXELS = "GANFORGE_MAX_PIXELS"  # the environment variable that sets the most pixels of an image
+ALLOW = f"if you know where it comes from, set {PIXELS} to a larger number"
+LARGE, FLAT = 2**22, 100  # pixels of an image, and pixels / bytes of its file, from which it may be a bomb
+EMPTY, EMPTIER = 2**25, 200  # the same of one that is refused
+LARGE_NUMBERS = 12  # bytes of a pixel, three floats, above which an array counts for more pixels
 
 
 @dataclass(frozen=True)
@@ -81,17 +79,72 @@ def header_of(image: np.ndarray) -> ImageHeader:
 def _open_with(source: Path | BinaryIO, name: str, use: Callable[[EncodedImage], T]) -> T:
     name = name or str(source if isinstance(source, Path) else getattr(source, "name", "the image"))
     try:
+        if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):  # opening a pipe would wait for ever
+            raise DataError("it is not a regular file")
         with suppress_warnings, source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            encoded, limit = _identify(file), Image.MAX_IMAGE_PIXELS or math.inf
-            if encoded.height * encoded.width * max(1, encoded.channels / 4) > limit:  # a limit for up to four channels
+            most, encoded = _most_pixels(), _identify(file)
+            if encoded.height * encoded.width * max(1, encoded.channels / 4) > most:  # a limit for up to four channels
                 size = f"{encoded.width} x {encoded.height} pixels in {encoded.channels} channels"
-                raise DataError(f"it claims {size}, more than the {limit:,} pixels allowed")
-            return use(encoded)
+                raise DataError(f"it claims {size}, more than the {most:,} pixels allowed; {ALLOW}")
+            with _one_at_a_time if _may_be_bomb(encoded, file) else nullcontext():
+                return use(encoded)
+    except Image.DecompressionBombError as error:
+        claimed = re.search(r"\d+", str(error))
+        why = (
+            f"it claims {int(claimed[0]) if claimed else 0:,} pixels, more than the {_most_pixels():,} allowed; {ALLOW}"
+        )
     except UnidentifiedImageError:
         why = "it is not an image of a known format"
     except Exception as error:  # a decoder fed with damaged bytes raises anything, from SyntaxError to struct.error
         why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
     raise DataError(f"{name} cannot be read: {why}.")
+
+
+def _may_be_bomb(encoded: EncodedImage, file: BinaryIO) -> bool:
+    """Whether a large image takes so few bytes that it is hardly a photograph; such images are decoded one at a time.
+
+    Raises:
+        DataError: it takes no more bytes than an empty image, and its owner has not said that it is one.
+    """
+    pixels, held = encoded.height * encoded.width, _size_of(file)
+    packed = pixels * encoded.channels * encoded.bits // 8
+    if pixels > EMPTY and packed > EMPTIER * held and not limit(PIXELS, 0):
+        raise DataError(f"{held:,} bytes claim to be {encoded.width} x {encoded.height} pixels; {ALLOW}")
+    return pixels > LARGE and packed > FLAT * held
+
+
+def _size_of(file: BinaryIO) -> int:
+    if isinstance(file, BytesIO):
+        return file.getbuffer().nbytes
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (OSError, AttributeError):  # a large file of an archive
+        return EMPTY
+
+
+def check_pixels(what: str, height: int, width: int, pixel: int) -> None:
+    """Raise a DataError about `what` if it has too many pixels, of `pixel` bytes each."""
+    most = _most_pixels()
+    if height * width * max(1, pixel / LARGE_NUMBERS) > most:
+        raise DataError(
+            f"{what} claims {width} x {height} pixels of {pixel} bytes, more than the {most:,} pixels allowed; {ALLOW}."
+        )
+
+
+def register_heif() -> None:
+    """Make Pillow read HEIC, through pillow-heif; nothing happens a second time."""
+    if "HEIF" not in Image.OPEN:
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+
+        pillow_heif.register_heif_opener()
+
+
+def _most_pixels() -> int | float:
+    """The most pixels of an image; Pillow's own limit follows GANFORGE_MAX_PIXELS."""
+    most = limit(PIXELS, 0)
+    if most:
+        Image.MAX_IMAGE_PIXELS = most
+    return most or Image.MAX_IMAGE_PIXELS or math.inf
 
 
 def _identify(file: BinaryIO) -> EncodedImage:
@@ -100,7 +153,9 @@ def _identify(file: BinaryIO) -> EncodedImage:
         raise DataError("the file is empty")
     file.seek(0)
     if start == b"\x93NUMPY":
-        return EncodedImage(lambda: _load_npy(file))
+        return _open_npy(file)
+    if start[4:] == b"ft" and has_heif():  # ftyp: HEIC, among others
+        register_heif()
     try:
         image = Image.open(file)
     except Exception as error:
@@ -147,6 +202,7 @@ class WarningFilter:
 
 
 suppress_warnings = WarningFilter()
+_one_at_a_time = threading.Lock()
 
 
 def _open_with_pillow(image: Image.Image, orientation: int, deeper: bool) -> EncodedImage:
@@ -158,8 +214,9 @@ def _open_with_pillow(image: Image.Image, orientation: int, deeper: bool) -> Enc
     mode = _mode(image)
     channels = 1 if mode == "F" or mode.startswith("I") else len(mode)
     dtype = np.dtype(np.float32 if mode == "F" else np.uint16 if mode.startswith("I;16") else np.uint8)
-    known, signed = dtype if mode != "I" else None, image.format != "PNG"
-    return EncodedImage(array, image.height, image.width, channels, known, orientation, deeper, signed)
+    size, known = (image.height, image.width), dtype if mode != "I" else None
+    signed, bits = image.format != "PNG", 1 if image.mode == "1" else 8
+    return EncodedImage(array, *size, channels, known, orientation, deeper, signed, bits)
 
 
 def _decode(encoded: EncodedImage) -> np.ndarray:
@@ -194,8 +251,8 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _load_npy(file: BinaryIO) -> np.ndarray:
-    """Load the array of an .npy file, after checking that the file is as long as its header claims."""
+def _open_npy(file: BinaryIO) -> EncodedImage:
+    """Open the array of an .npy file, after checking that the file is as long as its header claims."""
     with header_lock:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -206,9 +263,17 @@ def _load_npy(file: BinaryIO) -> np.ndarray:
     held = file.seek(0, os.SEEK_END) - start
     if promised > held:
         raise DataError(f"it promises {promised:,} bytes of numbers and holds {held:,}")
-    file.seek(start)
-    numbers = np.frombuffer(file.read(promised), dtype)
-    return numbers.reshape(shape, order="F" if fortran_order else "C")
+    if len(shape) not in (2, 3):
+        raise DataError(f"an array of shape {shape} is no image, which is (H, W) or (H, W, C)")
+
+    def array() -> np.ndarray:
+        file.seek(start)
+        numbers = np.frombuffer(file.read(promised), dtype)
+        return numbers.reshape(shape, order="F" if fortran_order else "C")
+
+    height, width, channels = (*shape, 1)[:3]
+    check_pixels("it", height, width, channels * dtype.itemsize)
+    return EncodedImage(array)
 
 
 # numpy parses a header with Python's own parser, whose recursion counter is not thread-safe in CPython 3.11

@@ -20,13 +20,13 @@ from ganforge.images import (
     write,
     write_gif,
 )
-from ganforge.inference.load import load
+from ganforge.inference.load import RunLike, load
 
 ANIMATED = 128  # pixels: smaller images are enlarged in an animation
 
 
 def sample(
-    run: str | Path,
+    run: RunLike,
     n: int = 64,
     seed: int = 0,
     out: str | Path = "",
@@ -61,7 +61,7 @@ def sample(
 
 
 def interpolate(
-    run: str | Path,
+    run: RunLike,
     out: str | Path = "",
     *,
     rows: int = 8,
@@ -87,7 +87,7 @@ def interpolate(
 
 
 def traverse(
-    run: str | Path, out: str | Path = "", *, rows: int = 1, steps: int = 10, seed: int = 0, **answers: Any
+    run: RunLike, out: str | Path = "", *, rows: int = 1, steps: int = 10, seed: int = 0, **answers: Any
 ) -> tuple[Path, tuple[str, ...]]:
     """Write a grid that shows the meaning of each code of the noise: one code varies from left to right.
 

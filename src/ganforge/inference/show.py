@@ -5,12 +5,12 @@ from typing import Any
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find
 from ganforge.game import parameters
-from ganforge.inference.load import load, model_of, parse_run_address
+from ganforge.inference.load import RunLike, load, model_of, parse_run_address
 from ganforge.runs.folder import RunFolder
 from ganforge.serialize import to_plain
 
 
-def show(what: str) -> dict[str, Any]:
+def show(what: RunLike) -> dict[str, Any]:
     """Describe a model (name or file) or a run (folder) as plain values: settings, data, presets, capabilities."""
     path, _ = parse_run_address(what)
     if (path / "config.yaml").is_file():
@@ -19,9 +19,9 @@ def show(what: str) -> dict[str, Any]:
         model = model_of(run_config)
         trained = {"parameters": parameters(load(what, device="cpu").game)} if steps else {}
         return {**to_plain(run_config), "checkpoints": steps, **trained, "can": describe_capabilities(model)}
-    model = find(what)
+    model = find(str(what))
     return {
-        "model": what,
+        "model": str(what),
         "about": model.about,
         "data": {"needs": [*model.game.batch_type.columns()]},
         "presets": {name: {"config": to_plain(p.config), "run": to_plain(p.run)} for name, p in model.presets.items()},

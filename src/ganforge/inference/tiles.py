@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from ganforge.errors import ContractError
 
 LARGE = 1_500_000  # pixels of an image above which it is tiled by default
 TILE = 512  # side of these tiles in pixels
@@ -21,6 +24,8 @@ def translate_tiled(
     larger than `tile` are split into tiles that overlap by a quarter and are blended linearly; 0: tiles of 512 for
     images above 1.5 megapixels.  A network that depends on the whole image (instance norm, a deep U-Net) sees only
     one tile at a time, so tiles are for images that do not fit into memory.
+
+    Raises ContractError where the sides of a result are not the same multiple of those of its input.
     """
     height, width = tensors[0].shape[2:]
     side = tile or (TILE if height * width > LARGE else max(height, width))
@@ -29,14 +34,14 @@ def translate_tiled(
     padded = [pad_by_reflection(tensor, room) for tensor in tensors]
     if room == (tall, wide):
         result = network(*padded)
-        scale = result.shape[2] // room[0]
+        scale = scale_of(result, room)
         return result[..., : height * scale, : width * scale]
     total, weights, scale = torch.empty(0), torch.empty(0), 1
     for top in tile_starts(room[0], tall):
         for left in tile_starts(room[1], wide):
             result = network(*(tensor[..., top : top + tall, left : left + wide] for tensor in padded)).float()
             if not len(total):
-                scale = result.shape[2] // tall
+                scale = scale_of(result, (tall, wide))
                 total = result.new_zeros(*result.shape[:2], room[0] * scale, room[1] * scale)
                 weights = result.new_zeros(total.shape[2:])
             window = blend_weights(result.shape[2], result)[:, None] * blend_weights(result.shape[3], result)
@@ -44,6 +49,25 @@ def translate_tiled(
             total[(..., *place)] += result * window
             weights[place] += window
     return (total / weights)[..., : height * scale, : width * scale]
+
+
+def scale_of(result: Tensor, sides: tuple[int, int]) -> int:
+    """By how much a result is larger than its input of these sides.  Raises ContractError where that is no multiple."""
+    scale = result.shape[2] // sides[0]
+    if scale < 1 or tuple(result.shape[2:]) != (scale * sides[0], scale * sides[1]):
+        raise ContractError(
+            f"translate made {result.shape[2]}x{result.shape[3]} of {sides[0]}x{sides[1]}, which is no multiple: a "
+            "game whose results have one size whatever the input says so, fixed_size = True; `multiple` and `least` "
+            "name the sides that others take."
+        )
+    return scale
+
+
+def resize(images: Tensor, sides: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """Images (N, C, H, W) resized to `sides`, smoothed where they shrink; the same tensor where they have them."""
+    if tuple(images.shape[2:]) == sides:
+        return images
+    return F.interpolate(images, sides, mode=mode, antialias=mode == "bilinear")
 
 
 def round_up(length: int, multiple: int) -> int:

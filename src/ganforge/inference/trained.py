@@ -2,26 +2,41 @@
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
 from ganforge.capabilities import Question, labels_of, list_questions
-from ganforge.draw import RowDraw
+from ganforge.draw import FrameDraw, RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
+from ganforge.images import grid, to_uint8, visible_channels
+from ganforge.inference.given_images import check_call, to_pil, to_tensor, whole_number
 from ganforge.inference.inference_mode import inference_mode, sample_batches
-from ganforge.inference.tiles import translate_tiled
+from ganforge.inference.labels import find_label, parse_attributes
+from ganforge.inference.tiles import resize, translate_tiled
+from ganforge.run import check_seed
+
+ROUNDING = 1e-3  # by which images may exceed [-1, 1], as resized ones do
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
-@dataclass
+@dataclass(repr=False)
 class Trained:
-    """A trained game: what `ganforge.train` and `ganforge.load` return."""
+    """A trained game: what `ganforge.train` and `ganforge.load` return.
+
+    Every function that takes the path of a run takes this as well: `ganforge.sample(trained, 16)`.
+    """
 
     game: Game[Any, Any]
     """The game, with averaged weights where the run has them."""
@@ -33,6 +48,14 @@ class Trained:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """{column: the values of the data's files that -1 and 1 stand for}, of scientific images alone."""
+
+    def __repr__(self) -> str:
+        """One line: the model, the step, the run folder and the device."""
+        return f"Trained({Path(self.model).stem}, step {self.step}, {str(self.path)!r}, {self.device})"
+
+    def __fspath__(self) -> str:
+        """The run folder, for functions that take a path."""
+        return str(self.path)
 
     @property
     def facts(self) -> Facts:
@@ -53,8 +76,7 @@ class Trained:
     def samples(self, n: int, seed: int = 0, *, start: int = 0, batch: int = 64, **answers: Any) -> Iterator[Tensor]:
         """As `sample`, one batch after another, for more images than fit into memory."""
         self.require("sample")
-        if n < 1:
-            raise OptionError(f"{n} images cannot be drawn: ask for one or more.")
+        n, (seed, start, batch) = whole_number("n", n, 1), check_call(seed, start, batch)
 
         def options(rows: int) -> dict[str, Any]:
             return self.convert_answers(self.game.sample, rows, answers)  # pyright: ignore
@@ -75,18 +97,20 @@ class Trained:
         """Interpolations between latents: (rows, steps, C, H, W) in [-1, 1].
 
         Row r goes from latent r to latent r + 1 of the seed; with `closed` the last row returns to the first latent.
+        Whatever else the game draws, such as noise of its layers, is the same in all images.
         """
         self.require("sample")
         if rows < 1 or steps < 2:
             raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
-        with inference_mode(self.game, RowDraw(seed, 0, self.device)) as game:
+        with inference_mode(self.game, RowDraw(check_seed(seed), 0, self.device)) as game:
             ends = game.noise(rows + (0 if closed else 1))  # pyright: ignore
             ends = torch.cat([ends, ends[:1]]) if closed else ends
             mixed = interpolate_latents(ends[:-1], ends[1:], steps, path).flatten(0, 1)
-            images = [
-                game.generate(part, **self.convert_answers(game.generate, len(part), answers))  # pyright: ignore
-                for part in mixed.split(64)
-            ]
+            images = []
+            for part in mixed.split(64):
+                game.draw = FrameDraw(seed, 0, self.device)
+                options = self.convert_answers(game.generate, len(part), answers)  # pyright: ignore
+                images.append(game.generate(part, **options))  # pyright: ignore
         return torch.cat(images).float().cpu().unflatten(0, (rows, steps))
 
     def traverse(self, rows: int = 1, steps: int = 10, seed: int = 0, **answers: Any) -> dict[str, Tensor]:
@@ -97,12 +121,57 @@ class Trained:
         self.require("traverse")
         if rows < 1 or steps < 2:
             raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
-        with inference_mode(self.game, RowDraw(seed, 0, self.device)) as game:
+        with inference_mode(self.game, RowDraw(check_seed(seed), 0, self.device)) as game:
             options = self.convert_answers(game.traverse, rows, answers)  # pyright: ignore
-            images = game.traverse(game.noise(rows), steps, **options)  # pyright: ignore
+            noise = game.noise(rows)  # pyright: ignore
+            game.draw = FrameDraw(seed, 0, self.device)
+            images = game.traverse(noise, steps, **options)  # pyright: ignore
         return {code: row.float().cpu() for code, row in images.items()}
 
-    def translate(
+    def images(self, what: Any, seed: int = 0, **answers: Any) -> "list[Image]":
+        """PIL images of 8 bits: `what` samples where it is a number, else the translations of these images.
+
+        Raises OptionError as `sample` and `translate` do.
+        """
+        return to_pil(self.arrays(what, seed, answers))
+
+    def show(self, what: Any = 16, seed: int = 0, **answers: Any) -> "Image":
+        """A grid of what `images` returns, as one PIL image.
+
+        A notebook draws it where it is the last value of a cell; elsewhere the system's viewer opens, if there is one.
+        """
+        (sheet,) = to_pil(grid(self.arrays(what, seed, answers))[None])
+        if "IPython" not in sys.modules:
+            sheet.show()
+        return sheet
+
+    def arrays(self, what: Any, seed: int, answers: Mapping[str, Any]) -> np.ndarray:
+        """(N, H, W, C) uint8 of 1 to 4 channels: samples or translations, as in `images`."""
+        if isinstance(what, Integral):
+            made = self.sample(int(what), seed, **answers)
+        else:
+            made = self.translate(what, seed, **answers)
+        return visible_channels(to_uint8(made if made.ndim == 4 else made[None]))
+
+    def translate(self, images: Any, seed: int = 0, *, masks: Tensor | None = None, **options: Any) -> Tensor:
+        """Translate one image or several, as people hold them; returns floats in [-1, 1] on the CPU.
+
+        `images` is one image: the path of a file, a PIL image, an array (H, W, C) of uint8, uint16 or floats, or a
+        tensor (C, H, W) of uint8 or any float type.  It gives (C, kH, kW).  Or several: a list of these of one size,
+        an array (N, H, W, C) or a tensor (N, C, H, W), which give (N, C, kH, kW).  Floats are in [-1, 1].  `options`
+        are those of `translate_batches`, the game's own among them.
+
+        Raises OptionError for a game that does not translate, and for invalid images, masks or options; DataError for
+        a file that cannot be read.
+        """
+        self.require("translate")
+        given, single = to_tensor(images, self.channels_in(bool(options.get("reverse"))))
+        if single and masks is not None and masks.ndim == 3:
+            masks = masks[None]
+        made = self.translate_batches(given, seed, masks=masks, **options)
+        return made[0] if single else made
+
+    def translate_batches(
         self,
         images: Tensor,
         seed: int = 0,
@@ -119,10 +188,20 @@ class Trained:
         from (seed, start + k), for any N and `batch`: eight copies of an image give eight results.  `masks` (N, M, H,
         W) in {0, 1} are for games of instances.  A label may be a tensor with a row per image, as the game takes it.
 
-        Raises OptionError for a game that does not translate, and for invalid images, masks or options.
+        A game of a fixed size is given the images resized to it, and its results have that size.
+
+        Raises OptionError for a game that does not translate, and for invalid images, masks or options; ContractError
+        for a game whose results are no multiple of its input.
         """
         self.require("translate")
+        seed, start, batch = check_call(seed, start, batch)
+        whole_number("tile", tile, 0)
         self.check_input(images, masks, bool(answers.get("reverse")))
+        if self.game.fixed_size:
+            if tile:
+                raise OptionError(f"{self.model} works at a fixed size and cannot be tiled: leave --tile out.")
+            sides = (self.facts.height, self.facts.width)
+            images, masks = resize(images, sides), None if masks is None else resize(masks, sides, "nearest-exact")
         parts = []
         for first in range(0, len(images), batch):
             part = [t[first : first + batch].to(self.device) for t in (images, masks) if t is not None]
@@ -142,6 +221,7 @@ class Trained:
         channels = self.channels_in(reverse)
         if images.ndim != 4 or not len(images) or images.shape[1] != channels:
             raise OptionError(f"{self.model} takes images (N, {channels}, H, W), not {tuple(images.shape)}.")
+        check_range("images", images, -1, 1)
         takes_masks = "masks" in inspect.signature(self.game.translate).parameters  # pyright: ignore
         if takes_masks != (masks is not None):
             problem = "needs a mask for each instance in an image" if takes_masks else "takes no masks"
@@ -150,6 +230,8 @@ class Trained:
             masks.ndim != 4 or {(len(m), *m.shape[2:]) for m in (masks, images)} != {(len(images), *images.shape[2:])}
         ):
             raise OptionError(f"Masks {tuple(masks.shape)} do not fit images {tuple(images.shape)}.")
+        if masks is not None:
+            check_range("masks", masks, 0, 1)
 
     def channels_in(self, reverse: bool = False) -> int:
         """Number of channels of `translate`'s input."""
@@ -209,50 +291,15 @@ class Trained:
         return value
 
 
-def find_label(facts: Facts, value: str | int) -> int:
-    """The index of a class, given by name or index.  Raises OptionError, naming the classes."""
-    word = str(value)
-    if word in facts.labels:
-        return facts.labels.index(word)
-    if word.isdigit() and int(word) < len(facts.labels):
-        return int(word)
-    raise OptionError(f"There is no class {value!r}; there are {', '.join(facts.labels) or 'none in this run'}.")
-
-
-def parse_attributes(
-    facts: Facts, text: str | Sequence[float], unnamed: float = 0.0, editable: Sequence[str] = ()
-) -> list[float]:
-    """A vector of attributes: `red,large` sets these to 1, `red=0.5,large` one of them to 0.5.
-
-    Attributes that are not named have the value `unnamed`.  A number for each, `1,0.5,0`, is accepted too.
-
-    Raises OptionError naming the attributes, or those that are `editable` where these are fewer.
-    """
-    words = [word.strip() for word in text.split(",")] if isinstance(text, str) else [str(value) for value in text]
-    names, numbers = facts.attributes, [parse_number(word) for word in words]
-    if len(words) == len(names) and None not in numbers:
-        return [value for value in numbers if value is not None]
-    values = dict.fromkeys(names, unnamed)
-    for word in words:
-        name, _, amount = word.partition("=")
-        value = parse_number(amount or "1")
-        if name not in values or value is None:
-            known = editable or names
-            raise OptionError(
-                f"{word!r} is no attribute of this run, whose attributes are {', '.join(known)}: name the wanted "
-                f"ones, as in {known[0]} or {known[0]}=0.5, or give {len(names)} numbers."
-            )
-        values[name] = value
-    return list(values.values())
-
-
-def parse_number(word: str) -> float | None:
-    """The finite number in a word; None where it is not one."""
-    try:
-        value = float(word)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def check_range(what: str, values: Tensor, low: int, high: int) -> None:
+    """Raise OptionError unless a tensor holds finite floats between `low` and `high`, rounding errors aside."""
+    if not values.is_floating_point():
+        raise OptionError(f"The {what} are {values.dtype}: give floats in [{low}, {high}].")
+    least, most = (float(extreme) for extreme in values.aminmax()) if values.numel() else (low, low)
+    if not (least >= low - ROUNDING and most <= high + ROUNDING):
+        finite = math.isfinite(least) and math.isfinite(most)
+        has = f"run from {least:g} to {most:g}" if finite else "hold NaN or infinity"
+        raise OptionError(f"The {what} {has}: give finite floats in [{low}, {high}].")
 
 
 def interpolate_latents(start: Tensor, end: Tensor, steps: int, path: Literal["spherical", "linear"]) -> Tensor:

@@ -4,6 +4,7 @@ import inspect
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,14 +15,17 @@ from torch import Tensor
 from ganforge.console import Say, silent
 from ganforge.data.contact_sheet import draw_cell
 from ganforge.data.decode import LazyImage, rescale
-from ganforge.data.layouts.files import ENDINGS, Files, list_folder, list_zip
+from ganforge.data.layouts.files import ENDINGS, Files, check_regular, list_folder
+from ganforge.data.layouts.names import clean_name
 from ganforge.data.layouts.two_folders import candidate_names, read_instances, stem
+from ganforge.data.layouts.untaken import describe_untaken
+from ganforge.data.layouts.zips import list_zip
 from ganforge.data.loader import to_images
 from ganforge.data.value_range import BYTES, UNIT_RANGES, to_units
 from ganforge.errors import DataError, OptionError
 from ganforge.images import Depth, grid, lossless_suffix, recolour, to_depth, write
 from ganforge.images import video as videos
-from ganforge.inference.load import load
+from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
 
 ROWS, SIDE = 12, 192  # of a comparison sheet: the largest number of rows, and the side of its cells in pixels
@@ -45,7 +49,7 @@ class TranslationReport:
 
 
 def translate(
-    run: str | Path,
+    run: RunLike,
     source: str | Path,
     out: str | Path,
     *,
@@ -98,7 +102,7 @@ def translate(
         raise DataError(
             f"None of the {len(names)} files in {source} could be translated. The first: {report.skipped[0]}"
         )
-    report.notes = job.notes()
+    report.notes = [*files.notes, *describe_untaken(files), *job.notes()]
     if job.rows and (str(sheet) or str(truth)):
         page = Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")
         write(page, job.sheet())
@@ -166,7 +170,7 @@ class Job:
             raise DataError(f"{image.name} cannot be translated: {str(error).rstrip('.')}.") from error
         masks = self.read_masks(image, tensor).expand(self.n, -1, -1, -1) if self.takes_masks else None
         images = tensor.expand(self.n, -1, -1, -1)
-        results = self.trained.translate(images, self.seed, masks=masks, tile=self.tile, **self.answers)
+        results = self.trained.translate_batches(images, self.seed, masks=masks, tile=self.tile, **self.answers)
         if span and not is_video(image.name):
             return to_units(to_depth(results, "float"), span)
         return to_depth(results, DEPTHS[array.dtype.name])
@@ -269,7 +273,8 @@ def open_sources(path: Path) -> Files:
         raise DataError(f"{path} does not exist: give an image, a folder, a zip or a video.")
     if path.suffix.lower() == ".zip":
         return list_zip(path)
-    return Files(path, {path.name: ""}, lambda _: path)
+    check_regular(path)
+    return Files(path, {clean_name(path.name): ""}, lambda _: path)
 
 
 def check_outside_source(source: Path, out: Path) -> None:
@@ -285,10 +290,12 @@ def is_video(name: str) -> bool:
 
 
 def result_name(name: str, taken: Counter[str]) -> str:
-    """The source's name without its suffix; with it where two sources differ by their suffixes alone."""
-    key = stem(name)
-    taken[key] += 1
-    return key if taken[key] == 1 else name
+    """A name that no other source has: the source's without its suffix, else with it, else with a number behind it."""
+    for candidate in chain((stem(name), name), (f"{name}-{k}" for k in count(2))):
+        if not taken[candidate]:
+            taken[candidate] += 1
+            return candidate
+    raise AssertionError("There are as many numbers as names.")
 
 
 def scale_to_range(array: np.ndarray) -> np.ndarray:

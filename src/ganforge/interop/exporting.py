@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ganforge.console import Say, silent
-from ganforge.draw import RowDraw
-from ganforge.errors import GANForgeError, ModelError, OptionError
-from ganforge.files import replacing
+from ganforge.draw import Draw, RowDraw
+from ganforge.errors import GANForgeError, ModelError, OptionError, RunError
+from ganforge.files import reason, replacing
 from ganforge.inference.inference_mode import inference_mode
-from ganforge.inference.load import load
+from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
 from ganforge.serialize import to_plain
 
@@ -37,9 +39,47 @@ class Call:
     inputs: tuple[Tensor, ...]
     noisy: bool = False
     """Whether the network also takes a noise source, which no file can hold: it is exported without."""
+    source: nn.Module | None = None
+    """The network of the game, where `network` wraps it."""
+    one_row: bool = False
+    """Whether the file takes one image at a time, because the network reads the number of rows."""
 
 
-def export(run: str | Path, out: str | Path = "", formats: Sequence[Format] = (), *, say: Say = silent) -> list[Path]:
+class Still(Draw):
+    """A source of random numbers in a file: their means, 0 for normal and 0.5 for uniform ones."""
+
+    def normal(self, n: int, *shape: int) -> Tensor:
+        return torch.zeros(n, *shape)
+
+    def uniform(self, n: int, *shape: int) -> Tensor:
+        return torch.full((n, *shape), 0.5)
+
+    def choice(self, n: int, options: int) -> Tensor:
+        return torch.zeros(n, dtype=torch.int64)
+
+    def permutation(self, n: int) -> Tensor:
+        return torch.arange(n)
+
+
+class TensorsOnly(nn.Module):
+    """A network whose arguments are tensors: those in lists and named ones in order, all others as they were given."""
+
+    def __init__(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__()
+        self.network = network
+        leaves, self.form = tree_flatten((args, kwargs))
+        self.leaves = [Still() if isinstance(leaf, Draw) else leaf for leaf in leaves]
+        self.places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+
+    def forward(self, *tensors: Tensor) -> Any:
+        leaves = [*self.leaves]
+        for place, tensor in zip(self.places, tensors, strict=True):
+            leaves[place] = tensor
+        args, kwargs = tree_unflatten(leaves, self.form)
+        return self.network(*args, **kwargs)
+
+
+def export(run: RunLike, out: str | Path = "", formats: Sequence[Format] = (), *, say: Say = silent) -> list[Path]:
     """Write the networks that a run samples or translates with, for use without GANForge.
 
     .safetensors holds weights, .onnx and .pt2 (torch.export) the network as well, for any batch size.  `out`
@@ -57,18 +97,22 @@ def export(run: str | Path, out: str | Path = "", formats: Sequence[Format] = ()
     if missing:
         kinds.remove("onnx")
         say(f"{missing}.  The other formats are written.")
-    calls = record_calls(trained)
+    calls = [settle_rows(call) for call in record_calls(trained)]
     if target.suffix and len(calls) > 1:
         raise OptionError(f"{trained.model} has {len(calls)} networks, so give a folder, not {target}.")
     written = []
     for call in calls:
         for kind in kinds:
             path = target if target.suffix else target / f"{call.name}.{kind}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            difference = WRITERS[kind](call, path, trained)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                difference = WRITERS[kind](call, path, trained)
+            except (OSError, ValueError, SafetensorError) as error:
+                raise RunError(f"{path} cannot be written ({reason(error)}): choose another place with -o.") from error
             inputs = ", ".join("x".join(map(str, t.shape[1:])) for t in call.inputs)
             noise = "; without its noise" if call.noisy else ""
-            say(f"Wrote {path} (inputs: {inputs}; differs from its source by {difference:.1e}{noise})")
+            rows = "; one image at a time" if call.one_row and kind != "safetensors" else ""
+            say(f"Wrote {path} (inputs: {inputs}; differs from its source by {difference:.1e}{noise}{rows})")
             written.append(path)
     return written
 
@@ -76,7 +120,14 @@ def export(run: str | Path, out: str | Path = "", formats: Sequence[Format] = ()
 def resolve_destination(trained: Trained, out: str | Path, formats: Sequence[Format]) -> tuple[Path, list[Format]]:
     """The target folder or file, and the formats."""
     target, known = Path(out) if str(out) else trained.path / "export", list(get_args(Format))
-    if not target.suffix or target.is_dir():
+    try:
+        is_folder = target.is_dir()
+        target.exists()
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"-o {str(target)!r} cannot be a file or a folder ({reason(error)}): give another."
+        ) from error
+    if not target.suffix or is_folder:
         return target, [*formats] or known
     if target.suffix[1:] not in known or any(kind != target.suffix[1:] for kind in formats):
         raise OptionError(f"{target} must end in the format, one of {', '.join(f'.{kind}' for kind in known)}.")
@@ -88,12 +139,11 @@ def record_calls(trained: Trained) -> list[Call]:
     game, calls = trained.game, dict[str, Call]()
 
     def add_hook(name: str, network: nn.Module) -> Any:
-        def record(_network: nn.Module, inputs: tuple[Any, ...]) -> None:
-            tensors = tuple(itertools.takewhile(lambda value: isinstance(value, Tensor), inputs))
-            if name not in calls and tensors and not any(isinstance(v, Tensor) for v in inputs[len(tensors) :]):
-                calls[name] = Call(name, network, tensors, noisy=len(tensors) < len(inputs))
+        def record(_network: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            if name not in calls and (call := make_call(name, network, inputs, named)):
+                calls[name] = call
 
-        return network.register_forward_pre_hook(record)
+        return network.register_forward_pre_hook(record, with_kwargs=True)
 
     hooks = [add_hook(name, getattr(game, name)) for name in game.averaged]
     try:
@@ -107,6 +157,37 @@ def record_calls(trained: Trained) -> list[Call]:
     if not calls:
         raise OptionError(f"{trained.model} has no network that sampling or translating calls with tensors alone.")
     return [replace(call, inputs=tuple(t.detach().clone() for t in call.inputs)) for call in calls.values()]
+
+
+def make_call(name: str, network: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Call | None:
+    """The call of a network with these arguments; None where there is no tensor among them.
+
+    What follows the tensors is left out where it has a default; a network with other arguments is wrapped.
+    """
+    tensors = tuple(itertools.takewhile(lambda value: isinstance(value, Tensor), inputs))
+    leaves, _ = tree_flatten((inputs, named))
+    every = tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
+    if not every:
+        return None
+    parameters = [*inspect.signature(network.forward).parameters.values()]
+    rest = parameters[len(tensors) :]
+    optional = all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in rest)
+    if len(tensors) == len(every) and optional:
+        return Call(name, network, tensors, noisy=len(tensors) < len(inputs) + len(named))
+    noisy = any(isinstance(leaf, Draw) for leaf in leaves)
+    return Call(name, TensorsOnly(network, inputs, named).eval(), every, noisy, source=network)
+
+
+def settle_rows(call: Call) -> Call:
+    """The call with one row where a wrapped network reads the number of its rows, which an export would fix."""
+    if call.source is None:
+        return call
+    try:
+        with silence_exporters():
+            torch.export.export(call.network, call.inputs, dynamic_shapes=dynamic_shapes(call))
+    except Exception:  # an exporter fails in as many ways as there are layers; the writers say what it is
+        return replace(call, inputs=tuple(value[:1] for value in call.inputs), one_row=True)
+    return call
 
 
 def run_capability(game: Any, verb: str) -> None:
@@ -140,7 +221,9 @@ def flatten_tensors(output: Any) -> list[Tensor]:
 
 
 def larger_batch(call: Call) -> tuple[Tensor, ...]:
-    """The recorded inputs with a third row: a batch size that the export has not seen."""
+    """The recorded inputs with a third row: a batch size that the export has not seen; one row if it takes no more."""
+    if call.one_row:
+        return call.inputs
     return tuple(torch.cat([value, value[:1]]) for value in call.inputs)
 
 
@@ -156,13 +239,13 @@ def check_difference(path: Path, outputs: Sequence[Tensor], expected: Sequence[T
 
 def write_safetensors(call: Call, path: Path, trained: Trained) -> float:
     """Write weights only; the model, its settings and its facts are in the file's header."""
-    weights = {key: value.contiguous().clone() for key, value in call.network.state_dict().items()}
+    source = (call.source or call.network).state_dict()
+    weights = {key: value.contiguous().clone() for key, value in source.items()}
     facts = {"config": to_plain(trained.game.config), "facts": to_plain(trained.facts)}
     header = {"model": trained.model, "network": call.name, "settings": json.dumps(facts)}
     with replacing(path) as file:
         save_file(weights, file.name, header)
     written = load_file(path)
-    source = call.network.state_dict()
     return check_difference(path, [written[key].float() for key in source], [v.float() for v in source.values()])
 
 
@@ -199,10 +282,11 @@ def write_onnx(call: Call, path: Path, trained: Trained) -> float:
 WRITERS = {"safetensors": write_safetensors, "pt2": write_pt2, "onnx": write_onnx}
 
 
-def dynamic_shapes(call: Call) -> tuple[dict[int, Any], ...]:
+def dynamic_shapes(call: Call) -> tuple[Any, ...]:
     """The batch size is dynamic, and the sides of images are where the network allows it."""
-    rows, side = torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO
-    return tuple({0: rows, **({2: side, 3: side} if value.ndim == 4 else {})} for value in call.inputs)
+    rows, side = torch.export.Dim.STATIC if call.one_row else torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO
+    shapes = tuple({0: rows, **({2: side, 3: side} if value.ndim == 4 else {})} for value in call.inputs)
+    return shapes if call.source is None else (shapes,)  # a wrapper takes *tensors, one argument of several
 
 
 def find_onnx_error() -> str:

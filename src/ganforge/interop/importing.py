@@ -4,6 +4,7 @@ The adapters (official/) know each layout: its keys, the constructor arguments t
 network of the game that it fills.  This file has what is common to all of them.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from ganforge.inference.load import build_game
 from ganforge.official import Adapter, State
 from ganforge.run import Preset
 from ganforge.runs.folder import RunConfig, RunFolder, versions
-from ganforge.serialize import from_plain, to_plain
+from ganforge.serialize import check_config, from_plain, to_plain
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,12 @@ def recognise_file(
     network, path = parse_file_argument(file, model)
     kinds = candidate_classes(model, network, class_name)
     state = official.bare(official.read(path, entry or None))
-    fits, misses = dict[type[Adapter], Adapter](), list[tuple[int, str]]()
-    for kind in kinds:
-        result = try_class(kind, state, arguments)
-        if isinstance(result, Adapter):
-            fits[kind] = result
-        else:
-            misses.append(result)
+    official.check_values(state, path)
+    fits, misses = try_classes(kinds, state, arguments)
+    if not fits and (inner := official.without_prefix(state)):  # `generator.` before every key
+        fits, others = try_classes(kinds, inner, arguments)
+        if fits or max(others) > max(misses):
+            state, misses = inner, others
     if not fits:
         raise WeightsError(describe_mismatch(path, model, state, [text for _, text in sorted(misses, reverse=True)]))
     if len(fits) > 1:
@@ -156,6 +156,15 @@ def candidate_classes(model: str, network: str, class_name: str) -> list[type[Ad
             raise ModelError(f"No official class {class_name!r} is known for {model}; there are {', '.join(known)}.")
         kinds = matching
     return kinds
+
+
+def try_classes(
+    kinds: Sequence[type[Adapter]], state: State, arguments: Mapping[str, Any]
+) -> tuple[dict[type[Adapter], Adapter], list[tuple[int, str]]]:
+    """The classes that these weights fit, and for each of the others what `try_class` says."""
+    results = {kind: try_class(kind, state, arguments) for kind in kinds}
+    fits = {kind: result for kind, result in results.items() if isinstance(result, Adapter)}
+    return fits, [result for result in results.values() if not isinstance(result, Adapter)]
 
 
 def try_class(kind: type[Adapter], state: State, arguments: Mapping[str, Any]) -> Adapter | tuple[int, str]:
@@ -200,7 +209,12 @@ def merge_settings(found: Sequence[RecognisedFile], what: Literal["config", "fac
 def build_imported_game(model: Model, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Game[Any, Any]:
     """The game with the paper's settings, changed by these."""
     settings = from_plain(model.game.Config, {**to_plain(paper_preset(model).config), **config})
-    return build_game(model, settings, from_plain(Facts, facts), 0, {})
+    check_config(settings)
+    try:
+        return build_game(model, settings, from_plain(Facts, facts), 0, {})
+    except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError, AttributeError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise OptionError(f"{model.name} cannot be built with these settings ({problem}): check --config.") from error
 
 
 def paper_preset(model: Model) -> Preset:
@@ -238,6 +252,10 @@ def save_run(path: Path, model: Model, game: Game[Any, Any], found: Sequence[Rec
     except OSError as error:
         raise RunError(f"The run folder {path} cannot be made ({error.strerror}): choose another with -o.") from error
     folder = RunFolder(path)
-    folder.rewrite(run_config)
-    Engine(game, run, NoData(), folder.checkpoints()).save()
+    try:
+        folder.rewrite(run_config)
+        Engine(game, run, NoData(), folder.checkpoints()).save()
+    except BaseException:  # what cannot be saved leaves no run behind; the folder was empty before
+        shutil.rmtree(path, ignore_errors=True)
+        raise
     return path

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganforge.console import Say
 from ganforge.errors import DataError, OptionError
+from ganforge.files import sha256
 from ganforge.metrics.estimate import Estimate, normal_estimate
 from ganforge.metrics.extractors.classifier import Network, limit_size, load_or_train_classifier
 from ganforge.metrics.fcn import BATCH, open_segmenter
@@ -26,6 +27,12 @@ Maps = Callable[
     [Tensor], Sequence[Tensor]
 ]  # images (N, C, H, W) in [-1, 1] -> feature maps (N, K, h, w), one per layer
 
+PUBLISHED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "alex": (("7be5be79", "4df8aa71"), ("df73285e35b22355",)),
+    "vgg": (("397923af",), ("a78928a0af1e5f0f",)),
+}
+"""How the SHA-256 of the published files begins: torchvision's, in whose names it stands, and those of LPIPS 0.1."""
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -35,13 +42,16 @@ class Distance:
     """Reported beside every value: `LPIPS 0.1 (alex)`, or that it is not LPIPS."""
     between: Callable[[Tensor, Tensor], Tensor]
     """Two batches of images (N, C, H, W) in [-1, 1] -> (N,)."""
+    suffix: str = ""
+    """Behind the metric's name where the distance is not LPIPS."""
 
 
 def load_official(network: str | Path, weights: str | Path) -> Distance:
     """LPIPS with its published weights.
 
     `network` is the file of torchvision's AlexNet or VGG-16 trained on ImageNet, `weights` that of the authors' `lin`
-    layers, version 0.1.  No code in either file is executed.  Raises WeightsError for other files.
+    layers, version 0.1.  No code in either file is executed.  Only files with the published hashes are called LPIPS;
+    others of the same shapes are named by theirs.  Raises WeightsError for files of other shapes.
     """
     from ganforge.official import read
 
@@ -49,7 +59,16 @@ def load_official(network: str | Path, weights: str | Path) -> Distance:
     first = backbone.get("features.0.weight")
     kind: published.Kind = "vgg" if first is not None and first.shape == (64, 3, 3, 3) else "alex"
     net = published.LPIPS(kind).load(backbone, read(weights))
-    return Distance(f"LPIPS 0.1 ({kind})", net)
+    hashes = [sha256(Path(file)) for file in (network, weights)]
+    unknown = [
+        f"{Path(file).name} (SHA-256 {found[:8]})"
+        for file, found, known in zip((network, weights), hashes, PUBLISHED[kind], strict=True)
+        if not found.startswith(known)
+    ]
+    if not unknown:
+        return Distance(f"LPIPS 0.1 ({kind})", net)
+    name = f"a distance of the form of LPIPS ({kind}) with weights other than those published: {' and '.join(unknown)}"
+    return Distance(name, net, "_own_weights")
 
 
 def feature_distance(maps: Maps, name: str) -> Distance:
@@ -62,7 +81,9 @@ def feature_distance(maps: Maps, name: str) -> Distance:
         return published.distance([m[:n] for m in features], [m[n:] for m in features], weights)
 
     return Distance(
-        f"distance in the features of {name}, unweighted (not LPIPS: its published weights were not given)", between
+        f"distance in the features of {name}, unweighted (not LPIPS: its published weights were not given)",
+        between,
+        "_unweighted",
     )
 
 
@@ -85,13 +106,10 @@ def compute_lpips(inputs: MetricInputs, options: MetricOptions, say: Say) -> tup
 
 
 def estimate_distance(name: str, each: Tensor, distance: Distance, better: str) -> Estimate:
-    """The mean over images; NAME_unweighted where the distance is not LPIPS."""
+    """The mean over images; NAME_unweighted or NAME_own_weights where the distance is not LPIPS."""
     if len(each) < 2:
         raise DataError(f"One image gives no interval: {name} needs 2 or more.")
-    is_lpips = distance.name.startswith("LPIPS")
-    figure = normal_estimate(
-        name if is_lpips else f"{name}_unweighted", float(each.mean()), float(each.std()) / len(each) ** 0.5
-    )
+    figure = normal_estimate(name + distance.suffix, float(each.mean()), float(each.std()) / len(each) ** 0.5)
     return replace(figure, better=better, notes=(f"{name} is measured by {distance.name}.",))
 
 

@@ -232,8 +232,8 @@ presets = {
         ),
         Run(steps=3_000, batch=8, size=(32,), flip=True, crop=True, schedule="linear", precision="auto"),
     ),
-    "paper": Preset(  # facades: 400 pairs, 400 epochs of batches of 2
+    "paper": Preset(  # facades: 400 pairs, 400 epochs of batches of 2, mirrored but not moved (train_facades.sh)
         Config(dropout=True),
-        Run(steps=80_000, batch=2, size=(256,), flip=True, crop=True, schedule="linear", save_every=5_000),
+        Run(steps=80_000, batch=2, size=(256,), flip=True, schedule="linear", save_every=5_000),
     ),
 }

@@ -6,12 +6,16 @@ The losses are Goodfellow's with the non-saturating objective; the paper's contr
 makes training stable: no pooling, no fully connected layers, batch normalisation nearly everywhere, ReLU in the
 generator, leaky ReLU in the discriminator, Adam with a low momentum (section 3).
 
-`networks="chapter"` is the pair that introductory books use at 28 x 28: the generator enlarges by nearest
-up-sampling and 3 x 3 convolutions, the discriminator drops a quarter of its features after each layer.
+`paper` is the paper's network for bedrooms (figure 1): a first map of 1,024 channels, kernels of 5 x 5, uniform noise,
+and the L2 penalty of the authors' code (Newmu/dcgan_code).  `pytorch` is PyTorch's example: half as wide, kernels of
+4 x 4, normal noise, no penalty; its length is 25 epochs (`--epochs 25`).  `networks="chapter"` is the pair that
+introductory books use at 28 x 28: the generator enlarges by nearest up-sampling and 3 x 3 convolutions, the
+discriminator drops a quarter of its features after each layer.
 
-Departures: 1. sides other than 64: as many halvings as leave 4 to 7 pixels on the short side; 2. both halves
-of the discriminator's objective make one step, as in PyTorch's example; 3. `small`
-samples from averaged weights.
+Departures: 1. sides other than 64: as many halvings as leave 4 to 7 pixels on the short side; 2. D and G move in every
+step, on one batch, as in PyTorch's example: in the authors' code one of them moves, in turn; 3. the first norm is over
+each map, the authors' over each unit of it; 4. `small` samples from averaged weights and has one step for both halves
+of D's objective, `chapter` one for each, as in Keras, whose D sees fakes of a generator at rest.
 
 Train it small: `ganforge train dcgan` (3 minutes on two cores: clearly recognisable shapes).
 """
@@ -21,6 +25,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -45,22 +50,42 @@ class Config:
     """Channels of the layer next to the image; they double at every halving."""
     networks: Literal["strided", "chapter"] = "strided"
     """The paper's, or those of the book chapter."""
+    kernel: Literal[4, 5] = 4
+    """Side of the strided kernels: 5 in the paper (figure 1), 4 in PyTorch's example."""
+    noise: Literal["normal", "uniform"] = "normal"
+    """Of z: normal, or uniform in [-1, 1] (figure 1)."""
     lr: float = 2e-4
     """Adam; the default 1e-3 was too high (section 4)."""
     beta1: float = 0.5
     """Adam's first momentum; 0.9 oscillates (section 4)."""
+    weight_decay: float = 0.0
+    """L2 penalty of all parameters: 1e-5 in the authors' code."""
+    apart: bool = False
+    """D has a step for real images and one for fakes, which a generator at rest makes: Keras's `predict`."""
 
 
 class Discriminator(nn.Sequential):
     """images (N, C, H, W) -> logits (N,): the mirror image of the generator (nn/strided.py, figure 1)."""
 
-    def __init__(self, width: int, channels: int, base: tuple[int, int], halvings: int) -> None:
+    def __init__(self, width: int, channels: int, base: tuple[int, int], halvings: int, kernel: int = 4) -> None:
+        def halve(a: int, b: int) -> nn.Module:
+            return nn.Conv2d(a, b, kernel, 2, (kernel - 1) // 2, bias=False)
+
         widths = [width * 2**i for i in range(halvings)]
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [halve(channels, width), nn.LeakyReLU(0.2)]
         for a, b in pairwise(widths):
-            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
+            layers += [halve(a, b), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Conv2d(widths[-1], 1, base, bias=False), nn.Flatten(0))
         self.apply(normal_weights)
+
+
+def widen_kernels(generator: nn.Sequential) -> nn.Sequential:
+    """The same generator with strided kernels of 5 x 5."""
+    for i, layer in enumerate(generator):
+        if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (2, 2):
+            wide = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 5, 2, 2, output_padding=1, bias=False)
+            generator[i] = wide.apply(normal_weights)
+    return generator
 
 
 class ChapterGenerator(nn.Sequential):
@@ -121,18 +146,24 @@ class DCGAN(Game[Config, Images]):
         else:
             base, halvings = halve_sides(facts.height, facts.width)
             self.generator = StridedGenerator(c.latent, c.width, channels, base, halvings)
-            self.discriminator = Discriminator(c.width, channels, base, halvings)
+            if c.kernel == 5:
+                widen_kernels(self.generator)
+            self.discriminator = Discriminator(c.width, channels, base, halvings, c.kernel)
 
     def players(self) -> dict[str, Optimizer]:
-        betas = (self.config.beta1, 0.999)
-        return {
-            "discriminator": Adam(self.discriminator.parameters(), self.config.lr, betas),
-            "generator": Adam(self.generator.parameters(), self.config.lr, betas),
-        }
+        def adam(network: nn.Module) -> Optimizer:
+            c = self.config
+            return Adam(network.parameters(), c.lr, (c.beta1, 0.999), weight_decay=c.weight_decay)
+
+        return {"discriminator": adam(self.discriminator), "generator": adam(self.generator)}
 
     def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
         real = next(batches).images
-        fake = self.generate(self.noise(len(real)))
+        noise = self.noise(len(real))
+        if self.config.apart:
+            yield from self.play_apart(real, noise)
+            return
+        fake = self.generate(noise)
 
         on_real, on_fake = self.discriminator(real), self.discriminator(fake.detach())
         yield Move(
@@ -144,8 +175,22 @@ class DCGAN(Game[Config, Images]):
         )
         yield Move("generator", fool=real_loss(self.discriminator(fake)))
 
+    def play_apart(self, real: Tensor, noise: Tensor) -> Iterator[Move]:
+        """A step of Keras: D on real images (n, C, H, W), D on fakes of a generator at rest, then G on that noise."""
+        on_real = self.discriminator(real)
+        yield Move("discriminator", real=real_loss(on_real), says_real=on_real.detach().mean())
+        training = self.generator.training
+        with torch.no_grad():
+            fake = self.generator.eval()(noise)
+        self.generator.train(training)
+        on_fake = self.discriminator(fake)
+        yield Move("discriminator", fake=fake_loss(on_fake), says_fake=on_fake.detach().mean())
+        yield Move("generator", fool=real_loss(self.discriminator(self.generate(noise))))
+
     def noise(self, n: int) -> Tensor:
         """Latents z (n, latent)."""
+        if self.config.noise == "uniform":
+            return self.draw.uniform(n, self.config.latent) * 2 - 1
         return self.draw.normal(n, self.config.latent)
 
     def generate(self, noise: Tensor) -> Tensor:
@@ -186,7 +231,12 @@ presets = {
         Run(steps=3_000, batch=32, size=(28,), ema=10_000.0, schedule="linear", precision="auto"),
     ),
     "chapter": Preset(
-        Config(networks="chapter"), Run(steps=20_000, batch=32, size=(28,), channels=1, sample_every=1_000)
+        Config(networks="chapter", apart=True),
+        Run(steps=20_000, batch=32, size=(28,), channels=1, sample_every=1_000),
     ),
-    "paper": Preset(Config(), Run(steps=100_000, batch=128, size=(64,), save_every=5_000)),
+    "pytorch": Preset(Config(), Run(steps=100_000, batch=64, size=(64,), save_every=5_000)),
+    "paper": Preset(  # bedrooms: 3,033,042 images, 5 epochs (figure 3)
+        Config(width=128, kernel=5, noise="uniform", weight_decay=1e-5),
+        Run(steps=118_500, batch=128, size=(64,), save_every=5_000),
+    ),
 }

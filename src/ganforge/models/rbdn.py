@@ -9,9 +9,14 @@ resolution: branch k halves the maps of branch k - 1, and its output is un-poole
 position, and concatenated with the input of the branch.  The least squared error is the mean of all possible
 targets, so where there are several the output is blurred: the reason for adversarial losses.
 
+`paper`, also called `denoising`, is the authors' denoiser of grey photographs, of which windows are cut at their own
+scale: `ganforge train rbdn --preset denoising --make noise --data photos`.  `relighting` is their second experiment.
+
 Departures: 1. norms keep running statistics, the authors estimate theirs after training and fold them into scale and
-shift; 2. images of other sizes are padded at the edge and cropped back, the authors use sliding windows;
-3. `small` scales pixels to 0 ... 1, not 255, and uses Adam.
+shift; 2. images of other sizes are padded at the edge and cropped back, the authors use sliding windows; 3. the third
+experiment, colour, has no preset: its 313 bins and their weights are measurements of another paper (Zhang et al. 2016)
+that are not part of the publication (its network takes the authors' weights: `official.rbdn.Colour`); 4. `small` scales
+pixels to 0 ... 1, not 255, and uses Adam; its norms learn at a tenth of the rate, and only its weights decay.
 
 Train it small: `ganforge train rbdn --data path/to/pairs`, then `ganforge translate RUN in/ out/`.
 """
@@ -46,11 +51,13 @@ class Config:
     optimiser: Literal["sgd", "adam"] = "sgd"
     """SGD with momentum 0.9, or Adam."""
     lr: float = 1e-7
-    """Learning rate of weights; that of biases is a tenth of it."""
+    """Learning rate of weights; that of biases is a tenth of it, and that of norms, too, without `authors_rates`."""
     last_lr: float = 0.1
     """Of the last layer, as a share of the others'."""
     weight_decay: float = 5e-4
-    """Of weights; biases and norms have none."""
+    """Of weights; biases and norms have none without `authors_rates`."""
+    authors_rates: bool = False
+    """Norms learn at the full rate, and biases and norms decay like weights, as in the authors' definitions."""
     drop_every: int = 100_000
     """Steps after which the learning rate is divided by ten.  0: never."""
 
@@ -123,12 +130,16 @@ class RBDN(Game[Config, Paired]):
 
     def players(self) -> dict[str, Optimizer]:
         c, last = self.config, self.generator.last
-        plain = [p for layer in self.generator.trunk.modules() for p in layer.parameters(recurse=False)]
+        norms = [layer for layer in self.generator.trunk.modules() if isinstance(layer, nn.BatchNorm2d)]
+        apart = [p for norm in norms for p in norm.parameters()] if c.authors_rates else []
+        plain = [p for p in self.generator.trunk.parameters() if not any(p is norm for norm in apart)]
+        decay = c.weight_decay if c.authors_rates else 0.0  # of biases and norms
         groups = [
             {"params": [p for p in plain if p.ndim > 1], "lr": c.lr, "weight_decay": c.weight_decay},
-            {"params": [p for p in plain if p.ndim == 1], "lr": c.lr / 10},
+            {"params": [p for p in plain if p.ndim == 1], "lr": c.lr / 10, "weight_decay": decay},
             {"params": [last.weight], "lr": c.lr * c.last_lr, "weight_decay": c.weight_decay},
-            {"params": [last.bias], "lr": c.lr * c.last_lr},
+            {"params": [last.bias], "lr": c.lr * c.last_lr, "weight_decay": decay},
+            *([{"params": apart, "lr": c.lr, "weight_decay": decay}] if apart else []),
         ]
         return {"generator": SGD(groups, c.lr, 0.9) if c.optimiser == "sgd" else Adam(groups, c.lr)}
 
@@ -163,6 +174,10 @@ def small_weights(layer: nn.Module) -> None:
         nn.init.constant_(layer.bias, 1e-3)
 
 
+DENOISING = Preset(  # ImageNet and COCO, windows of the unresized photographs (training/denoising)
+    Config(authors_rates=True),
+    Run(steps=500_000, batch=64, size=(128,), channels=1, native=True, crop=True, flip=True, save_every=5_000),
+)
 SMALL = Config(width=24, depth=4, white=1.0, optimiser="adam", lr=2e-3, last_lr=1.0, weight_decay=0.0, drop_every=0)
 presets = {
     "tiny": Preset(
@@ -170,10 +185,10 @@ presets = {
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
     "small": Preset(SMALL, Run(steps=1_500, batch=8, size=(64,), schedule="linear", precision="auto")),
-    "paper": Preset(
-        Config(), Run(steps=500_000, batch=64, size=(128,), channels=1, crop=True, flip=True, save_every=5_000)
-    ),
+    "paper": DENOISING,
+    "denoising": DENOISING,
     "relighting": Preset(
-        Config(drop_every=12_000), Run(steps=40_000, batch=64, accumulate=2, size=(224,), crop=True, save_every=5_000)
+        Config(authors_rates=True, drop_every=12_000),
+        Run(steps=40_000, batch=64, accumulate=2, size=(224,), crop=True, flip=True, save_every=5_000),
     ),
 }

@@ -13,7 +13,7 @@ The preset `esrgan` is that of Wang et al. 2018 (https://arxiv.org/abs/1809.0021
 norm, and a discriminator that says which of two is more realistic.
 
 Departures: 1. the generators' range is [0, 1]; 2. `small` has no batch norm and no VGG: it adds a residual to a
-bilinear enlargement and compares pixels in both stages, as SRGAN-MSE does; 3. `esrgan` never restarts its rate.
+bilinear enlargement and compares pixels in both stages, as SRGAN-MSE does; 3. `esrgan` keeps the D of its code, halved.
 
 Train it small: `ganforge train srgan --data path/to/photos`, then `ganforge translate RUN small.png large.png`.
 After 800 steps on crops of the usual 91 images, SRResNet is 2.1 dB above bicubic enlargement on Set5 (x4).
@@ -75,6 +75,8 @@ class Config:
     """Weight of the pixel loss beside VGG in the second stage (ESRGAN, equation 3)."""
     fool_weight: float = 1e-3
     """Weight of the adversarial loss (equation 3)."""
+    discriminator_weight: float = 0.5
+    """Weight of D's loss: 1 in the paper (equation 2), 0.5 in ESRGAN's code."""
     error: Literal["squared", "absolute"] = "squared"
     """How pixels and features are compared (equations 4 and 5); absolute in ESRGAN."""
     lr: float = 1e-4
@@ -85,6 +87,8 @@ class Config:
     """Steps at which the learning rate is multiplied by `drop`."""
     drop: float = 0.1
     """The factor: 1e-4, then 1e-5."""
+    restart: bool = False
+    """The second stage forgets the drops of the first (ESRGAN, section 4.1)."""
 
 
 class Residual(nn.Sequential):
@@ -158,11 +162,12 @@ class SRGAN(Game[Config, Enlarged]):
         betas = (self.config.beta1, 0.999)
         if self.config.content == "vgg":
             self.load_extractor()
-        moved = {"discriminator": self.discriminator, "generator": self.generator}
-        return {name: Adam(network.parameters(), self.config.lr, betas) for name, network in moved.items()}
+        return {n: Adam(getattr(self, n).parameters(), self.config.lr, betas) for n in ("discriminator", "generator")}
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
-        dropped = self.config.drop ** sum(now.step >= step for step in self.config.drops)
+        c = self.config
+        first = c.pretraining if c.restart and now.step >= c.pretraining else 0  # drops before it do not count
+        dropped = c.drop ** sum(first <= step <= now.step for step in c.drops)
         for group in (group for optimiser in players.values() for group in optimiser.param_groups):
             group["lr"] *= dropped
 
@@ -171,23 +176,20 @@ class SRGAN(Game[Config, Enlarged]):
         high, given = batch.images, batch.low
         low = bicubic((high + 1) / 2, 1 / c.scale) if given is None else (given + 1) / 2
         fake = self.generator(low) * 2 - 1
-
         if now.step < c.pretraining:  # SRResNet: equation 4
             yield Move("generator", pixel=self.differ(fake, high))
             return
-
         on_real, on_fake = self.discriminator(high), self.discriminator(fake.detach())
         real, generated = on_real, on_fake
         if c.relativistic:  # ESRGAN, equation 1, each half by itself
             real, generated = on_real - on_fake.detach().mean(), on_fake - on_real.detach().mean()
         yield Move(
             "discriminator",
-            real=real_loss(real) / 2,
-            fake=fake_loss(generated) / 2,
+            real=c.discriminator_weight * real_loss(real),
+            fake=c.discriminator_weight * fake_loss(generated),
             says_real=on_real.detach().mean(),
             says_fake=on_fake.detach().mean(),
         )
-
         logits = self.discriminator(fake)
         if c.relativistic:  # ESRGAN, equation 2
             others = self.discriminator(high).detach()
@@ -232,18 +234,16 @@ presets = {
         Run(steps=6, batch=8, size=(16,), native=True, crop=True, log_every=2),
     ),
     "small": Preset(
-        Config(
-            generator="msrresnet", width=24, blocks=4, judge_width=16, pretraining=1_600, content="pixel",
-            lr=1e-3, drops=(),
-        ),
+        Config(generator="msrresnet", width=24, blocks=4, judge_width=16, pretraining=1_600, content="pixel", lr=1e-3,
+               drops=()),
         replace(WINDOWS, steps=2_000, size=(64,), schedule="linear", precision="auto", save_every=1_000),
     ),
-    "paper": Preset(Config(), replace(WINDOWS, steps=1_200_000, size=(96,))),
+    "paper": Preset(Config(discriminator_weight=1.0), replace(WINDOWS, steps=1_200_000, size=(96,))),
     "esrgan": Preset(
         Config(
             generator="rrdb", blocks=23, judge="esrgan", relativistic=True, vgg_layer="conv5_4", vgg_weight=1.0,
-            pixel_weight=0.005, fool_weight=5e-3, error="absolute", drop=0.5,
-            drops=(1_000_000, 1_050_000, 1_100_000, 1_200_000, 1_300_000), lr=2e-4,
+            pixel_weight=0.005, fool_weight=5e-3, error="absolute", lr=2e-4, drop=0.5, restart=True,
+            drops=(200_000, 400_000, 600_000, 800_000, 1_000_000, 1_050_000, 1_100_000, 1_200_000, 1_300_000),
         ),
         replace(WINDOWS, steps=1_400_000, size=(128,)),
     ),

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -129,9 +129,27 @@ def is_idle(key: str, state_dict: State) -> bool:
 
 def bare(state_dict: State) -> State:
     """A state dict without the leading `module.` that DataParallel adds to every key."""
-    if all(key.startswith("module.") for key in state_dict):
+    if state_dict and all(key.startswith("module.") for key in state_dict):
         return {key.removeprefix("module."): value for key, value in state_dict.items()}
     return state_dict
+
+
+def without_prefix(state_dict: State) -> State | None:
+    """A state dict without the first word of its keys, where all have the same; else None."""
+    words = {key.partition(".")[0] for key in state_dict}
+    if len(words) != 1 or not all(key.partition(".")[2] for key in state_dict):
+        return None
+    return {key.partition(".")[2]: value for key, value in state_dict.items()}
+
+
+def check_values(state_dict: State, path: Path) -> None:
+    """Raise WeightsError for tensors that are no weights: complex, sparse or quantised ones, and those with NaN."""
+    for key, value in state_dict.items():
+        if value.is_complex() or value.is_quantized or value.layout != torch.strided:
+            kind = str(value.dtype if value.is_complex() or value.is_quantized else value.layout)
+            raise WeightsError(f"{path} holds no plain weights: {key} is of {kind.removeprefix('torch.')}.")
+        if value.is_floating_point() and not value.isfinite().all():
+            raise WeightsError(f"{path} holds broken weights: {key} has values that are NaN or infinite.")
 
 
 def _shape(tensor: Tensor) -> str:
@@ -145,7 +163,8 @@ def _some(items: list[str]) -> str:
 def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
     """The tensors of a .safetensors file, or of a torch file, which is read without unpickling code.
 
-    `entry` names one state dict of a torch file that holds several.  Raises WeightsError for a file that is missing,
+    `entry` names one state dict of a torch file that holds several; a lone one is taken without.
+    Raises WeightsError for a file that is missing,
     damaged, or holds anything but tensors and plain values.
     """
     path = Path(path)
@@ -174,9 +193,22 @@ def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
 def _tensors(held: Any, path: Path, entry: str | None) -> dict[str, Tensor]:
     """The state dict in the contents of a torch file, at the top or one level down."""
     inner = held.get(entry) if entry and isinstance(held, Mapping) else held
-    if isinstance(inner, Mapping) and inner and all(isinstance(value, Tensor) for value in inner.values()):
+    if _is_state(inner):
         return dict(inner)
+    values = inner.items() if isinstance(inner, Mapping) else ()
+    states = [value for _, value in values if _is_state(value)]
+    if len(states) == 1:
+        return dict(states[0])
     values = held.items() if isinstance(held, Mapping) else ()
     entries = [str(key) for key, value in values if isinstance(value, Mapping)]
-    hint = f" Its entries are {', '.join(entries)}: name one of them." if entries else ""
+    hint = f" Its entries are {', '.join(entries)}: name one of them with --entry." if entries else ""
     raise WeightsError(f"{path}{f' under {entry!r}' if entry else ''} holds no plain dictionary of tensors.{hint}")
+
+
+def _is_state(held: Any) -> TypeGuard[dict[str, Tensor]]:
+    """Whether this is a dictionary of tensors by name."""
+    return (
+        isinstance(held, Mapping)
+        and bool(held)
+        and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in held.items())
+    )

@@ -39,7 +39,8 @@ class Generator(Adapter):
     @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         g = {**GLOBALS, **arguments["globals"]}
-        return {"latent": g["nz"], "width": g["ngf"]}, {"channels": g["nc"], "height": 64, "width": 64}
+        example = {"kernel": 4, "noise": "normal", "weight_decay": 0.0}  # where the preset `paper` differs
+        return {"latent": g["nz"], "width": g["ngf"], **example}, {"channels": g["nc"], "height": 64, "width": 64}
 
 
 class Discriminator(Adapter):

@@ -45,7 +45,7 @@ class Generator(Adapter):
 
     @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {}, {"channels": 1, "height": 28, "width": 28}
+        return {"leak": 0.1}, {"channels": 1, "height": 28, "width": 28}
 
 
 class Discriminator(Adapter):

@@ -204,7 +204,7 @@ class Reproduction:
 
     def plan(self, row: str) -> Plan:
         """The plan of a row's run."""
-        return plan(self.experiment.model, load=load_part, **self.run_settings(row))
+        return plan(self.experiment.model, load=load_part, adapt=False, **self.run_settings(row))
 
     def find_run(self, row: str) -> Path | None:
         """The run folder of a row, or None where it was not started."""
@@ -229,6 +229,7 @@ class Reproduction:
                     outdir=self.folder,
                     name=slug(row),
                     steps=self.steps,
+                    adapt=False,
                     **self.run_settings(row),
                     **reporting,
                 )

@@ -13,18 +13,19 @@ exist.  `latest` and `best` beside it are files of one line.
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganforge.errors import CheckpointError
 from ganforge.files import flush, reason, sha256, write_atomic
-from ganforge.game import Game
+from ganforge.game import Game, resting_ids
 
 FORMAT = 1
 
@@ -46,8 +47,10 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = 3) -> None:
         self.folder, self.keep = folder, keep
 
-    def save(self, step: int, state: State) -> Path:
-        """Write the checkpoint of `step`, point `latest` to it and delete old ones.
+    def save(self, step: int, state: State, *, passing: bool = False, replaces: int = -1) -> Path:
+        """Write the checkpoint of `step`, point `latest` to it and delete old ones; that of step `replaces` as well.
+
+        A `passing` one does not count among the newest that are kept.
 
         Raises CheckpointError when it cannot be written; earlier checkpoints are not touched.
         """
@@ -72,7 +75,7 @@ class Checkpoints:
                 f"The checkpoint of step {step} could not be written to {self.folder} ({reason(error)}). {kept}; "
                 "free some space or choose another disk, then resume the run."
             ) from error
-        self.drop_old()
+        self.drop_old({step} if passing else set(), {replaces} - {step})
         return final
 
     def load(self, which: str = "latest") -> tuple[int, State]:
@@ -111,11 +114,12 @@ class Checkpoints:
         """Make `latest` or `best` name the checkpoint of `step`."""
         write_atomic(self.folder / name, f"step-{step:09d}\n")
 
-    def drop_old(self) -> None:
-        """Delete all checkpoints but the newest and the best."""
+    def drop_old(self, passing: Set[int] = frozenset(), replaced: Set[int] = frozenset()) -> None:
+        """Delete all checkpoints but the newest, the best and the `passing` one, and the one that is `replaced`."""
         best = self.folder / "best"
         kept = best.read_text().strip() if best.exists() else ""
-        for step in self.steps()[: -self.keep or None]:
+        counted = [step for step in self.steps() if step not in passing | replaced]
+        for step in (*counted[: -self.keep or None], *replaced):
             name = f"step-{step:09d}"
             if name != kept:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -189,6 +193,15 @@ def unflatten_optimiser(tensors: Mapping[str, Tensor], facts: Mapping[str, Any],
     return {"state": state, "param_groups": facts["groups"]}
 
 
+def find_not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor with NaN or infinity in it; empty where all are finite."""
+    for name, tensor in tensors.items():
+        # the extremes reveal NaN and infinity in one pass over the weights, isfinite() would take five
+        if tensor.is_floating_point() and tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
+            return name
+    return ""
+
+
 def format_steps(steps: list[int]) -> str:
     """A list of steps as text."""
     return ", ".join(str(s) for s in steps)
@@ -197,13 +210,19 @@ def format_steps(steps: list[int]) -> str:
 def load_weights(game: Game[Any, Any], state: State, averaged: Game[Any, Any]) -> None:
     """Load a checkpoint's live weights into `game`, then its averages into `averaged`, which may be the same game.
 
+    Parts keep the weights that they have, unless the checkpoint holds some, as those of GANForge 0.1 do: such a run
+    goes on with these, and so do its next checkpoints.
+
     Raises CheckpointError where keys or shapes do not fit.
     """
-    means = state.tensors.get("averaged", {})
+    means, resting = state.tensors.get("averaged", {}), resting_ids(game)
+    parts = {key: t.detach() for key, t in game.state_dict(keep_vars=True).items() if id(t) in resting}
     try:
-        game.load_state_dict(state.tensors["game"])
+        game.load_state_dict({**parts, **state.tensors["game"]})
+        game.stores_parts = averaged.stores_parts = bool(parts.keys() & state.tensors["game"].keys())
         for name in game.averaged if means else ():
-            own = {key.removeprefix(f"{name}."): value for key, value in means.items() if key.startswith(f"{name}.")}
+            own = {**parts, **means}
+            own = {key.removeprefix(f"{name}."): value for key, value in own.items() if key.startswith(f"{name}.")}
             getattr(averaged, name).load_state_dict(own)
     except RuntimeError as error:
         problems = "; ".join(line.strip() for line in str(error).splitlines()[1:4])

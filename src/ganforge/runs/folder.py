@@ -4,7 +4,7 @@ config.yaml     model, Config, Run, facts of the data, versions: enough to rebui
 checkpoints/    see checkpoint.py
 log.jsonl       one line per row of the log
 samples/        grids, the animation of the training
-parts/          pretrained parts, each a small run folder of its own
+parts/          pretrained parts, each a small run folder of its own, unless they are linked (--link-parts)
 """
 
 import os
@@ -44,11 +44,13 @@ class RunConfig:
     data: Mapping[str, Any]
     """The requested data, its number of images, and its fingerprint."""
     parts: Mapping[str, Any] = field(default_factory=dict)
-    """{Config field: where the part came from}; its weights are in parts/."""
+    """{Config field: where the part came from}; its weights are in parts/, or, of {linked, sha256}, at that path."""
     source: str = ""
     """SHA-256 of a user's own file."""
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    init_from: Mapping[str, Any] = field(default_factory=dict)
+    """Where the first weights came from: source, hash and networks.  Resuming never opens it."""
 
 
 class RunFolder:

@@ -25,11 +25,14 @@ from ganforge.game import Clock, Game, parameters
 from ganforge.inference import parts
 from ganforge.inference.load import build_game
 from ganforge.inference.trained import Trained
-from ganforge.run import Run, to_fields
+from ganforge.run import LIMITS, Run, check_number
 from ganforge.runs.folder import RunConfig, versions
 from ganforge.runs.run_data import locate
-from ganforge.serialize import from_plain, to_plain
+from ganforge.serialize import check_config, from_plain, to_plain
 from ganforge.tracing import describe_round, trace_round
+from ganforge.training import own_data
+from ganforge.training.init_from import init_weights
+from ganforge.training.route_options import route_options
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Plan:
     """The range of values of each column of scientific images; None in a run that was made without."""
     location: Mapping[str, str] = field(default_factory=dict)
     """The absolute path of the data, if they are at a path."""
+    init_from: Mapping[str, Any] = field(default_factory=dict)
+    """Where the first weights come from (`--init-from`): source and hash."""
+    part_records: Mapping[str, Any] = field(default_factory=dict)
+    """What config.yaml says about each part."""
 
     def run_config(self) -> RunConfig:
         """The contents of the run folder's config.yaml."""
@@ -70,9 +77,10 @@ class Plan:
                 **self.location,
                 **({} if self.ranges is None else {"ranges": to_plain(self.ranges)}),
             },
-            parts={name: str(part.path) for name, part in self.parts.items()},
+            parts=self.part_records,
             source=sha256(model_file) if model_file.suffix == ".py" else "",
             versions=versions(),
+            init_from=self.init_from,
         )
 
 
@@ -87,73 +95,79 @@ def plan(
     epochs: float | None = None,
     kimg: float | None = None,
     data_home: str | Path | None = None,
+    init_from: str | Path = "",
+    link_parts: bool = False,
     load: parts.Load,
     say: Say = silent,
+    adapt: bool = True,
     **run: Any,
 ) -> Plan:
     """Resolve everything a run needs.  Without `data`, the synthetic set that fits the model is used.
 
-    `run` are fields of `Run`, under their own names or those of their flags; `config` are fields of the model's Config.
-    `direction` and `make` are fields of `ReadOptions`; `epochs` and `kimg` are alternatives to `steps`.  `load` opens
-    pretrained parts by their paths.
-
+    `run` are fields of `Run` and of the model's Config (`lr=1e-4`); `direction` and `make` those of `ReadOptions`.
+    `init_from`: see init_from.py; `adapt`: own_data.py.  `load` opens parts; `link_parts` keeps paths and hashes only.
     Raises a GANForgeError with one sentence for whatever does not fit.
     """
     # Resolve the settings.
     entry = find(model)
-    batch_type = entry.game.batch_type
-    needed = batch_type.columns()
+    batch_type, needed = entry.game.batch_type, entry.game.batch_type.columns()
     data_spec = str(data) or choose_synthetic_data(needed)
-    run = to_fields(run)
+    run, config = route_options(entry, run, config)
     read_options = from_plain(ReadOptions, {"direction": direction, "make": make})
-    base = entry.preset(preset)
-    settings = base.config if config is None else config
-    if isinstance(config, Mapping):
-        settings = from_plain(entry.game.Config, {**to_plain(base.config), **config})
-    options = check_run(from_plain(Run, {**to_plain(base.run), **run}))
+    settings = resolve_config(entry, entry.preset(preset).config, config)
+    options = from_plain(Run, {**to_plain(entry.preset(preset).run), **run})
+    check_length(options, epochs, kimg)
     selection.check_options(options, entry.game)
     # Open the data.
+    if adapt and own_data.adapts(preset, data_spec, run, "size"):
+        options = own_data.choose_size(entry, settings, options, data_spec, data_home, read_options, say)
     opened = open_training_data(data_spec, options, data_home, batch_type, read_options)
     opened.need(*needed)
-    for note in opened.notes:
+    for note in (*opened.notes, *own_data.warn_of_flip(options, opened)):
         say(note)
     # Resolve what depends on the data or the machine.  Threads and precision are written to config.yaml, so that a
     # resume uses the same ones: the number of threads changes the last digits of sums.
     steps = resolve_steps(options, "steps" in run, epochs, kimg, len(opened))
-    threads = options.threads or torch.get_num_threads()
+    threads, every = options.threads or torch.get_num_threads(), options.every or options.save_every or max(1, steps)
     options = replace(options, steps=steps, threads=threads, precision=resolve_precision(options))
-    if options.select:
-        options = replace(options, every=options.every or options.save_every or max(1, steps))
+    options = replace(options, every=every) if options.select else options
     # Build the game.
     loaded = parts.resolve(settings, load)
     game = build_game(entry, settings, opened.facts, options.seed, loaded)
-    held_out = partial(
-        open_training_data, data_spec, options, data_home, batch_type, read_options, True, ranges=opened.ranges
-    )
+    if adapt and own_data.adapts(preset, data_spec, run, "augment"):
+        options = own_data.choose_augmentation(options, game, opened, say)
+    where = (data_spec, options, data_home, batch_type, read_options)
+    held_out = partial(open_training_data, *where, held_out=True, ranges=opened.ranges)
     return Plan(
         entry, preset, settings, options, data_spec, read_options, opened, game, loaded, held_out,
         dict(opened.ranges), locate(data_spec),
+        init_weights(game, init_from, say) if str(init_from) else {}, parts.describe_parts(loaded, link_parts),
     )  # fmt: skip
 
 
-def check_run(run: Run) -> Run:
-    """The run itself, if its numbers are in range.  Raises OptionError naming the first that is not."""
-    least = {"steps": 0, "batch": 1, "accumulate": 1, "keep": 1, "log_every": 1, "sample_every": 0, "save_every": 0}
-    for name, low in least.items():
-        if getattr(run, name) < low:
-            raise OptionError(f"--{name.replace('_', '-')} cannot be {getattr(run, name)}: the least is {low}.")
-    if len(run.size) > 2 or any(side < 1 for side in run.size):
-        raise OptionError(f"--size {' '.join(map(str, run.size))} is not a size: give one side, or height and width.")
-    return run
+def resolve_config(model: Model, base: Any, config: Mapping[str, Any] | Any) -> Any:
+    """The model's Config: that of the preset, changed by the fields in `config`, or `config` itself."""
+    changed = {**to_plain(base), **config} if isinstance(config, Mapping) else None
+    settings = from_plain(model.game.Config, changed) if changed is not None else base if config is None else config
+    check_config(settings)
+    return settings
 
 
 def resolve_steps(run: Run, steps_given: bool, epochs: float | None, kimg: float | None, images: int) -> int:
     """The run's length in steps, from whichever unit was given.  Raises OptionError for two at once."""
     if (epochs is not None) + (kimg is not None) + steps_given > 1:
         raise OptionError("Give the length once: --steps, --epochs or --kimg.")
+    check_length(run, epochs, kimg, images)
     if epochs is not None:
         return math.ceil(epochs * images / run.batch)
     return math.ceil(kimg * 1000 / run.batch) if kimg is not None else run.steps
+
+
+def check_length(run: Run, epochs: float | None, kimg: float | None, images: int = 1) -> None:
+    """Raise OptionError for a length that is no number of steps."""
+    most = LIMITS["steps"][1] * run.batch
+    check_number("--epochs", epochs, 0, most / max(1, images))
+    check_number("--kimg", kimg, 0, most / 1000)
 
 
 def resolve_precision(run: Run) -> Literal["fp32", "bf16"]:

@@ -21,12 +21,12 @@ from ganforge.errors import DataError, NotFiniteError, OptionError, ProcessError
 from ganforge.evaluation import selection
 from ganforge.game import Game
 from ganforge.inference import parts
-from ganforge.inference.load import build_game, load_part, model_of, parse_run_address
+from ganforge.inference.load import RunLike, build_game, load_part, model_of, parse_run_address
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder, facts_of, read_options_of, run_of
 from ganforge.runs.run_data import locate, ranges_of, run_data_arguments
-from ganforge.serialize import from_plain
+from ganforge.serialize import check_config, from_plain
 from ganforge.training import plan as planning
 from ganforge.training.plan import Plan, open_training_data, resolve_steps
 
@@ -46,8 +46,9 @@ def train(
 ) -> Trained:
     """Train a model: `ganforge.train("dcgan", data="fashion-mnist", steps=5000)`.
 
-    `options` are those of `plan`, the fields of `Run` among them; `config={"latent": 64}` sets fields of the model's
-    Config.  The run folder is made in `outdir`; `say` is called with each message, and `quiet` hides the progress bar.
+    `options` are those of `plan`: the fields of `Run` (`size=64`), and those of the model's Config (`lr=1e-4`), which
+    may also be given together, `config={"latent": 64}`.  The run folder is made in `outdir`; `say` is called
+    with each message, and `quiet` hides the progress bar.
 
     Returns the trained game, ready to sample.  Ctrl-C and SIGTERM stop after the current step, with a checkpoint.
     Processes started by torchrun train together; the first one writes the run folder and prints.
@@ -62,13 +63,14 @@ def train(
             Path(distributed.broadcast_text(lambda: str(RunFolder.create(Path(outdir), title, plan.run_config()).path)))
         )
         if distributed.rank() == 0:
-            parts.copy_parts(folder, plan.parts)
+            parts.copy_parts(folder, plan.parts, plan.part_records)
+        say(f"Run folder: {folder.path}")
         callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
         return run_training(plan, folder, None, process_device, callbacks, say)
 
 
 def resume(
-    run: str | Path,
+    run: RunLike,
     *,
     steps: int | None = None,
     epochs: float | None = None,
@@ -123,6 +125,7 @@ def plan_resume(
     config = from_plain(model.game.Config, stored.config)
     data_spec = str(data) if data is not None else stored.data["asked"]
     options = replace(run_of(stored), **{name: value for name, value in given.items() if value is not None})
+    check_config(config)
     selection.check_options(options, model.game)
     # Open the data.
     where: dict[str, Any] = {"spec": data_spec, "ranges": ranges_of(stored)}
@@ -147,13 +150,13 @@ def plan_resume(
     if facts_of(stored) != opened.facts:
         raise DataError(f"The run was made for {facts_of(stored)}, but {data_spec} gives {opened.facts}.")
     # Build the game.
-    loaded = parts.load_kept(config, folder.path, load_part)
+    loaded = parts.load_kept(config, folder.path, load_part, stored.parts)
     game = build_game(model, config, opened.facts, options.seed, loaded)
     held_out = partial(open_training_data, data_spec, options, data_home, game.batch_type, read_options, True, **where)
     location = {"path": stored.data["path"]} if data is None and "path" in stored.data else locate(data_spec)
     return Plan(
         model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out,
-        ranges_of(stored), location,
+        ranges_of(stored), location, stored.init_from, stored.parts,
     )  # fmt: skip
 
 

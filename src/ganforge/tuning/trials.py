@@ -81,7 +81,9 @@ def sweep(
         **run,
         "select": metric or next(iter(selection.list_metrics(entry.game)), "fid"),
     }
-    steps = plan(model, data, preset, config=own, data_home=data_home, load=load_part, say=say, **fixed).run.steps
+    steps = plan(
+        model, data, preset, config=own, data_home=data_home, load=load_part, say=say, adapt=False, **fixed
+    ).run.steps
     fixed["every"] = fixed.get("every") or max(1, steps // EVALUATIONS)
     options = {"model": model, "data": str(data), "preset": preset, "over": [*over], "config": own, "run": fixed}
     folder = Path(outdir) / f"sweep-{name or '-'.join([Path(entry.name).stem, Path(str(data)).stem or 'data'])}"
@@ -163,7 +165,7 @@ class TrialRunner:
             resolved = plan_resume(folder, None, None, None, None, None, self.data_home, "", 0)
         else:
             arguments = (self.model.name, self.options["data"], self.options["preset"])
-            resolved = plan(*arguments, config=own, data_home=self.data_home, load=load_part, **run)
+            resolved = plan(*arguments, config=own, data_home=self.data_home, load=load_part, adapt=False, **run)
             folder = RunFolder.create(self.folder, "trial", resolved.run_config())
         trial.set_user_attr("run", str(folder.path))
         pruning = PruningCallback(trial, folder.path / "scores.jsonl", self.metric)

@@ -298,7 +298,7 @@ def test_paths_that_hold_no_data(tmp_path):
     (tmp_path / "half" / "bad.png").write_bytes(b"?")
     for name, why in {
         "none": "none does not exist: give a folder, a zip",
-        "empty": "empty holds no image files: files ending in jpg, jpeg, png, webp, tif, tiff, gif, bmp, npy are",
+        "empty": "empty holds no image files: files ending in jpg, jpeg, jfif, png, .*, npy are",
         "single": "A GAN cannot learn from one image: .*single holds only one that can be read, and at least 2 are",
         "single/1.png": "A GAN cannot learn from one image: .* Give the folder that it lies in",
         "corrupt": r"None of the 3 images in .*corrupt can be read\. The first: 0\.png cannot be read: it is not a",

@@ -1,15 +1,16 @@
 """Read annotation files that lie beside the images and give their labels.
 
 dataset.json                                   StyleGAN: {"labels": [["a/1.png", 3], ...]}, classes or vectors
-metadata.jsonl, metadata.csv, metadata.parquet Hugging Face: file_name, and label, labels or class
+metadata.jsonl, .csv, .tsv, .parquet           Hugging Face: file_name, and label, labels or class
+labels.csv, labels.tsv                         a name and a label a row, with or without names of the columns
 list_attr_celeba.txt or .csv, attributes.csv   CelebA: a name a row, then 1 and -1, or 1 and 0, for each attribute
 
 StyleGAN's file must name every image; the others determine which images belong to the data set.
 """
 
-import csv
-import io
 import json
+import posixpath
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from ganforge.data.layouts.arrays import labels_from_numbers
-from ganforge.data.layouts.files import Files
+from ganforge.data.layouts.files import ENDINGS, LARGEST, Files
+from ganforge.data.layouts.names import clean_name, decode_text, shorten
+from ganforge.data.layouts.tables import LABEL, NAME, Rows, name_column, read_rows
 from ganforge.data.source import Labels
 from ganforge.errors import DataError
 
-LABEL = ("label", "labels", "class")  # names of a column of classes, the likeliest first
-NAME = ("file_name", "image_id", "filename", "image", "name")  # names of a column of files
+YIELDING = ("labels.csv", "labels.tsv")  # lists that are not read where the folders are classes
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,19 @@ class Table:
     complete: bool = False
     """Whether it must name every image."""
     unused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find_annotations(files: Files, root: str) -> str | None:
     """The path of the annotation file for the images below `root`: in that folder, or in one above it."""
     folders = [root, *(f"{parent}/" for parent in PurePosixPath(root).parents if parent.name), ""]
-    return next((top + name for top in folders for name in READERS if top + name in files.marks), None)
+    spelled = {
+        f"{folder}{slash}{name.lower()}": path
+        for path in files.marks
+        for folder, slash, name in [path.rpartition("/")]
+        if name.lower() in READERS
+    }
+    return next((spelled[top + name] for top in folders for name in READERS if top + name in spelled), None)
 
 
 def read_annotations(files: Files, path: str, names: Sequence[str]) -> Annotations | None:
@@ -65,7 +74,9 @@ def read_annotations(files: Files, path: str, names: Sequence[str]) -> Annotatio
     where = f"{kind} of {files.where}"
     source = files.open(path)
     try:
-        table = READERS[kind](where, source.read_bytes() if isinstance(source, Path) else source.read())
+        if isinstance(source, Path) and source.stat().st_size > LARGEST:
+            raise DataError(f"{where} cannot be read: it is larger than {LARGEST:,} bytes.")
+        table = READERS[kind.lower()](where, source.read_bytes() if isinstance(source, Path) else source.read())
     except OSError as error:
         raise DataError(f"{where} cannot be read: {error.strerror or error}.") from error
     if table is None:
@@ -75,24 +86,24 @@ def read_annotations(files: Files, path: str, names: Sequence[str]) -> Annotatio
     matches = match_names(path.removesuffix(kind), list(table.values), names)
     unlisted = [name for name in names if name not in matches]
     if table.complete and unlisted:
-        raise DataError(f"{where} has no label for {len(unlisted)} of {len(names)} images, the first {unlisted[0]}.")
+        first = shorten(unlisted[0])
+        raise DataError(f"{where} has no label for {len(unlisted)} of {len(names)} images, the first {first}.")
     if not matches:
-        raise DataError(
-            f"{where} names none of the {len(names)} images; it begins with {next(iter(table.values), '')}."
-        )
+        begins = shorten(next(iter(table.values), ""))
+        raise DataError(f"{where} names none of the {len(names)} images; it begins with {begins}.")
     kept = tuple(name for name in names if name in matches)
-    notes = [f"Not used of {kind}: {', '.join(table.unused)}."] if table.unused else []
+    notes = [*table.notes, *([f"Not used of {kind}: {shorten(', '.join(table.unused))}."] if table.unused else [])]
     if unlisted:
-        notes.append(f"Not taken: {len(unlisted)} images which {kind} does not name, the first {unlisted[0]}.")
+        notes.append(f"Not taken: {len(unlisted)} images which {kind} does not name, the first {shorten(unlisted[0])}.")
     return Annotations(kind, kept, table.labels(where, [table.values[matches[name]] for name in kept]), tuple(notes))
 
 
 def match_names(folder: str, listed: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """{image: its name in the file}: by path relative to the file, else by file name, else by stem.
+    """{image: its name in the file}: by path relative to the file, else by file name, else by stem.  All are clean.
 
     The last two only if they are unambiguous: CelebA's lists say 000001.jpg wherever the image lies.
     """
-    by_path = {folder + word: word for word in listed}
+    by_path = {posixpath.normpath(folder + word) if ".." in word else folder + word: word for word in listed}
     matches = {name: by_path[name] for name in names if name in by_path}
     for part in (lambda name: name.rpartition("/")[2], lambda name: PurePosixPath(name).stem):
         if len(matches) == len(names) or len(matches) == len(listed):
@@ -111,20 +122,36 @@ def match_names(folder: str, listed: Sequence[str], names: Sequence[str]) -> dic
 
 
 def _parse_stylegan(where: str, data: bytes) -> Table | None:
+    form = f'{where} is not of the form {{"labels": [["a/1.png", 3], ...]}}.'
     try:
-        about = json.loads(data)
-        if isinstance(about, dict) and "labels" not in about:  # another kind of file of that name
-            return None
-        rows = about["labels"]
-        values = {} if rows is None else {str(name): label for name, label in rows}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f'{where} is not of the form {{"labels": [["a/1.png", 3], ...]}}.') from error
+        about = json.loads(decode_text(data)[0])
+    except (ValueError, RecursionError) as error:
+        raise DataError(form) from error
+    if isinstance(about, dict) and "labels" not in about:  # another kind of file of that name
+        return None
+    rows = about["labels"] if isinstance(about, dict) else about
+    if rows is None and isinstance(about, dict):
+        return Table({}, _labels_from_list, complete=True)
+    if not isinstance(about, dict) or not isinstance(rows, list):
+        raise DataError(form)
+    values: dict[str, Any] = {}
+    for row in rows:
+        if not isinstance(row, list) or len(row) != 2 or not isinstance(row[0], str):
+            raise DataError(form)
+        name = clean_name(row[0])
+        if name in values and values[name] != row[1]:
+            raise DataError(f"{where} names {shorten(name)} twice, with different labels.")
+        values[name] = row[1]
     return Table(values, _labels_from_list, complete=True)
 
 
 def _parse_jsonl(where: str, data: bytes) -> Table:
     rows = []
-    for number, line in enumerate(data.splitlines(), 1):
+    try:
+        text, _ = decode_text(data)
+    except ValueError as error:
+        raise DataError(f"{where} cannot be read: {error}.") from error
+    for number, line in enumerate(text.rstrip().split("\n"), 1):
         try:
             row = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError) as error:
@@ -136,18 +163,27 @@ def _parse_jsonl(where: str, data: bytes) -> Table:
 
 
 def _parse_csv(where: str, data: bytes) -> Table:
-    return _build_table(where, _read_csv_rows(where, data))
+    table = read_rows(where, data)
+    return _build_table(where, table.rows, name_column(table.columns) or "file_name", table.notes)
 
 
-def _read_csv_rows(where: str, data: bytes) -> list[dict[str, Any]]:
-    try:
-        table = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-    except (ValueError, csv.Error) as error:
-        raise DataError(f"{where} cannot be read as comma-separated text: {error}.") from error
-    for number, row in enumerate(table, 1):
-        if None in row or None in row.values():
-            raise DataError(f"{where}: row {number} has another number of fields than the first line.")
-    return [{key: value or None for key, value in row.items()} for row in table]
+def _parse_labels_csv(where: str, data: bytes) -> Table:
+    """A name and a label a row: the columns are named as in metadata.csv, or there are two, names first."""
+    table = read_rows(where, data)
+    columns = table.columns
+    rows: list[dict[str, Any]] = [*table.rows]
+    if len(columns) == 2 and columns[0].lower().endswith(ENDINGS):  # the first line is a row
+        rows = [
+            dict(zip(NAME[:1] + LABEL[:1], values, strict=True)) for values in (columns, *(r.values() for r in rows))
+        ]
+        columns = NAME[:1] + LABEL[:1]
+    name = name_column(columns) or next(iter(columns), "file_name")
+    label = next((column for column in LABEL if column in columns), None)
+    if label is None and len(columns) == 2:
+        label = next(column for column in columns if column != name)
+    if label is None:
+        raise DataError(f"{where} has no column called label; it has {shorten(', '.join(columns))}.")
+    return _build_table(where, rows, name, table.notes, label)
 
 
 def _parse_parquet(where: str, data: bytes) -> Table:
@@ -164,23 +200,26 @@ def _parse_parquet(where: str, data: bytes) -> Table:
     return _build_table(where, rows)
 
 
-def _build_table(where: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _build_table(
+    where: str, rows: Sequence[Mapping[str, Any]], name: str = "file_name", notes: tuple[str, ...] = (), label: str = ""
+) -> Table:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    if any(not isinstance(row.get("file_name"), str) for row in rows) or not rows:
-        known = f"; it has {', '.join(map(str, columns))}" if columns else ""
+    if any(not isinstance(row.get(name), str) for row in rows) or not rows:
+        known = f"; it has {shorten(', '.join(map(str, columns)))}" if columns else ""
         raise DataError(f"{where} must give a file_name in every row{known}.")
-    label = next((name for name in LABEL if name in columns), None)
-    values = {str(PurePosixPath(row["file_name"])): row.get(label) if label else None for row in rows}
+    label = label or next((known for known in LABEL if known in columns), "")
+    names = [clean_name(row[name]) for row in rows]
+    values = {clean: row.get(label) if label else None for clean, row in zip(names, rows, strict=True)}
     if len(values) < len(rows):
-        name, count = Counter(str(PurePosixPath(row["file_name"])) for row in rows).most_common(1)[0]
-        raise DataError(f"{where} names {name} {count} times.")
-    return Table(values, parse_labels, unused=tuple(str(key) for key in columns if key not in ("file_name", label)))
+        twice, count = Counter(names).most_common(1)[0]
+        raise DataError(f"{where} names {shorten(twice)} {count} times.")
+    return Table(values, parse_labels, False, tuple(str(key) for key in columns if key not in (name, label)), notes)
 
 
 def _parse_celeba(where: str, data: bytes) -> Table:
     """The original format: a count, a line of attributes, then one line an image: its name and numbers."""
     try:
-        lines = [line.split() for line in data.decode("utf-8-sig").splitlines() if line.strip()]
+        lines = [line.split() for line in decode_text(data)[0].rstrip().splitlines() if line.strip()]
     except ValueError as error:
         raise DataError(f"{where} is not text.") from error
     lines = lines[1:] if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else lines
@@ -190,13 +229,13 @@ def _parse_celeba(where: str, data: bytes) -> Table:
 
 
 def _parse_celeba_csv(where: str, data: bytes) -> Table | None:
-    rows = _read_csv_rows(where, data)
-    first = next(iter(rows[0]), "") if rows else ""
+    table: Rows = read_rows(where, data)
+    first = next(iter(table.columns), "")
     if first not in NAME:  # another kind of file of that name
         return None
-    attributes = [key for key in rows[0] if key != first]
+    attributes = table.columns[1:]
     return _build_attribute_table(
-        where, attributes, {str(row[first]): [row[key] for key in attributes] for row in rows}
+        where, attributes, {str(row[first]): [row[key] for key in attributes] for row in table.rows}
     )
 
 
@@ -204,11 +243,14 @@ def _build_attribute_table(where: str, names: Sequence[str], table: Mapping[str,
     low = -1 if any("-1" in row for row in table.values()) else 0
     for file, row in table.items():
         if len(row) != len(names):
-            raise DataError(f"{where}: {file} has {len(row)} values for {len(names)} attributes.")
+            raise DataError(f"{where}: {shorten(file)} has {len(row)} values for {len(names)} attributes.")
         for name, value in zip(names, row, strict=True):
             if value not in ("1", str(low)):
-                raise DataError(f"{where}: {file} has {value!r} for {name}; attributes are 1 or {low} in this list.")
-    values = {file: [float(value == "1") for value in row] for file, row in table.items()}
+                raise DataError(
+                    f"{where}: {shorten(file)} has {shorten(repr(value))} for {shorten(name)}; "
+                    f"attributes are 1 or {low} in this list."
+                )
+    values = {clean_name(file): [float(value == "1") for value in row] for file, row in table.items()}
     return Table(values, lambda _, rows: Labels(np.array(rows, np.float32), attributes=tuple(names)))
 
 
@@ -216,10 +258,13 @@ READERS: dict[str, Callable[[str, bytes], Table | None]] = {
     "dataset.json": _parse_stylegan,
     "metadata.jsonl": _parse_jsonl,
     "metadata.csv": _parse_csv,
+    "metadata.tsv": _parse_csv,
     "metadata.parquet": _parse_parquet,
     "list_attr_celeba.txt": _parse_celeba,
     "list_attr_celeba.csv": _parse_celeba_csv,
     "attributes.csv": _parse_celeba_csv,
+    "labels.csv": _parse_labels_csv,
+    "labels.tsv": _parse_labels_csv,
 }
 
 
@@ -227,6 +272,11 @@ READERS: dict[str, Callable[[str, bytes], Table | None]] = {
 
 
 def _labels_from_list(where: str, values: list[Any]) -> Labels:
+    for value in values:
+        if isinstance(value, dict) or (
+            isinstance(value, list) and any(isinstance(part, (list, dict)) for part in value)
+        ):
+            raise DataError(f"{where}: its labels are nested lists; a label is a class, or one flat list of numbers.")
     try:
         column = np.array(values)
     except ValueError as error:
@@ -248,12 +298,15 @@ def parse_labels(where: str, values: list[Any]) -> Labels | None:
     if missing:
         raise DataError(f"{where} has no label for {missing} of {len(values)} images: give every row one, or none.")
     if all(isinstance(value, list) and all(isinstance(word, str) for word in value) for value in values):
+        if not any(values):
+            raise DataError(f"{where}: its labels are empty lists.")
         words = tuple(sorted({word for value in values for word in value}))
         return Labels(np.array([[word in value for word in words] for value in values], np.float32), attributes=words)
     if all(isinstance(value, str) for value in values):
         try:
             return labels_from_numbers(where, np.array([float(value) for value in values]))
-        except ValueError:
+        except ValueError:  # words
+            values = [unicodedata.normalize("NFC", value) for value in values]
             words = tuple(sorted(set(values)))
             place = {word: number for number, word in enumerate(words)}
             return Labels(np.array([place[value] for value in values], np.int64), words)

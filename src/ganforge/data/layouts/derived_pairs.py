@@ -5,11 +5,14 @@
     lowres   reduced to a quarter and resized back                             super-resolution
     blur     a Gaussian blur                                                   deblurring
     mask     a rectangle of it filled with grey                                inpainting
+    noise    Gaussian noise of deviation 8 to 50 (of 255) added                denoising
 
-Row k of a data set always has the same source: the rectangle is a function of (seed, k).
+Row k of a data set always has the same source: rectangle and noise are functions of (seed, k).  Where random windows
+are cut, the noise is new in every window: a function of the integers that choose its place, and so of the run's seed
+and the window's place in the run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +22,13 @@ from ganforge.data.crops import Windows
 from ganforge.data.dataset import DataSet
 from ganforge.data.read_options import Make
 from ganforge.data.synthetic.scenes import Chance
+from ganforge.draw import mix
 from ganforge.errors import DataError
 from ganforge.images import fit, recolour, white_value
 
 LOWRES_FACTOR = 4  # lowres: by which factor
 BLUR_DIVISOR = 64  # blur: the deviation of the Gaussian is the shorter side divided by this
+NOISE_LOW, NOISE_HIGH = 8, 50  # noise: its deviation, where white is 255 (Santhanam et al. 2016)
 EDGE_LOW, EDGE_HIGH = 0.04, 0.12  # edges: gradients (fractions of white per pixel) drawn as black and as white
 
 
@@ -55,6 +60,48 @@ class DerivedWindows(DerivedColumn):
         return self.derive(self.images.cut(rows, down, across), rows)
 
 
+class NoisyColumn:
+    """A column of noisy copies of images; indexed like an array (N, H, W, C).
+
+    Its values are float32 in units where black is -1 and white 1, and go beyond both.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, images: Any, window: tuple[int, int], seed: int = 0) -> None:
+        """`window` is the height and width of the windows that `cut` cuts."""
+        self.images, self.window, self.seed, self.shape = images, window, seed, tuple(images.shape)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return add_noise(self.images[rows], [mix(self.seed, row) for row in np.ravel(rows).tolist()])
+
+    def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+        """See `Windowed`: the same windows as of the images, with new noise for every pair of random integers."""
+        if isinstance(self.images, Windows):
+            windows = self.images.cut(rows, down, across)
+        else:
+            images, (h, w) = self.images[rows], self.window
+            tops, lefts = down % (images.shape[1] - h + 1), across % (images.shape[2] - w + 1)
+            windows = np.stack([p[t : t + h, x : x + w] for p, t, x in zip(images, tops, lefts, strict=True)])
+        return add_noise(
+            windows, [mix(self.seed, *place) for place in zip(down.tolist(), across.tolist(), strict=True)]
+        )
+
+
+def add_noise(images: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+    """Images (n, H, W, C) with Gaussian noise, whose deviation is drawn for each image, as float32: see NoisyColumn."""
+    noisy = images if images.dtype == np.float32 else images.astype(np.float32) * (2 / white_value(images.dtype)) - 1
+    noisy = noisy.astype(np.float32)
+    for image, seed in zip(noisy, seeds, strict=True):
+        chance = np.random.Generator(np.random.Philox(seed))
+        deviation = chance.uniform(NOISE_LOW, NOISE_HIGH) * 2 / 255
+        image += np.float32(deviation) * chance.standard_normal(image.shape, np.float32)
+    return noisy
+
+
 def derive_pairs(data: DataSet, make: Make, seed: int = 0) -> DataSet:
     """Build a data set of pairs from the images of `data`.
 
@@ -66,7 +113,10 @@ def derive_pairs(data: DataSet, make: Make, seed: int = 0) -> DataSet:
     if channels not in (1, 3) or (make == "grey" and channels == 1):
         has = "no colour" if channels == 1 else f"{channels} channels"
         raise DataError(f"--make {make} is not possible: the images of {data.name} have {has}.")
-    source = (DerivedWindows if isinstance(images, Windows) else DerivedColumn)(images, make, seed)
+    if make == "noise":
+        source = NoisyColumn(images, (data.facts.height, data.facts.width), seed)
+    else:
+        source = (DerivedWindows if isinstance(images, Windows) else DerivedColumn)(images, make, seed)
     facts = replace(data.facts, labels=(), attributes=(), source_channels=source.shape[3])
     columns = {"source": source, "target": images}
     span = data.ranges.get("images")  # edges are white on black, whatever the units of the images are

@@ -2,7 +2,7 @@
 
 flat or nested          photos/**/*.png
 one folder a class      photos/cat/1.png, photos/dog/2.png
-splits                  photos/train/..., photos/val/..., photos/test/...   any of the above in each
+splits                  photos/train/..., photos/val/..., photos/test/...   any of the above in each; see splits.py
 a list beside them      dataset.json, metadata.jsonl, list_attr_celeba.txt ...: see annotations.py
 two sides               A/ B/, trainA/ trainB/ ..., with masks: see two_folders.py
 any of these in a zip or a tar
@@ -10,7 +10,8 @@ shards of samples       photos-000000.tar ...: see shards.py
 arrays                  photos.npy, photos.npz: see arrays.py
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +20,15 @@ import numpy as np
 from ganforge import images
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, one_image_message
-from ganforge.data.layouts.annotations import READERS, find_annotations, read_annotations
+from ganforge.data.layouts.annotations import READERS, YIELDING, find_annotations, read_annotations
 from ganforge.data.layouts.arrays import open_array
-from ganforge.data.layouts.files import Files, list_folder, list_zip
+from ganforge.data.layouts.files import Files, check_regular, list_folder
+from ganforge.data.layouts.names import shorten
 from ganforge.data.layouts.shards import index_tar, open_shards
-from ganforge.data.layouts.two_folders import HELD_OUT, TRAIN, find_two_sides
+from ganforge.data.layouts.splits import Splits, phase_of
+from ganforge.data.layouts.two_folders import find_two_sides
+from ganforge.data.layouts.untaken import describe_untaken
+from ganforge.data.layouts.zips import list_zip
 from ganforge.data.source import ImageSource, Labels, build_dataset
 from ganforge.errors import DataError
 
@@ -52,15 +57,17 @@ def find_images(path: Path, held_out: bool = False) -> ImageSource:
         DataError: there are none.
     """
     suffix = path.suffix.lower()
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  pathlib raises for names that are too long
         raise DataError(f"{path} does not exist: give a folder, a zip or an .npz of images.")
+    check_regular(path)
     if held_out and suffix in (".npy", ".npz"):
         raise DataError(f"{path} has no test split.")
     if suffix in (".npy", ".npz"):
         return open_array(path)
     if path.is_dir():
         files = list_folder(path)
-        tars = [path / name for name in sorted(files.marks) if name.lower().endswith(".tar")]
+        names = sorted(name for name in files.marks if name.lower().endswith(".tar"))
+        tars = [tar for tar in map(files.open, names) if isinstance(tar, Path)]
         return open_shards(path, tars, held_out) if tars and not files.image_names else read_layout(files, held_out)
     if suffix == ".zip":
         return read_layout(list_zip(path), held_out)
@@ -77,88 +84,101 @@ def find_images(path: Path, held_out: bool = False) -> ImageSource:
 def read_layout(files: Files, held_out: bool) -> ImageSource:
     """Recognise the layout of `files`: their images, splits, sides and classes."""
     where = str(files.where)
+    untaken = tuple(describe_untaken(files))
     if not files.image_names:
         looked_for = ", ".join(images.EXTENSIONS)
         table = next((name for name in files.marks if name.endswith((".parquet", ".arrow"))), None)
-        hint = f" {table} may hold them inside a table: try --data hub:{where}." if table else ""
-        raise DataError(f"{where} holds no image files: files ending in {looked_for} are looked for.{hint}")
-    root, splits = _find_splits(files)
-    if sided := find_two_sides(files, root, held_out):
-        return sided
-    chosen = _choose_split(splits, held_out)
-    if held_out and chosen is None:
-        raise DataError(f"{where} has no test split: no folder in it is called {' or '.join(HELD_OUT)}.")
-    notes = list(files.notes)
-    if chosen is not None and len(splits) > 1:
-        left = {name: len(members) for name, members in splits.items() if name != chosen}
-        notes.append(
-            f"Taken: {chosen} ({len(splits[chosen])} images). "
-            f"Not taken: {', '.join(name or 'files beside it' for name in left)} ({sum(left.values())} images)."
+        hints = [f"{table} may hold them inside a table: try --data hub:{where}."] if table else []
+        hints += [*untaken, *files.notes]
+        raise DataError(
+            f"{where} holds no image files: files ending in {looked_for} are looked for. {' '.join(hints)}".rstrip()
         )
-    top = root if chosen is None else f"{root}{chosen}/"
-    source = _build_source(files, top, splits[chosen or ""])
-    if chosen is not None and source.labels.names:
-        others = [
-            _build_source(files, f"{root}{name}/", members).labels.names
-            for name, members in splits.items()
-            if name not in (chosen, "")
-        ]
-        source = replace(source, labels=renumber_classes(source.labels, others))
-    notes += source.notes
+    root = find_root(files)
+    inside = [name.removeprefix(root) for name in files.image_names]
+    splits = Splits(inside)
+    if sided := find_two_sides(files, root, held_out, splits.phases):
+        return replace(sided, notes=(*sided.notes, *untaken))
+    chosen = splits.choose(held_out)
+    if chosen is None and held_out:
+        raise DataError(f"{where} has no test split: no folder in it is called test, val or the like.")
+    if chosen is None:
+        raise splits.held_out_only_error(where, files.where.is_dir(), root)
+    top = root + splits.top(chosen)
+    source = _build_source(files, top, {root + name: splits.places[name].inner for name in chosen})
+    left = [name for name in inside if name not in set(chosen)] if len(chosen) < len(inside) else []
+    if left and source.labels.names:
+        source = replace(source, labels=_number_over_all_splits(files, root, splits, left, source.labels))
+    notes = [*files.notes, *_note_on_splits(splits, chosen, left), *source.notes]
     if names := source.labels.names:
         notes.append(f"{len(names)} classes: {', '.join(names if len(names) <= 12 else (*names[:11], '...'))}.")
     notes += _note_on_lookalikes(where, top, source.labels.names)
-    counts = {name: len(members) for name, members in splits.items() if name}
-    return replace(source, notes=tuple(notes), splits=counts if chosen is not None else {})
+    notes += _note_on_empty_classes(files, top, source.labels.names)
+    counts = {name: count for name, count in splits.count(inside).items() if name}
+    return replace(source, notes=(*notes, *untaken), splits=counts)
 
 
-def _find_splits(files: Files) -> tuple[str, dict[str, list[str]]]:
-    """The common folder of all files (ending in a slash, or empty) and {split: its images}; "" is no split."""
+def find_root(files: Files) -> str:
+    """The common folder of all images, ending in a slash, or empty; never one below a list or a split."""
+    lists = {name.rpartition("/")[0] for name in files.marks if name.rpartition("/")[2].lower() in READERS}
+    first, last = (name.split("/")[:-1] for name in (min(files.image_names), max(files.image_names)))
     root = ""
-    while not any(root + name in files.marks for name in READERS):
-        tops = {name.removeprefix(root).split("/")[0] for name in files.image_names}
-        if len(tops) > 1 or root + min(tops) in files.image_names or min(tops).lower() in TRAIN + HELD_OUT:
+    for folder, other in zip(first, last, strict=False):  # what the first and the last share is shared by all
+        if folder != other or root.rstrip("/") in lists or phase_of(folder):
             break
-        root += min(tops) + "/"  # all files are in one folder: descend
-    inside = [name for name in files.image_names if name.startswith(root)]
-    tops = {name.removeprefix(root).split("/")[0] for name in inside if "/" in name.removeprefix(root)}
-    if not any(top.lower() in TRAIN + HELD_OUT for top in tops):
-        return root, {"": inside}
-    splits: dict[str, list[str]] = {}
-    for name in inside:
-        top, slash, _ = name.removeprefix(root).partition("/")
-        splits.setdefault(top if slash else "", []).append(name)
-    if _choose_split(splits, False) is None:  # no training split: use all images
-        splits[""] = inside
-    return root, splits
+        root += f"{folder}/"
+    return root
 
 
-def _choose_split(splits: dict[str, list[str]], held_out: bool) -> str | None:
-    """The name of the split to use; None if there is none."""
-    choices = HELD_OUT if held_out else TRAIN
-    return next((name for choice in choices for name in sorted(splits) if name.lower() == choice), None)
+def _note_on_splits(splits: Splits, chosen: Sequence[str], left: Sequence[str]) -> list[str]:
+    """The note on the images that are not taken, because they belong to other splits."""
+    if not left:
+        return []
+    taken = ", ".join(shorten(name) for name in splits.count(chosen) if name) or "all others"
+    others = ", ".join(shorten(name) if name else "files beside it" for name in splits.count(left))
+    return [f"Taken: {taken} ({len(chosen)} images). Not taken: {others} ({len(left)} images)."]
 
 
-def _build_source(files: Files, root: str, names: Sequence[str]) -> ImageSource:
-    """The images below `root`, with labels from an annotation file or else from their folders."""
+def _number_over_all_splits(files: Files, root: str, splits: Splits, left: Sequence[str], labels: Labels) -> Labels:
+    """The labels with the numbers that their classes have over all splits."""
+    groups: dict[str, list[str]] = {}
+    for name in left:
+        if splits.places[name].folder:
+            groups.setdefault(splits.places[name].folder, []).append(name)
+    others = [
+        _build_source(files, root + splits.top(own), {root + name: splits.places[name].inner for name in own}).labels
+        for own in groups.values()
+    ]
+    return renumber_classes(labels, [other.names for other in others])
+
+
+def _build_source(files: Files, root: str, inner: Mapping[str, str]) -> ImageSource:
+    """The images below `root`, {name: its path inside a split}, with labels from a list or else from their folders."""
+    names = [*inner]
     layout, selected, notes, label_error, labels = "", names, (), None, None
     path = find_annotations(files, root)
+    if (
+        path is not None
+        and path.rpartition("/")[2].lower() in YIELDING
+        and _classes_from_folders([*inner.values()]).names
+    ):
+        notes, path = (f"Not used: {shorten(path)}, because the folders are classes.",), None
     if path is not None:
         try:
             annotations = read_annotations(files, path, names)
         except DataError as error:
-            annotations, label_error, layout, labels = None, error, path.rpartition("/")[2], Labels()
+            label_error = DataError(str(error))  # without its traceback, which holds the whole list
+            annotations, layout, labels = None, path.rpartition("/")[2], Labels()
         if annotations:
             layout, selected = annotations.layout, annotations.names
             notes, labels = annotations.notes, annotations.labels
-    by_folder = _classes_from_folders([name.removeprefix(root) for name in selected])
+    by_folder = _classes_from_folders([inner[name] for name in selected])
     if labels is None and by_folder.names:
         labels, layout = by_folder, f"{layout}, one folder a class".lstrip(", ")
-    nested = any("/" in name.removeprefix(root) for name in selected)
+    nested = any("/" in inner[name] for name in selected)
     layout = layout or ("images in nested folders" if nested else "a flat folder of images")
     lazy_images = [files.image(name) for name in selected]
-    identity = [(name, files.marks[name]) for name in selected]
     labels = labels or Labels()
+    identity = files.identify(selected)
     return ImageSource(str(files.where), layout, identity, lazy_images, labels, notes, label_error=label_error)
 
 
@@ -188,3 +208,12 @@ def _note_on_lookalikes(where: str, split: str, classes: tuple[str, ...]) -> lis
             one = f"{where}/{split}{min(names)}"
             return [f"The folders look like {what}, taken as classes here; to learn one alone: --data {one}."]
     return []
+
+
+def _note_on_empty_classes(files: Files, top: str, classes: tuple[str, ...]) -> list[str]:
+    """A note if empty folders lie beside those of the classes."""
+    beside = [name.removeprefix(top) for name in files.empty if name.startswith(top)]
+    empty = [shorten(name) for name in beside if name and "/" not in name]
+    if not empty or not classes:
+        return []
+    return [f"Folders without an image, which are not classes: {', '.join(empty[:12])}."]

@@ -13,8 +13,9 @@ import numpy as np
 
 from ganforge import images
 from ganforge.data.decode import LazyImage
-from ganforge.data.layouts.annotations import LABEL, parse_labels
-from ganforge.data.layouts.folders import HELD_OUT, TRAIN
+from ganforge.data.layouts.annotations import parse_labels
+from ganforge.data.layouts.splits import HELD_OUT, phase_of
+from ganforge.data.layouts.tables import LABEL
 from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
 
@@ -46,10 +47,12 @@ def open_hub(spec: str, held_out: bool = False) -> ImageSource:
             f"hub:{spec} cannot be loaded: {why}. Without a network only data sets loaded before are available."
         ) from error
     splits: dict[str, Any] = {str(k): v for k, v in loaded.items()} if isinstance(loaded, Mapping) else {"": loaded}
-    choices = HELD_OUT if held_out else TRAIN
-    chosen = next((name for name in choices if name in splits), None)
-    if held_out and chosen is None:
-        raise DataError(f"hub:{spec} has no test split: it has {', '.join(splits)}.")
+    phases = {phase: name for name in reversed(splits) if (phase := phase_of(name))}
+    chosen = next((phases[phase] for phase in (HELD_OUT if held_out else ("train",)) if phase in phases), None)
+    trained_on = next(iter(splits)) if "train" not in phases else None
+    if held_out and (chosen is None or chosen == trained_on):
+        used = f", and {trained_on} is trained on" if chosen is not None else ""
+        raise DataError(f"hub:{spec} has no test split: it has {', '.join(splits)}{used}.")
     chosen = next(iter(splits)) if chosen is None else chosen
     counts = {name: len(table) for name, table in splits.items() if name}
     return read_table(f"hub:{spec}", splits[chosen], counts, chosen)

@@ -11,7 +11,9 @@ from ganforge.console import track
 from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, fingerprint, load_or_decode, map_in_threads
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, LazyImage
-from ganforge.data.layouts.two_folders import read_instances, split_by_class, split_halves
+from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.pairings import are_partners, divide, is_two_squares, pair_up, split_wide
+from ganforge.data.layouts.two_folders import read_instances
 from ganforge.data.source import ImageSource
 from ganforge.data.value_range import Range, decode_in_range, note_on_sides
 from ganforge.errors import DataError
@@ -31,8 +33,9 @@ def build_two_sided_dataset(
         DataError: the images are not pairs, have no second side or no masks; or see decode.py.
     """
     if "source" in needed:
-        return build_pairs(source if source.sides else split_side_by_side(source), options, ranges)
-    two = split_by_class(source)
+        paired = pair_up(source)
+        return build_pairs(paired if paired.sides else split_side_by_side(source), options, ranges)
+    two = divide(source)
     if not two.sides:
         raise DataError(
             f"{source.where} has one side, and this model needs two. What would provide them: {column_of('a').layout}."
@@ -125,7 +128,13 @@ def check_partners(source: ImageSource) -> None:
     """Raise a DataError naming the first image without a partner, if there is one."""
     a, b = source.sides
     if len(set(a.keys)) < len(a.keys) or len(set(b.keys)) < len(b.keys):
-        raise DataError(f"{source.where} has two images of one name on one side, so pairs are ambiguous.")
+        side = a if len(set(a.keys)) < len(a.keys) else b
+        key = next(key for key in side.keys if side.keys.count(key) > 1)
+        one, other = [image.name for image, own in zip(side.images, side.keys, strict=True) if own == key][:2]
+        raise DataError(
+            f"{source.where} has two images of one name on one side, so pairs are ambiguous: {shorten(one)} and "
+            f"{shorten(other)}. Remove one of each."
+        )
     unpaired = sorted(set(a.keys) ^ set(b.keys))
     if unpaired:
         here, there = (a, b) if unpaired[0] in a.keys else (b, a)
@@ -180,35 +189,54 @@ def split_side_by_side(source: ImageSource) -> ImageSource:
     Raises:
         DataError: some images have another shape.
     """
-    sizes = [size for size in read_sizes(source) if size]
-    other = [size for size in sizes if size[1] != 2 * size[0]]
-    if other or not sizes:
-        height, width, name = other[0] if other else (0, 0, "none")
-        raise DataError(
-            f"This model needs source and target, and {source.where} has plain images: {name} is {height}x{width}, "
-            f"where two squares side by side would be twice as wide as high. What would provide pairs: "
-            f"{column_of('source').layout}."
-        )
-    return split_halves(source)
+    return split_wide(source, [size for size in read_sizes(source) if size], column_of("source").layout)
 
 
 def find_columns(source: ImageSource, headers: Mapping[int, ImageHeader]) -> tuple[str, ...]:
-    """The columns that a source can provide, given the headers of its readable images."""
-    columns, two = ["images", *(["condition"] if source.labels.column is not None else [])], split_by_class(source)
-    if two.sides:
-        a, b = two.sides
+    """The columns that a source can provide, given the headers of its readable images by their rows."""
+    columns = ["images", *(["condition"] if source.labels.column is not None else [])]
+    by_name = {source.images[row].name: header for row, header in headers.items()}
+    two, paired = divide(source), pair_up(source)
+    if two.sides and all(count_readable(side, by_name) > 1 for side in two.sides):
         columns += ["a", "b"]
-        place = {key: len(a.images) + row for row, key in enumerate(b.keys)}
-        both = [(headers.get(row), headers.get(place.get(key, -1))) for row, key in enumerate(a.keys)]
-        if {*a.keys} == {*b.keys} != set() and all(
-            (p.height, p.width) == (q.height, q.width) for p, q in both if p and q
-        ):
+    if paired.sides:
+        a, b = (
+            {key: by_name.get(image.name) for key, image in zip(s.keys, s.images, strict=False)} for s in paired.sides
+        )
+        both = [(p, q) for key, p in a.items() if p and (q := b.get(key))]
+        if are_partners(paired) and len(both) > 1 and all((p.height, p.width) == (q.height, q.width) for p, q in both):
             columns += ["source", "target"]
-        if a.masks and b.masks:
-            columns += ["a_masks", "b_masks"]
-    elif headers and all(header.width == 2 * header.height for header in headers.values()):
+    elif len(headers) > 1 and all(is_two_squares(header.height, header.width) for header in headers.values()):
         columns += ["source", "target"]
+    if "a" in columns and all(side.masks for side in two.sides) and not find_mask_error(two, by_name):
+        columns += ["a_masks", "b_masks"]
     return tuple(columns)
+
+
+def count_readable(side: ImageSource, by_name: Mapping[str, ImageHeader]) -> int:
+    """The number of images of a side that can be read."""
+    return sum(image.name in by_name for image in side.images)
+
+
+def find_mask_error(source: ImageSource, by_name: Mapping[str, ImageHeader]) -> str:
+    """What is wrong with the masks of the readable images of two sides; empty if nothing is."""
+    for side in source.sides:
+        rows = [row for row, image in enumerate(side.images) if image.name in by_name] if side.masks else []
+
+        def count(row: int, side: ImageSource = side) -> int:
+            return len(read_instances(side.images[row], side.masks[row]))
+
+        try:
+            if rows and not any([*map_in_threads(count, rows)]):
+                return empty_masks_message(side)
+        except DataError as error:
+            return str(error)
+    return ""
+
+
+def empty_masks_message(side: ImageSource) -> str:
+    """The error message for masks without any instance."""
+    return f"The masks of {side.where} are all empty: an instance is where a mask is not black."
 
 
 # -- decoding ---------------------------------------------------------------------------------------
@@ -251,7 +279,7 @@ def decode_masks(side: ImageSource, decoded: DecodedSide, options: DecodeOptions
         counts = list(track(results, len(rows), f"Reading the masks of {side.where}"))
         most = max(counts)
         if not most:
-            raise DataError(f"The masks of {side.where} are all empty: an instance is where a mask is not black.")
+            raise DataError(empty_masks_message(side))
         empty = [masks[0].name for (_, masks), count in zip(rows, counts, strict=True) if masks and not count]
         notes = (f"{len(empty)} images have masks without an instance, the first {empty[0]}.",) if empty else ()
         rows_of_masks = map_in_threads(lambda row: stack_masks(read_instances(*row), size, most), rows)

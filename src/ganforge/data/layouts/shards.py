@@ -13,21 +13,24 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from functools import partial
+from io import BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ganforge import images
 from ganforge.console import track
-from ganforge.data.decode import LazyImage
-from ganforge.data.layouts.annotations import LABEL, parse_labels
-from ganforge.data.layouts.files import LARGEST, Files, is_data_file
+from ganforge.data.layouts.annotations import parse_labels
+from ganforge.data.layouts.files import LARGEST, WHOLE, Files, check_regular, index_names
+from ganforge.data.layouts.names import clean_name, shorten
+from ganforge.data.layouts.splits import HELD_OUT, phase_of
+from ganforge.data.layouts.tables import LABEL
+from ganforge.data.layouts.zips import MOST_FILES
 from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
 
 SIDECARS = (".cls", ".json")
 MOST = 2**20  # bytes of a label
-SPLITS = {"train": ("train", "training"), "test": ("test", "testing"), "val": ("val", "valid", "validation")}
 
 
 @dataclass(frozen=True)
@@ -45,23 +48,41 @@ def index_tar(path: Path) -> Shard:
     Raises:
         DataError: it is not a tar, or its first member is damaged.
     """
-    marks: dict[str, str] = {}
-    places: dict[str, tuple[int, int]] = {}
+    members: list[tuple[str, tuple[int, int]]] = []
     labels: dict[str, Any] = {}
     notes: list[str] = []
+    check_regular(path)
+    most = images.limit("GANFORGE_MAX_FILES", MOST_FILES)
     try:
         stamp = path.stat().st_mtime_ns
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with path.open("rb") as file, tarfile.open(fileobj=BoundedReads(file), mode="r:") as archive:  # pyright: ignore
             for member in _iterate_members(path, archive, file, notes):
-                marks[member.name] = f"{stamp} {member.offset_data} {member.size}"
-                places[member.name] = (member.offset_data, member.size)
+                members.append((member.name, (member.offset_data, member.size)))
+                if len(members) > most:
+                    raise DataError(f"it has more than {most:,} files; GANFORGE_MAX_FILES sets a larger number")
                 if member.name.lower().endswith(SIDECARS) and member.size <= MOST:
                     file.seek(member.offset_data)
-                    labels |= _parse_label(member.name, file.read(member.size))
+                    labels |= _parse_label(clean_name(member.name), file.read(member.size))
     except Exception as error:  # a damaged directory raises anything, from ReadError to RecursionError
         why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
         raise DataError(f"{path} is not a tar that can be read: {why}.") from error
-    return Shard(Files(path, marks, lambda name: _read_member(path, name, *places[name]), tuple(notes)), labels)
+    places, originals = index_names(members)
+    marks = {name: f"{stamp} {start} {size}" for name, (start, size) in places.items()}
+    opener = partial(_open_member, path, places)
+    return Shard(Files(path, marks, opener, tuple(notes), originals), labels)
+
+
+class BoundedReads:
+    """A file of which no more than WHOLE bytes are read at once: a header may claim that a name has gigabytes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        """Read `size` bytes; raises tarfile.ReadError if there are too many."""
+        if not 0 <= size <= WHOLE:
+            raise tarfile.ReadError(f"a header claims {size:,} bytes")
+        return self.file.read(size)
 
 
 def _iterate_members(
@@ -70,11 +91,12 @@ def _iterate_members(
     """Yield the regular files of a tar.  Links, devices and sparse files hold no bytes of their own and are skipped."""
     end = 0
     try:
-        for member in archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - it would keep them all
             if member.size < 0 or member.offset_data <= end:  # a header that points backwards would loop forever
                 raise tarfile.ReadError("a header is invalid")
             end = member.offset_data
-            if member.isreg() and not member.issparse() and is_data_file(member.name):
+            if member.isreg() and not member.issparse():
                 yield member
         file.seek(archive.offset)
         rest = file.read(tarfile.BLOCKSIZE)
@@ -86,18 +108,49 @@ def _iterate_members(
         notes.append(f"{path.name} is damaged after byte {end:,} ({error}): what follows is not read.")
 
 
-def _read_member(path: Path, name: str, start: int, size: int) -> BinaryIO:
+def _open_member(path: Path, places: Mapping[str, tuple[int, int]], name: str) -> BinaryIO:
+    """Open a file of a tar: a small one in memory, a large one to be read as far as its image needs."""
+    start, size = places[name]
     if size > LARGEST:
         raise DataError(f"{name} cannot be read: it claims {size:,} bytes.")
     try:
+        if path.stat().st_size < start + size:
+            raise DataError(f"{name} cannot be read: {path.name} ends within it.")
+        if size > WHOLE:
+            return BufferedReader(Member(path, start, size))
         with path.open("rb") as file:
             file.seek(start)
-            data = file.read(size)
+            return BytesIO(file.read(size))
     except OSError as error:
         raise DataError(f"{name} cannot be read: {path}: {error.strerror}.") from error
-    if len(data) < size:
-        raise DataError(f"{name} cannot be read: {path.name} ends within it.")
-    return BytesIO(data)
+
+
+class Member(RawIOBase):
+    """The bytes of one file of a tar."""
+
+    def __init__(self, path: Path, start: int, size: int) -> None:
+        self.file, self.start, self.size, self.at = path.open("rb"), start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = max(0, offset + (0, self.at, self.size)[whence])
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")[: max(0, self.size - self.at)]
+        self.file.seek(self.start + self.at)
+        count = self.file.readinto(view)
+        self.at += count
+        return count
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def sample_key(name: str) -> str:
@@ -128,12 +181,15 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
     splits: dict[str, list[Path]] = {}
     for tar in tars:
         splits.setdefault(find_split(tar, where), []).append(tar)
-    named = {name: tars for name, tars in splits.items() if name}
-    order = ("test", "val") if held_out else ("train",)
-    chosen = next((name for name in order if name in named), None)
+    chosen = next((name for name in (HELD_OUT if held_out else ("train", "")) if name in splits), None)
     if held_out and chosen is None:
         raise DataError(f"{where} has no test split: no shard in it is called test or val.")
-    taken = splits[chosen] if chosen else tars
+    if chosen is None:
+        raise DataError(
+            f"{where} has no training shards, only held-out ones: {', '.join(shorten(tar.name) for tar in tars[:3])}. "
+            f"To train on one of them all the same, give that file: --data {tars[0]}"
+        )
+    taken = splits[chosen]
     lazy_images, identity, values, notes = [], [], [], []
     for tar in track(taken, len(taken), f"Indexing {where}"):
         try:
@@ -144,8 +200,8 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
         notes += shard.files.notes
         known = set(shard.files.image_names)
         inside = [name for name in shard.files.marks if name in known]  # in the order of the members
-        lazy_images += [_lazy_image(shard.files, name, f"{tar.name}: {name}") for name in inside]
-        identity += [(tar.name, name, shard.files.marks[name]) for name in inside]
+        lazy_images += [shard.files.image(name, f"{tar.name}: {name}") for name in inside]
+        identity += [(tar.name, *fact) for fact in shard.files.identify(inside)]
         values += [shard.labels.get(sample_key(name)) for name in inside]
     if not lazy_images:
         raise DataError(f"{where} holds no image files in {len(taken)} tars. {' '.join(notes)}".rstrip())
@@ -154,9 +210,9 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
         labels = parse_labels(str(where), values) or Labels()
     except DataError as error:
         label_error = error
-    if chosen and len(splits) > 1:
+    if len(splits) > 1:
         left = ", ".join(sorted(name or "other shards" for name in splits if name != chosen))
-        notes.insert(0, f"Taken: {chosen} ({len(taken)} shards). Not taken: {left}.")
+        notes.insert(0, f"Taken: {chosen or 'other shards'} ({len(taken)} shards). Not taken: {left}.")
     if labels.names:
         notes.append(f"{len(labels.names)} classes: {', '.join(labels.names[:12])}.")
     counts = Counter({chosen: len(lazy_images)}) if chosen else {}
@@ -167,13 +223,5 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
 def find_split(tar: Path, top: Path) -> str:
     """`train` of `train/0.tar` and of `imagenet-train-000000.tar`; empty if no word of it is a split."""
     inside = tar.relative_to(top).as_posix() if tar != top else ""
-    words = re.split(r"[^a-z]+", inside.lower())
-    return next((name for name, spellings in SPLITS.items() if set(spellings) & set(words)), "")
-
-
-def _lazy_image(files: Files, name: str, image_name: str) -> LazyImage:
-    return LazyImage(
-        image_name,
-        lambda: images.read_header(files.open(name), name=image_name),
-        lambda: images.read(files.open(name), name=image_name),
-    )
+    words = [phase for word in re.split(r"[\W\d_]+", inside.lower()) if (phase := phase_of(word))]
+    return next((phase for phase in (*HELD_OUT, "train") if phase in words), "")

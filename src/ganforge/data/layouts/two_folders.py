@@ -1,27 +1,30 @@
 """Find two sides in folders (pairs or two domains), and the masks that lie beside them.
 
 pairs, or two domains       A/ B/      train/A train/B test/A test/B      A/train B/train      source/ target/
-two domains                 trainA/ trainB/ testA/ testB/
+two domains                 trainA/ trainB/ testA/ testB/                 A/trainA A/testA ...
 masks of either             trainA_seg/ A_masks/ train/A_mask/ ...: cat_0.png, cat_1.png or cat/*.png belong to
                             cat.jpg, an instance each; one cat.png holds an instance in each of its colours
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ganforge.data.decode import LazyImage
 from ganforge.data.layouts.files import Files
+from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.splits import HELD_OUT, phase_of
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.images import ImageHeader, white_value
 
-TRAIN = ("train", "training")
-HELD_OUT = ("test", "testing", "val", "valid", "validation")  # the first that exists is used
 SPELLINGS = (("A", "B"), ("source", "target"), ("input", "output"))
-FOLDER = re.compile(r"(train|test|val|valid)?(A|B)(_?(?:seg|segs|masks?|instances?))?|(source|target|input|output)")
+FOLDER = re.compile(
+    r"(?:(.+?)[_\- ]?([ABab])|(A|B))(_?(?:seg|segs|masks?|instances?))?|(source|target|input|output)"
+)  # trainA, train_a; A; with masks; source
 MOST = 20  # colours of one file that are taken for instances; with more it is one instance with soft edges
 
 
@@ -30,63 +33,112 @@ class FolderRole:
     """Split, side and kind of an image, from the name of its folder."""
 
     phase: str
+    """`train`, `test`, `val` or empty."""
     side: str
     masks: bool
     folder: str
+    """The path down to the folder that says so, with a slash."""
+    inner: str
+    """The path of the image without the folders of sides and splits."""
 
 
-def find_two_sides(files: Files, root: str, held_out: bool) -> ImageSource | None:
+def find_two_sides(
+    files: Files, root: str, held_out: bool, phases: Mapping[str, Mapping[str, str]]
+) -> ImageSource | None:
     """Find the images below `root` in two sides, `a` first; None if the folders are not sides.
 
+    `phases` are the splits that folders say, {folder: {name of one in it: phase}}.
+
     Raises:
-        DataError: there is no test split.
+        DataError: there is no test split, or nothing but one.
     """
     inside = [name for name in files.image_names if name.startswith(root)]
-    roles = {name: parse_folder(name.removeprefix(root)) for name in inside}
+    roles = {name: parse_folders(name.removeprefix(root), phases) for name in inside}
     known = {name: role for name, role in roles.items() if role}
     spelling = next((s for s in SPELLINGS if {*s} <= {role.side for role in known.values() if not role.masks}), None)
     if spelling is None or (len(known) < len(inside) and all(role.phase == "" for role in known.values())):
         return None  # with a folder C beside A and B, they are classes
-    phases = sorted({role.phase for role in known.values()})
-    order = HELD_OUT if held_out else (*TRAIN, "")
-    phase = next((phase for phase in order if phase in phases), None)
-    if phase is None:
-        if held_out:
-            raise DataError(f"{files.where} has no test split: no folder in it is called testA, test/A or the like.")
+    found = sorted({role.phase for role in known.values()})
+    phase = next((phase for phase in (HELD_OUT if held_out else ("train", "")) if phase in found), None)
+    if phase is None and held_out:
+        raise DataError(f"{files.where} has no test split: no folder in it is called testA, test/A or the like.")
+    if phase is None and len(known) < len(inside):
         return None
+    if phase is None:
+        raise held_out_only_error(files, root, known)
     sides = [build_side(files, root, known, phase, side) for side in spelling]
     if any(not side.images for side in sides):
         return None
-    return combine_sides(
-        files, sides, {p: sum(q.phase == p and not q.masks for q in known.values()) for p in phases if p}
+    counts = {p: sum(q.phase == p and not q.masks for q in known.values()) for p in found if p}
+    return combine_sides(files, sides, counts)
+
+
+def held_out_only_error(files: Files, root: str, known: Mapping[str, FolderRole]) -> DataError:
+    """The error for two sides of which all images are held out."""
+    counts = Counter(role.folder.rstrip("/") for role in known.values() if not role.masks)
+    found = ", ".join(f"{shorten(root + folder)} ({count} images)" for folder, count in sorted(counts.items()))
+    tops = {folder.split("/")[0] for folder in counts}
+    way = "rename those to train on"
+    if files.where.is_dir() and len(tops) == 1 and phase_of(*tops):
+        way = f"to train on them all the same, give that folder: --data {files.where}/{root}{tops.pop()}"
+    return DataError(
+        f"{files.where} has no training images, only held-out ones: {found}. Add folders trainA and trainB, or {way}."
     )
 
 
-def parse_folder(name: str) -> FolderRole | None:
-    """Parse the folders of `trainA/1.png`, `train/A/1.png` or `A/train/1.png`; None if they are not of a side."""
-    first, _, rest = name.partition("/")
-    second = rest.partition("/")[0] if "/" in rest else ""
-    if first.lower() in TRAIN + HELD_OUT and (match := FOLDER.fullmatch(second)) and not match[1]:
-        return FolderRole(first.lower(), match[2] or match[4], bool(match[3]), f"{first}/{second}/")
-    if not rest or not (match := FOLDER.fullmatch(first)):
+def parse_folders(name: str, phases: Mapping[str, Mapping[str, str]]) -> FolderRole | None:
+    """The role of `trainA/1.png`, `train/A/1.png`, `A/train/1.png` or `A/x/test/1.png`; None if it is on no side.
+
+    A side is said by the first folder that says no split; splits may be said before and behind it.
+    """
+    *folders, file = name.split("/")
+    phase, side, masks, inner, above, reach = "", "", False, [], "", 0
+    for k, folder in enumerate(folders):
+        said, own = parse_side(folder), phases.get(above, {}).get(folder, "")
+        above = f"{above}/{folder}".lstrip("/")
+        if said and (not side or (said.phase and said.side == side)):
+            side, masks, own = said.side, masks or said.masks, said.phase
+            reach = k + 1
+        elif side and own == "train" and k > 1 and not phase:  # of deeper words only held-out ones count
+            own = ""
+            inner.append(folder)
+        elif own:
+            reach = k + 1 if not inner else reach
+        elif side:
+            inner.append(folder)
+        else:
+            return None
+        if own and (not phase or (phase == "train" and own != "train")):
+            phase = own
+    if not side:
         return None
-    if second.lower() in TRAIN + HELD_OUT and not match[1]:
-        return FolderRole(second.lower(), match[2] or match[4], bool(match[3]), f"{first}/{second}/")
-    return FolderRole(match[1] or "", match[2] or match[4], bool(match[3]), f"{first}/")
+    return FolderRole(phase, side, masks, "".join(f"{folder}/" for folder in folders[:reach]), "/".join([*inner, file]))
 
 
-def build_side(files: Files, root: str, known: dict[str, FolderRole], phase: str, side: str) -> ImageSource:
+def parse_side(folder: str) -> FolderRole | None:
+    """Side, phase and kind that the name of one folder says; None if it says no side."""
+    match = FOLDER.fullmatch(folder)
+    if not match:
+        return None
+    prefix, small, large, masks, word = match.groups()
+    phase = phase_of(prefix) if prefix else ""
+    if prefix and not phase:
+        return None
+    return FolderRole(phase, word or large or small.upper(), bool(masks), f"{folder}/", "")
+
+
+def build_side(files: Files, root: str, known: Mapping[str, FolderRole], phase: str, side: str) -> ImageSource:
     """Build the source of one side, with masks if there are any."""
     own = {name: p for name, p in known.items() if (p.phase, p.side) == (phase, side)}
     names = [name for name, role in own.items() if not role.masks]
     folder = root + next((role.folder for role in own.values() if not role.masks), "")
-    masks = {name.removeprefix(root + role.folder): name for name, role in own.items() if role.masks}
+    masks = {role.inner: name for name, role in own.items() if role.masks}
     source = ImageSource(
         f"{files.where}/{folder}".rstrip("/"),
         "one side",
-        [(name, files.marks[name]) for name in (*names, *masks.values())],
+        files.identify((*names, *masks.values())),
         [files.image(name) for name in names],
-        keys=tuple(stem(name.removeprefix(folder)) for name in names),
+        keys=tuple(stem(own[name].inner) for name in names),
     )
     return attach_masks(files, source, masks) if masks else source
 
@@ -161,7 +213,7 @@ def split_by_class(source: ImageSource) -> ImageSource:
 
 
 def split_halves(source: ImageSource) -> ImageSource:
-    """Turn images that are two squares wide into pairs: the left half is a, the right half b."""
+    """Turn wide images into pairs: the left half is a, the right half b."""
     sides = [
         ImageSource(
             f"{source.where}: {name}",
@@ -176,7 +228,7 @@ def split_halves(source: ImageSource) -> ImageSource:
 
 
 def crop_half(image: LazyImage, side: int) -> LazyImage:
-    """The left (0) or right (1) half of an image."""
+    """The left (0) or right (1) half of an image; a column in the middle belongs to neither."""
 
     def read_header() -> ImageHeader:
         header = image.read_header()
@@ -185,7 +237,9 @@ def crop_half(image: LazyImage, side: int) -> LazyImage:
     def read() -> np.ndarray:
         array = image.read()
         width = array.shape[1] // 2
-        return array[:, side * width : (side + 1) * width]
+        if not width:
+            raise DataError(f"{image.name} cannot be read: it is one pixel wide, and has no halves.")
+        return array[:, :width] if side == 0 else array[:, -width:]
 
     return LazyImage(image.name, read_header, read)
 

@@ -25,14 +25,16 @@ def choose_extractor(
     resize: Rule = "clean",
     precision: Literal["fp32", "bf16"] = "fp32",
     device: torch.device | str = "cpu",
+    fallback: bool = False,
 ) -> tuple[Extractor, str]:
     """(the extractor called `name`, the reason for the choice).
 
-    auto: the classifier of labelled data; else Inception, where its weights are available.
+    auto: the classifier of labelled data; else Inception, where its weights are available; else, with `fallback`, the
+    pixels.
     Raises OptionError where there is no such extractor or none suits; WeightsError and DataError as the extractor does.
     """
     if name == "auto":
-        name, reason = choose_name(data, weights)
+        name, reason = choose_name(data, weights, fallback)
     else:
         reason = "as requested"
     if name == "classifier":
@@ -48,7 +50,7 @@ def choose_extractor(
     raise OptionError(f"There are no features {name!r}; there are {', '.join(get_args(Name))}.")
 
 
-def choose_name(data: DataSet, weights: str | Path) -> tuple[Name, str]:
+def choose_name(data: DataSet, weights: str | Path, fallback: bool = False) -> tuple[Name, str]:
     """(the name of an extractor that suits the data, the reason)."""
     if str(weights):
         return "inception", "its weights were given"
@@ -57,6 +59,11 @@ def choose_name(data: DataSet, weights: str | Path) -> tuple[Name, str]:
         return "classifier", f"{data.name} has labels"
     if inception.weights_path().is_file():
         return "inception", f"{data.name} has no labels, and Inception's weights are available"
+    if fallback:
+        return "pixels", (
+            f"{data.name} has no labels to train a classifier on, and Inception's weights are not available: download "
+            "them once with --features inception, or name a copy with --weights PATH"
+        )
     raise OptionError(
         f"{data.name} has no labels to train a classifier on, and Inception's weights are not available: download "
         "them once with --features inception, name a copy with --weights PATH, or use --features pixels."

@@ -1,0 +1,115 @@
+"""Defaults for a user's own data: a size near that of the images, augmentation of few images, advice on mirrors."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ganforge import system
+from ganforge.batches import Facts
+from ganforge.catalogue import Model
+from ganforge.console import Say
+from ganforge.data.dataset import DataSet
+from ganforge.data.open import HUB, NAMED, find_data
+from ganforge.data.read_options import ReadOptions
+from ganforge.errors import DataError, GANForgeError
+from ganforge.game import Game
+from ganforge.inference.parts import part_fields
+from ganforge.run import Run
+
+FEW = 2_000  # images below which a discriminator soon knows each by heart (Karras 2020, figure 1; Zhao 2020)
+HEADERS = 500  # the most that are read for the median
+SIDES = re.compile(r"(?i)(?<![a-z])(left|right)(?![a-z])|왼쪽|오른쪽|좌측|우측")
+
+
+def is_own(data_spec: str) -> bool:
+    """Whether this is a user's own data: a path, and no named set."""
+    return data_spec not in NAMED and not data_spec.startswith(HUB)
+
+
+def choose_size(
+    model: Model, config: Any, run: Run, data_spec: str, home: str | Path | None, reading: ReadOptions, say: Say
+) -> Run:
+    """The run at a size chosen from the median of the images: 64, or 128 on a GPU for images of 256 and more.
+
+    Its own size stays where that is as large, the images are smaller, or the networks cannot be built at 64.  `say`
+    receives the choice.
+    """
+    needed = model.game.batch_type.columns()
+    if run.native or not run.size or "low" in model.game.batch_type.optional_columns():
+        return run
+    halves = "source" in needed and reading.make == "none"
+    median = median_size(data_spec, home, halves)
+    if median is None:
+        return run
+    large = min(median) >= 256 and system.pick_device(run.device).type != "cpu"
+    for side in (128, 64) if large else (64,):
+        if min(run.size) < side <= min(median) and can_build(model, config, run, side, needed):
+            run = replace(run, size=(side,))
+            break
+    if (chosen := (run.size[0], run.size[-1])) != median:
+        say("Size: {}x{} -> {}x{}; --size changes it.".format(*median, *chosen))
+    return run
+
+
+def median_size(data_spec: str, home: str | Path | None, halves: bool) -> tuple[int, int] | None:
+    """(height, width): the medians of the images, or of their halves; None where none can be read."""
+    source = find_data(data_spec, home=Path(home) if home is not None else None)
+    rows = np.unique(np.linspace(0, len(source.images) - 1, min(HEADERS, len(source.images))).astype(int))
+    sizes = []
+    for row in rows:
+        try:
+            header = source.images[row].read_header()
+        except DataError:
+            continue
+        sizes.append((header.height, header.width // 2 if halves and not source.sides else header.width))
+    if not sizes:
+        return None
+    height, width = np.median(np.array(sizes), 0)
+    return int(height), int(width)
+
+
+def can_build(model: Model, config: Any, run: Run, side: int, needed: Collection[str]) -> bool:
+    """Whether the model's networks can be built at this size, on the meta device; not known of models with parts."""
+    channels = run.channels or 3
+    sides = {"source_channels": channels * ("source" in needed), "instances": 2 * ("a_masks" in needed)}
+    labels = ("0", "1") if "condition" in needed else ()
+    if part_fields(config):
+        return False
+    try:
+        with torch.device("meta"):
+            model.game(config, Facts(channels, side, side, labels, labels if "reference" in needed else (), **sides))
+    except (GANForgeError, RuntimeError, ValueError, IndexError):
+        return False
+    return True
+
+
+def choose_augmentation(run: Run, game: Game[Any, Any], data: DataSet, say: Say) -> Run:
+    """The run with the augmentation that few images need, where the game samples from noise and has discriminators."""
+    if len(data) >= FEW or not hasattr(game, "sample") or hasattr(game, "translate") or not game.augmented:
+        return run
+    kind = "ada" if game.discriminator_output == "logits" else "diffaug"
+    flip = "" if run.flip or find_sides(data.facts) else " --flip adds mirrored images, where these are as good."
+    say(f"{len(data):,} images are few: --augment {kind} is on; --augment none switches it off.{flip}")
+    return replace(run, augment=kind)
+
+
+def warn_of_flip(run: Run, data: DataSet) -> list[str]:
+    """A sentence where mirrored images carry wrong labels: the labels name left or right."""
+    word = find_sides(data.facts) if run.flip else ""
+    wrong = f"--flip mirrors the images, and the label {word!r} names a side: mirrored ones carry the wrong label."
+    return [wrong] if word else []
+
+
+def find_sides(facts: Facts) -> str:
+    """The first label or attribute that names left or right; empty where none does."""
+    return next((name for name in (*facts.labels, *facts.attributes) if SIDES.search(name.replace("_", " "))), "")
+
+
+def adapts(preset: str, data_spec: str, options: Mapping[str, Any], name: str) -> bool:
+    """Whether an option may be chosen here: the preset is `small`, the data the user's own, and it is not given."""
+    return preset == "small" and is_own(data_spec) and name not in options

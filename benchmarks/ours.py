@@ -18,7 +18,7 @@ CLASSES = tuple("0123456789")
 
 
 def game(model: str, preset: str, count: bool = False, **run: Any) -> Program:
-    """Whole steps of a model's preset; `run` changes fields of its Run, `count` counts the FLOPs of a step."""
+    """Whole steps of a model's preset; `run` changes its Run, and `config` in it its Config; `count` counts FLOPs."""
     system.keep_memory()
     engine = build_engine(model, preset, **run)
 
@@ -57,6 +57,7 @@ def build_engine(model: str, preset: str, **run: Any) -> Engine:
     """An engine before its first step, without checkpoints and callbacks."""
     found = find(model)
     chosen = found.preset(preset)
+    chosen = replace(chosen, config=replace(chosen.config, **run.pop("config", {})))
     run_settings = replace(chosen.run, **run)
     side, channels = run_settings.size[0], run_settings.channels or 3
     images = pictures(side, channels, min(4_000, 4_000 * 64**2 // side**2))

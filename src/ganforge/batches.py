@@ -6,6 +6,10 @@ A batch is a frozen dataclass of tensors.  The name of a field says what it hold
     low                             float (N, C, H / k, W / k): the low-resolution versions of `images`
     a_masks, b_masks                float (N, M, H, W) in {0, 1}: one instance per mask, padded with empty masks
     condition                       int64 (N,), or float (N, K)
+    label_map                       int64 (N, H, W): the region of every pixel, an index into `Facts.regions`
+    instance_map                    int64 (N, H, W): pixels of one instance of a region have one number
+    boxes                           float (N, M, 4): x, y of the upper left and the lower right corner, in [0, 1]
+    box_labels                      int64 (N, M): what is in a box, an index into `Facts.objects`; 0: nothing
 """
 
 from dataclasses import MISSING, dataclass, fields, replace
@@ -32,9 +36,14 @@ class Column:
 
 PAIRS = (
     "two folders with the same names (path/A/1.png, path/B/1.png), images of two squares side by side, or plain "
-    "images with --make edges, grey, lowres, blur or mask"
+    "images with --make edges, grey, lowres, blur, mask or noise"
 )
 DOMAINS = "two folders (path/trainA/1.png, path/trainB/7.png)"
+MAPS = (
+    "label maps beside the images: two folders (path/images, path/labels) or pairs of a photograph and an indexed PNG "
+    "with the same names"
+)
+LAYOUTS = "a COCO instances.json, YOLO .txt or Pascal VOC .xml files, or metadata.jsonl with objects beside the images"
 INSTANCES = "masks beside the two folders (path/trainA_masks/1_0.png, 1_1.png ..., an instance each)"
 
 COLUMNS: dict[str, Column] = {
@@ -51,6 +60,10 @@ COLUMNS: dict[str, Column] = {
     "b": Column("image", "b", DOMAINS),
     "a_masks": Column("mask", "a", INSTANCES),
     "b_masks": Column("mask", "b", INSTANCES),
+    "label_map": Column("label_map", layout=MAPS),
+    "instance_map": Column("label_map", layout="a folder path/instances of indexed PNGs beside the label maps"),
+    "boxes": Column("boxes", layout=LAYOUTS),
+    "box_labels": Column("boxes", layout=LAYOUTS),
 }
 """Every column that a batch can have, by its name.  A model file may add one of its own."""
 
@@ -93,6 +106,16 @@ class Facts:
     """Largest number of masks of one image, where the data has masks."""
     smaller: int = 0
     """The factor by which `low` is smaller than `images`, where the data has it."""
+    regions: tuple[str, ...] = ()
+    """Names of the regions; `label_map` holds indices into them."""
+    region_colours: tuple[tuple[int, ...], ...] = ()
+    """Red, green and blue of each region, 0 to 255, as the data's own palette has them."""
+    instance_maps: bool = False
+    """Whether the data has `instance_map`."""
+    objects: tuple[str, ...] = ()
+    """Names of the objects; `box_labels` holds indices into them.  The first name is empty: no object."""
+    most: int = 0
+    """Largest number of boxes of one image, where the data has boxes."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +144,8 @@ class Batch:
     def example(cls, n: int, facts: Facts, seed: int = 0) -> Self:
         """A random batch of the right shapes: for tests and for tracing a step without data."""
         source = torch.Generator().manual_seed(seed)
-        names = [*cls.columns(), *(name for name in cls.optional_columns() if name != "low" or facts.smaller)]
+        absent = {"low": not facts.smaller, "instance_map": not facts.instance_maps}
+        names = [*cls.columns(), *(name for name in cls.optional_columns() if not absent.get(name))]
         return cls(**{name: _example(name, n, facts, source) for name in names})
 
 
@@ -137,6 +161,14 @@ def _example(column: str, n: int, facts: Facts, source: torch.Generator) -> Tens
         return torch.rand(n, len(facts.attributes), generator=source).round()
     if column == "condition":
         return torch.randint(max(1, len(facts.labels)), (n,), generator=source)
+    if column_of(column).kind == "label_map":
+        names = len(facts.regions) or 4
+        return torch.randint(names, (n, facts.height, facts.width), generator=source)
+    if column == "boxes":
+        ends = torch.rand(n, facts.most or 4, 2, 2, generator=source).sort(2).values
+        return ends.flatten(2)
+    if column == "box_labels":
+        return torch.randint(len(facts.objects) or 4, (n, facts.most or 4), generator=source)
     raise ContractError(f"No example of a column of kind {column_of(column).kind!r} can be made: {column}.")
 
 
@@ -169,6 +201,24 @@ class Paired(Batch):
 
     source: Tensor
     target: Tensor
+
+
+@dataclass(frozen=True)
+class Segmented(Batch):
+    """Images, the region of every pixel, and, where the data has them, the instances."""
+
+    images: Tensor
+    label_map: Tensor
+    instance_map: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LaidOut(Batch):
+    """Images and their layouts: boxes with an object in each."""
+
+    images: Tensor
+    boxes: Tensor
+    box_labels: Tensor
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,21 @@
-"""Find models by the name of their file: `dcgan` is ganforge/models/dcgan.py; a path is that file."""
+"""Find models by the name of their file: `dcgan` is ganforge/models/dcgan.py; a path is that file.
+
+A model of several files is a folder of its name, whose `__init__.py` holds the Game and the presets.
+"""
 
 import ast
 import difflib
 import hashlib
 import importlib
+import importlib.abc
+import importlib.machinery
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ganforge.errors import ContractError, ModelError
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from ganforge.game import Game
 
 FOLDER = Path(__file__).parent / "models"
+CODE = (".py", ".pyc", *importlib.machinery.EXTENSION_SUFFIXES)
+MOST_FILES = 2_000  # of one model of a user's own
 
 
 @dataclass(frozen=True)
@@ -44,19 +51,29 @@ class Model:
 
 def names() -> list[str]:
     """Names of all models of the package.  Imports none of them."""
-    return sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
+    files = [*FOLDER.glob("*.py"), *(path.parent for path in FOLDER.glob("*/__init__.py"))]
+    return sorted(path.stem for path in files if not path.stem.startswith("_"))
+
+
+def file_of(name: str) -> Path:
+    """The file of a model of the package that holds its Game."""
+    folder = FOLDER / name
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
 def headline(name: str) -> str:
     """The first line of a model's docstring, read without importing it."""
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(file_of(name).read_text(encoding="utf-8"))
     return (ast.get_docstring(tree) or name).splitlines()[0]
 
 
-def find(name: str) -> Model:
-    """The model of that name, or in that file.  Raises ModelError with the nearest names."""
-    own = name.endswith(".py")
-    module = import_file(Path(name)) if own else import_packaged(name)
+def find(name: str, files: Mapping[str, bytes] | None = None) -> Model:
+    """The model of that name, or in that file, whose code is run.  Raises ModelError with the nearest names.
+
+    `files` are the contents that are run instead of what lies on the disk now (see `own_files`).
+    """
+    own = is_own(name)
+    module = import_file(Path(name), files) if own else import_packaged(name)
     from ganforge.game import Game  # after the module: it has imported torch anyway
 
     games = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
@@ -84,25 +101,132 @@ def import_packaged(name: str) -> ModuleType:
     return importlib.import_module(f"ganforge.models.{name}")
 
 
-def import_file(path: Path) -> ModuleType:
-    """Import a user's own file as a module; one module per path and content.  Raises ModelError where that fails."""
-    if not path.is_file():
-        raise ModelError(f"There is no file {path}.")
-    source = path.read_bytes()
-    alias = f"ganforge_own_{path.stem}_{hashlib.sha256(source + str(path.resolve()).encode()).hexdigest()[:12]}"
+def is_own(name: str) -> bool:
+    """Whether a model's name is the path of a user's own file."""
+    return name.endswith(".py")
+
+
+def import_file(path: Path, files: Mapping[str, bytes] | None = None) -> ModuleType:
+    """Import a user's own file as a module; one module per path and content.  Raises ModelError where that fails.
+
+    Only the text of the file and of the modules beside it is run, never bytecode that lies in __pycache__.
+    """
+    files = own_files(path) if files is None else files
+    content = b"".join(name.encode() + hashlib.sha256(text).digest() for name, text in sorted(files.items()))
+    alias = f"ganforge_own_{path.stem}_{hashlib.sha256(content + str(path.resolve()).encode()).hexdigest()[:12]}"
     if alias in sys.modules:
         return sys.modules[alias]
-    spec = importlib.util.spec_from_file_location(alias, path)
-    if spec is None or spec.loader is None:
+    ModulesBeside.add(path.parent, files)
+    loader = SourceLoader(alias, str(path), files[path.name])
+    spec = importlib.util.spec_from_file_location(alias, path, loader=loader)
+    if spec is None:
         raise ModelError(f"{path} is not a Python file.")
     module = sys.modules[alias] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:
         del sys.modules[alias]
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         raise ModelError(f"{path} cannot be imported{where}: {type(error).__name__}: {error}") from error
     return module
+
+
+class SourceLoader(importlib.machinery.SourceFileLoader):
+    """Loads a module from a text that was read before, without looking for bytecode."""
+
+    def __init__(self, name: str, path: str, text: bytes) -> None:
+        super().__init__(name, path)
+        self.text = text
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The compiled text."""
+        return self.source_to_code(self.text, self.path)
+
+
+class ModulesBeside(importlib.abc.MetaPathFinder):
+    """Finds the modules that lie beside a user's model, from the texts that were read with it."""
+
+    found: dict[str, tuple[Path, bytes]] = {}  # noqa: RUF012 - {path without its ending: (path, text)}, of the process
+
+    @classmethod
+    def add(cls, folder: Path, files: Mapping[str, bytes]) -> None:
+        """Let `import` find these files of a folder."""
+        cls.found |= {name.removesuffix(".py"): (folder / name, text) for name, text in files.items()}
+        if not any(isinstance(finder, cls) for finder in sys.meta_path):
+            sys.meta_path.insert(0, cls())
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The module of that name beside a model; None for others."""
+        stem = fullname.replace(".", "/")
+        if fullname.partition(".")[0] in sys.stdlib_module_names:
+            return None
+        for place in (f"{stem}/__init__", stem):
+            if place in self.found and self.found[place][0].suffix == ".py":
+                file, text = self.found[place]
+                inside = [str(file.parent)] if place != stem else None
+                loader = SourceLoader(fullname, str(file), text)
+                return importlib.util.spec_from_file_location(
+                    fullname, file, loader=loader, submodule_search_locations=inside
+                )
+        return None
+
+
+def own_files(path: Path) -> dict[str, bytes]:
+    """{path within its folder: content} of a user's model file and of all code beside it that it imports.
+
+    Modules count that are imported by a statement or named by a text in the code, in any of the files; of a package
+    every file.  Raises ModelError where a file cannot be read.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no file {path}.")
+    found: dict[str, bytes] = {}
+    waiting = [path.name]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        if len(found) == MOST_FILES:
+            raise ModelError(f"{path} imports more than {MOST_FILES} files beside it: install them as a package.")
+        try:
+            found[name] = (path.parent / name).read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path.parent / name} cannot be read ({error.strerror}).") from error
+        if name.endswith(".py"):
+            for module in sorted(imported_modules(found[name], Path(name).parent.parts)):
+                waiting += code_of(path.parent, module)
+    return found
+
+
+def imported_modules(text: bytes, package: tuple[str, ...]) -> set[str]:
+    """Dotted names of all modules that a file of a package may import; of none that cannot be parsed."""
+    names = set[str]()
+    try:
+        nodes = [*ast.walk(ast.parse(text))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return names
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parent = package[: len(package) - node.level + 1] if node.level else ()
+            origin = ".".join([*parent, *([node.module] if node.module else [])])
+            names |= {origin, *(f"{origin}.{alias.name}".lstrip(".") for alias in node.names)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
+            names.add(node.value)  # importlib.import_module("helper")
+    return {name for name in names if all(part.isidentifier() for part in name.split("."))}
+
+
+def code_of(folder: Path, module: str) -> Iterator[str]:
+    """The files of a folder that are run when a module is imported, as paths within it; none for modules elsewhere."""
+    parts = module.split(".")
+    place = folder / parts[0]
+    if place.is_dir():
+        code = sorted(file for file in place.rglob("*") if file.name.endswith(CODE) and file.is_file())
+        if any(file.parent == place for file in code):
+            yield from (f.relative_to(folder).as_posix() for f in code if "__pycache__" not in f.parts)
+    yield from (f"{parts[0]}{ending}" for ending in CODE if (folder / f"{parts[0]}{ending}").is_file())
 
 
 def list() -> dict[str, str]:  # the command's name; nothing here uses the builtin

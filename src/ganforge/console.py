@@ -1,9 +1,16 @@
 """Messages and progress on the terminal.  rich is imported where it draws: `ganforge --help` answers without it."""
 
+import errno
+import logging
+import os
+import signal
+import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +21,16 @@ Say = Callable[[str], None]
 
 def silent(_: str) -> None:
     """Discard messages: the default when GANForge is used from Python."""
+
+
+NOTED: set[str] = set()
+
+
+def note(sentence: str) -> None:
+    """Tell what no caller asked for, once in a process: the logger `ganforge`, which prints to stderr by itself."""
+    if sentence not in NOTED:
+        NOTED.add(sentence)
+        logging.getLogger("ganforge").warning("%s", sentence)
 
 
 T = TypeVar("T")
@@ -105,3 +122,82 @@ def align_columns(rows: Sequence[Sequence[str]], right: bool = False) -> list[st
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     pad = str.rjust if right else str.ljust
     return ["  ".join(map(pad, row, widths)).rstrip() for row in rows]
+
+
+# A terminal that goes away ---------------------------------------------------------------------------
+
+
+class LastingStream:
+    """A standard stream whose reader may go (`| head`, a closed window, a full disk): then it writes to nowhere.
+
+    Letters that its encoding lacks are written as their numbers, \\uc548.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write the text, or nowhere."""
+        try:
+            try:
+                return self.stream.write(text)
+            except UnicodeEncodeError:
+                encoding = self.stream.encoding or "ascii"
+                return self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError) as error:
+            self.redirect(error)
+            return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write some lines."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Hand what is written to the operating system."""
+        try:
+            self.stream.flush()
+        except (OSError, ValueError) as error:
+            self.redirect(error)
+
+    def redirect(self, error: OSError | ValueError) -> None:
+        """Write to nowhere from now on.  Raises errors that do not come from a lost reader or a lack of room."""
+        if isinstance(error, OSError) and error.errno in (errno.EINTR, errno.EAGAIN):
+            return  # a slow reader: this text is lost, later ones may pass
+        if isinstance(error, ValueError) and not self.stream.closed:
+            raise error
+        with suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())  # what the buffer still holds goes there too
+            os.close(nowhere)
+
+
+@contextmanager
+def lasting_output() -> Iterator[None]:
+    """Inside the block a standard stream that nobody reads any more does not end the program (LastingStream)."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (s if s is None or isinstance(s, LastingStream) else LastingStream(s) for s in streams)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.stdout, sys.stderr = streams
+
+
+@contextmanager
+def outlive_terminal() -> Iterator[None]:
+    """Inside the block the end of the terminal (SIGHUP) does not end the program, as with nohup; see lasting_output."""
+    previous = None
+    if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+        previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with lasting_output():
+            yield
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGHUP, previous)

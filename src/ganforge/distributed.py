@@ -128,9 +128,9 @@ def broadcast_tensors(tensors: Iterable[Tensor]) -> None:
 
 def broadcast_text(make: Callable[[], str]) -> str:
     """The text that `make` returns in the first process, in all processes."""
-    text = [*make().encode()] if rank() == 0 else []
+    text = [*make().encode("utf-8", "surrogateescape")] if rank() == 0 else []  # a path may be no Unicode
     size = int(broadcast_integers(torch.tensor(len(text))))
-    return bytes(broadcast_integers(torch.tensor(text or [0] * size)).tolist()).decode()
+    return bytes(broadcast_integers(torch.tensor(text or [0] * size)).tolist()).decode("utf-8", "surrogateescape")
 
 
 @contextmanager

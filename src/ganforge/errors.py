@@ -33,6 +33,10 @@ class NotFiniteError(GANForgeError):
     """A loss became NaN or infinite."""
 
 
+class OutOfMemoryError(GANForgeError):
+    """The memory of the machine or of its GPU is not enough."""
+
+
 class ProcessError(GANForgeError):
     """Another process of a distributed run has ended."""
 

@@ -31,12 +31,14 @@ def to_plain(value: Any) -> Any:
 
 def from_plain(kind: type[T], values: Mapping[str, Any]) -> T:
     """Build a dataclass from plain values.  Raises OptionError for an unknown field or a value of another type."""
+    if not isinstance(values, Mapping):
+        raise OptionError(f"{kind.__name__} cannot be {shorten(values)}: it is names with values.")
     hints = get_type_hints(kind)
     for name, value in values.items():
         if name not in hints:
             raise OptionError(f"{kind.__name__} has no setting {name!r}; it has {', '.join(hints)}.")
         if not fits(value, hints[name]):
-            raise OptionError(f"{name} cannot be {value!r}: it is {describe_type(hints[name])}.")
+            raise OptionError(f"{name} cannot be {shorten(value)}: it is {describe_type(hints[name])}.")
     return kind(**{name: convert(value, hints[name]) for name, value in values.items()})
 
 
@@ -78,6 +80,12 @@ def least_of(name: str, number: float) -> float:
     return 0 if isinstance(number, int) or SHARES.search(name) or RATES.search(name) else -math.inf
 
 
+def shorten(value: Any) -> str:
+    """A value as Python writes it, in 80 letters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a plain value fits the type `hint`."""
     origin, inner = get_origin(hint), get_args(hint)
@@ -101,7 +109,7 @@ def fits(value: Any, hint: Any) -> bool:
 def convert(value: Any, hint: Any) -> Any:
     """Convert a plain value to the type of its field."""
     if get_origin(hint) is tuple:
-        return tuple(value)
+        return tuple(convert(v, get_args(hint)[0]) for v in value)
     return float(value) if hint is float else value
 
 

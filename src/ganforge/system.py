@@ -5,19 +5,28 @@ import importlib
 import math
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
-from ganforge.errors import OptionError
+from ganforge.errors import OptionError, OutOfMemoryError
 from ganforge.version import __version__
 
 LIBRARIES = ("torch", "numpy", "pillow", "safetensors", "tyro", "rich", "matplotlib", "tensorboard", "huggingface_hub")
 EXTRAS = ("tifffile", "imagecodecs", "transformers", "optuna", "datasets", "av", "onnx", "onnxruntime")
+
+LACKS_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|cannot allocate memory|not enough memory|unable to allocate|bad_alloc|"
+    r"storage size calculation overflowed|invalid buffer size",
+    re.IGNORECASE,
+)
+ASKED = re.compile(r"(?:tried to )?allocate ([0-9.]+) ?([kMGTPE]?i?B|bytes)")
 
 
 def use_threads(n: int) -> int:
@@ -168,6 +177,43 @@ def memory() -> str:
     if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
         return "unknown"
     return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error says that memory is not enough, in the words of Python, NumPy, torch or a GPU's driver."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError | OSError) and LACKS_MEMORY.search(str(error)) is not None
+
+
+@contextmanager
+def explain_memory() -> Iterator[None]:
+    """Turn a lack of memory inside the block into an OutOfMemoryError: how much was asked, and what helps."""
+    try:
+        yield
+    except Exception as error:
+        if not is_memory_error(error):
+            raise
+        raise OutOfMemoryError(describe_shortage(str(error))) from error
+
+
+def describe_shortage(message: str) -> str:
+    """The sentence for a lack of memory, from the message of the library that noticed it."""
+    found, gpu = ASKED.search(message), "CUDA" in message or "MPS" in message
+    asked = f"{found[1]} {found[2]}" if found else "more"
+    if found and found[2] == "bytes":
+        asked = format_bytes(int(float(found[1])))
+    there = "" if gpu or memory() == "unknown" else f" (the machine has {memory()})"
+    return (
+        f"The {'GPU' if gpu else ''} memory is not enough: {asked} were asked for at once{there}. A smaller --batch, "
+        "--accumulate 2 or more (the same batch in parts), and a smaller --size need less."
+    ).replace("The  memory", "The memory")
+
+
+def format_bytes(count: int) -> str:
+    """A number of bytes in the largest unit: 3.6 TiB."""
+    power = min(6, max(0, count.bit_length() - 1) // 10)
+    return f"{count / 1024**power:.1f} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')[power]}"
 
 
 def describe_devices() -> Iterator[str]:

@@ -24,6 +24,7 @@ from ganforge.errors import NotFiniteError
 from ganforge.game import Clock, Game, Move
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
+from ganforge.runs.folder import RunFolder
 from ganforge.training.train import train_with_recovery
 from tests.support.toys import Config, make_data, make_loader, weights
 from tests.test_catalogue import facts_of
@@ -173,6 +174,7 @@ def test_a_broken_loss_goes_back_once_and_then_stops(tmp_path):
     config = run.path / "config.yaml"
     text = config.read_text().replace("lr: 0.0002", "lr: 1.0e+20")
     config.write_text(text)
+    RunFolder(run.path).accept_config()
     with pytest.raises(NotFiniteError, match=r"The last good checkpoint is step 4"):
         ganforge.resume(run.path, steps=20, quiet=True, say=said.append)
     (advice,) = read_advice(run.path / "doctor.jsonl")

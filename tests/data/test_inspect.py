@@ -81,6 +81,17 @@ def test_uneven_empty_and_constant_labels_are_reported(tmp_path):
     assert "Attributes that are the same for all images: 1, the first Bald. Drop them." in found.problems
 
 
+@pytest.mark.parametrize(("name", "advised"), [("left_hand", False), ("왼쪽", False), ("leftover", True)])
+def test_mirroring_is_not_advised_where_a_label_names_a_side(tmp_path, name, advised):
+    for k in range(4):
+        folder = tmp_path / (name, "other")[k % 2]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), 60 * k, np.uint8)).save(folder / f"{k}.png")
+    [few] = [problem for problem in ganforge.examine(tmp_path).problems if "are few" in problem]
+    assert ("train with --flip and --crop" in few) == advised
+    assert (f"--flip would mirror '{name}'" in few) != advised
+
+
 def test_labels_out_of_range_are_reported_as_a_problem(tmp_path):
     for k in range(3):
         write_image(tmp_path / f"{k}.png", (8, 8))

@@ -8,6 +8,7 @@ import torch
 from ganforge.engine import Engine
 from ganforge.errors import ContractError, NotFiniteError
 from ganforge.run import Run
+from ganforge.runs.checkpoint import Checkpoints
 from tests.support.toys import FACTS, Config, Toy, make_loader, run
 
 
@@ -62,8 +63,9 @@ def test_a_half_life_that_is_none_is_refused(wrong):
         Engine(Wrong(Config(), FACTS), run(), make_loader()).train()
 
 
-def test_an_average_that_is_not_finite_is_in_no_checkpoint():
+def test_an_average_that_is_not_finite_is_in_no_checkpoint(tmp_path):
     engine = averaging(Toy(Config(), FACTS), ema=80.0)
+    engine.checkpoints = Checkpoints(tmp_path)
     with torch.no_grad():
         engine.averaged.generator.weight.fill_(math.nan)
     with pytest.raises(NotFiniteError, match=r"The average of generator\.weight is NaN or infinite"):

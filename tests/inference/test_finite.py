@@ -1,6 +1,5 @@
 """Weights and images that are not finite, or out of range, are refused in a sentence, not sampled in silence."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,11 @@ from ganforge.catalogue import find
 from ganforge.draw import FrameDraw, RowDraw
 from ganforge.engine import Engine
 from ganforge.errors import CheckpointError, ContractError, OptionError
-from ganforge.files import sha256
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunConfig, RunFolder, versions
 from ganforge.serialize import to_plain
+from tests.support.sealed import write_sums
 from tests.support.toys import FACTS, Config, Toy, Translating, make_loader, run
 
 
@@ -44,9 +43,7 @@ def sick(tmp_path: Path) -> Path:
                 torch.nan
             )
             save_file(tensors, where / f"{name}.safetensors")
-        state = json.loads((where / "state.json").read_text())
-        state["sha256"] = {name: sha256(where / name) for name in state["sha256"]}
-        (where / "state.json").write_text(json.dumps(state))
+        write_sums(where)
     return folder.path
 
 

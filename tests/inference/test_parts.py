@@ -1,6 +1,5 @@
 """Pretrained parts: a stage built on another run, which it keeps and never looks for again."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from safetensors.torch import load_file, save_file
 
 import ganforge
 from ganforge.errors import ContractError, ModelError
-from ganforge.files import sha256
 from ganforge.runs.folder import RunFolder
 from tests.support.parts import BASE, STAGE
+from tests.support.sealed import write_sums
 
 ENCODER = '''
 """encoder: finds the latent of a picture, for a generator that is done learning."""
@@ -192,9 +191,7 @@ def test_a_checkpoint_that_holds_its_parts_weights_keeps_them(stages):
     file = max((run.path / "checkpoints").glob("step-*")) / "game.safetensors"
     drifted = {f"first.{key}": value + 1 for key, value in run.game.first.state_dict().items()}
     save_file({**load_file(file), **drifted}, file)
-    state = json.loads((file.parent / "state.json").read_text())
-    state["sha256"]["game.safetensors"] = sha256(file)
-    (file.parent / "state.json").write_text(json.dumps(state))
+    write_sums(file.parent)
     loaded = ganforge.load(run.path, device="cpu")
     assert torch.equal(loaded.game.first[0].weight, drifted["first.0.weight"])
     again = ganforge.resume(run.path, steps=8, quiet=True)

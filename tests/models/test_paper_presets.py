@@ -212,6 +212,7 @@ STARGAN = "section 5, training"
 INSTAGAN = "sangwoomo/instagan, README.md, jeans2skirt"
 SRGAN, ESRGAN = "section 3.2", "ESRGAN, section 4.1"
 DENOISING, RELIGHTING = "venkai/RBDN, training/denoising", "venkai/RBDN, training/relighting"
+COLOURING, COLOUR_RATES = "venkai/RBDN, training/colorization", [3.16e-3, 3.16e-4, 3.16e-4, 3.16e-4, 3.16e-3]
 FIRST_RATES = [1e-7, 1e-8, 1e-8, 1e-8, 1e-7]  # weights, biases, the last layer's two, norms
 
 TABLE: dict[tuple[str, str], list[Published]] = {
@@ -379,6 +380,13 @@ TABLE: dict[tuple[str, str], list[Published]] = {
         ("length", f"{RELIGHTING}/solver.prototxt", run_has(steps=40_000)),
         ("rate", f"{RELIGHTING}/solver.prototxt", rate_is({0: FIRST_RATES, 12_000: [r / 10 for r in FIRST_RATES]})),
         ("L2", f"{RELIGHTING}/train.prototxt", decay_is(5e-4)),
+    ],
+    ("rbdn", "colouring"): [
+        ("batch", f"{COLOURING}/train.prototxt", run_has(batch=128)),
+        ("length", f"{COLOURING}/solver.prototxt", run_has(steps=184_000)),
+        ("rate", f"{COLOURING}/solver.prototxt", rate_is({0: COLOUR_RATES, 45_000: [r * 0.316 for r in COLOUR_RATES]})),
+        ("L2", f"{COLOURING}/solver.prototxt", decay_is(1e-3)),
+        ("networks", f"{COLOURING}/train.prototxt", config_has(branches=4, width=64, depth=9, colours=True)),
     ],
 }
 ROWS = [

@@ -24,7 +24,8 @@ from ganforge.game import Clock
 from ganforge.images import write
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.models import rbdn
-from ganforge.official.rbdn import euclidean, folded
+from ganforge.models.rbdn import colour
+from ganforge.official.rbdn import Colour, euclidean, folded
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
 from tests.support import goldens
@@ -121,9 +122,9 @@ def noisy(photos: Path, run: Run, seed: int = 0) -> BatchLoader:
 WINDOWS = Run(steps=6, batch=6, size=(16,), channels=1, native=True, crop=True, flip=True, save_every=0, log_every=1)
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_noise_is_new_in_every_window_and_follows_from_seed_and_place(photos: Path, native: bool):
-    run = replace(WINDOWS, native=native)
+@pytest.mark.parametrize(("native", "crop"), [(True, True), (True, False), (False, True), (False, False)])
+def test_noise_is_new_every_time_and_follows_from_seed_and_place(photos: Path, native: bool, crop: bool):
+    run = replace(WINDOWS, native=native, crop=crop)
     loader = noisy(photos, run)
     batches = [loader.batch(k) for k in range(30)]
     noise = torch.cat([(b.source - b.target) * 127.5 for b in batches])  # where white is 255
@@ -139,7 +140,7 @@ def test_noise_is_new_in_every_window_and_follows_from_seed_and_place(photos: Pa
     assert not torch.equal(noisy(photos, run, seed=1).batch(7).source, batches[7].source)
 
 
-def test_the_same_row_has_the_same_noise_where_no_windows_are_cut(photos: Path):
+def test_the_same_row_has_the_same_noise_where_it_is_asked_for_by_its_number(photos: Path):
     """As when a run is judged: its images are asked for by their rows."""
     loader = noisy(photos, replace(WINDOWS, crop=False, flip=False))
     column, rows = loader.data.columns["source"], np.arange(6)
@@ -257,3 +258,83 @@ def test_relighting_is_bgr_there_and_rgb_here():
     torch.testing.assert_close(dict(network.state_dict()), weights)
     rgb = torch.rand(1, 3, 16, 16)
     torch.testing.assert_close(network(rgb.flip(1)).flip(1), network.network(rgb))
+
+
+# -- colouring ---------------------------------------------------------------------------------------
+
+
+def test_lab_has_its_published_values_and_comes_back() -> None:
+    colours = torch.tensor([[1.0, -1, -1], [1, 1, 1], [-1, -1, 1], [-1, -1, -1]])[..., None, None]
+    known = torch.tensor([[53.24, 80.09, 67.20], [100, 0, 0], [32.30, 79.19, -107.86], [0, 0, 0]])
+    assert torch.allclose(colour.rgb_to_lab(colours).flatten(1), known, atol=0.01)
+    images = torch.rand(2, 3, 9, 7) * 2 - 1
+    assert torch.allclose(colour.lab_to_rgb(colour.rgb_to_lab(images)), images, atol=1e-4)
+    grey = torch.rand(2, 1, 9, 7) * 2 - 1
+    assert torch.equal(colour.lightness(grey), colour.lightness(grey.expand(-1, 3, -1, -1)))
+
+
+def test_a_true_colour_is_spread_over_the_nearest_cells_and_drawn_again() -> None:
+    cells = colour.cells()
+    assert cells.shape == (261, 2)
+    ab = colour.rgb_to_lab(torch.rand(2, 3, 4, 4) * 2 - 1)[:, 1:]
+    truth = colour.encode(ab, cells)
+    assert torch.allclose(truth.sum(1), torch.ones(2, 4, 4), atol=1e-5)
+    nearest = torch.cdist(ab.permute(0, 2, 3, 1).reshape(-1, 2), cells).argmin(1)
+    assert torch.equal(truth.argmax(1).flatten(), nearest)
+    assert (truth > 0).sum(1).eq(colour.NEAREST).all()
+    drawn = colour.decode((truth + 1e-12).log() / colour.SHARPER, cells)  # the mean of a spread colour is near it
+    assert (drawn - ab).norm(dim=1).max() < 12
+
+
+def test_rare_cells_weigh_more_and_the_mean_weight_is_one() -> None:
+    frequencies = torch.tensor([0.7, 0.2, 0.1, 0.0])
+    weights = colour.weigh(frequencies)
+    assert torch.equal(weights.argsort(), torch.arange(4))
+    assert float((weights * frequencies).sum()) == pytest.approx(1)
+
+
+def colouring(**changes: Any) -> rbdn.RBDN:
+    config = rbdn.Config(branches=1, width=8, depth=2, optimiser="adam", lr=1e-2, last_lr=1.0, colours=True, **changes)
+    torch.manual_seed(0)
+    return rbdn.RBDN(config, Facts(3, 16, 16, source_channels=1))
+
+
+def test_a_network_learns_which_lightness_has_which_colour() -> None:
+    """Dark images are blue, light ones are yellow; the colours come back from grey images of any size."""
+    game = colouring()
+    dark, light = torch.tensor([-0.9, -0.9, 0.6]), torch.tensor([0.9, 0.8, -0.6])
+    target = torch.stack([dark, light] * 4)[:, :, None, None].expand(-1, -1, 16, 16).contiguous()
+    source = colour.lab_to_rgb(torch.cat([colour.lightness(target) + 50, torch.zeros(8, 2, 16, 16)], 1))[:, :1]
+    player = game.players()["generator"]
+    for step in range(60):
+        move = next(game.play(iter([Paired(source, target)]), Clock(step, 0, 0, 0.0)))
+        player.zero_grad()
+        move.terms["colour"].backward()
+        player.step()
+    game.eval()
+    drawn = game.translate(source[:2, :, :13, :15])
+    assert drawn.shape == (2, 3, 13, 15)
+    assert (drawn - target[:2, :, :13, :15]).abs().mean() < 0.15
+    assert game.generator.frequencies.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_images_without_colour_teach_nothing_and_grey_targets_are_refused() -> None:
+    game = colouring()
+    grey = torch.rand(2, 1, 16, 16).expand(-1, 3, -1, -1)
+    move = next(game.play(iter([Paired(grey[:, :1], grey)]), Clock(0, 0, 0, 0.0)))
+    assert float(move.terms["colour"].detach()) == 0
+    with pytest.raises(ModelError, match="the targets have 1 channels, not 3"):
+        rbdn.RBDN(rbdn.Config(branches=1, colours=True), Facts(1, 16, 16))
+
+
+def test_the_network_is_that_of_the_authors_but_for_the_cells() -> None:
+    torch.manual_seed(0)
+    theirs = official.network("rbdn", "net definition", file=Colour.file, num_output_64_replaced_by=5).network
+    ours = colour.ColourNet(theirs["trunk"], theirs["back"], 5)
+    ours.last.weight.data.copy_(theirs["bins"].weight[:261])
+    ours.last.bias.data.copy_(theirs["bins"].bias[:261])
+    light = torch.randn(2, 1, 32, 32) * 50
+    theirs.eval()
+    expected = theirs["bins"](theirs["back"](theirs["trunk"](light)[0]))[:, :261]
+    assert expected.shape == (2, 261, 8, 8)
+    assert torch.allclose(ours.eval()(light), expected)

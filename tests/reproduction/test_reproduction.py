@@ -387,5 +387,8 @@ def test_the_command(data, tmp_path, six, capsys):
     assert "Row 3 of 3, L1+cGAN: 6 steps." in said
     assert "Of the paper's 3 orderings, at 6 steps per row: " in said
     assert (tmp_path / "reproduce-mine" / "index.html").exists()
+    assert command(["reproduce", "pix2pix-table6", *words, "--threads", "1", "--device", "cpu", "--json"]) == 0
+    results = json.loads((tmp_path / "reproduce-mine" / "results.json").read_text())
+    assert json.loads(capsys.readouterr().out) == results
     assert command(["reproduce", "pix2pix-table9"]) == 1
     assert "there are pix2pix-table1" in capsys.readouterr().err

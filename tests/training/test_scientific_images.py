@@ -16,6 +16,7 @@ from ganforge.evaluation.evaluate import evaluate
 from ganforge.images import read
 from ganforge.inference.translate import translate
 from ganforge.training.train import resume
+from tests.support.sealed import write_config
 
 COPY = '''
 """copy: returns what it is given."""
@@ -182,7 +183,7 @@ def test_runs_without_ranges_are_opened_as_before(tmp_path: Path) -> None:
     path = run.path / "config.yaml"
     config = yaml.safe_load(path.read_text())
     del config["data"]["ranges"], config["data"]["path"]
-    path.write_text(yaml.safe_dump(config))
+    write_config(run.path, config)
     resume(run.path, steps=3, quiet=True)
     assert "ranges" not in yaml.safe_load(path.read_text())["data"]
     with pytest.raises(DataError, match=r"-1000 to 1400.*no range"):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -236,6 +237,9 @@ def test_the_command(data, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "@best -n 64" in said
     assert (tmp_path / "runs" / "sweep-mine" / "trials.csv").exists()
+    assert command(["sweep", "gan", *words, "--outdir", str(tmp_path / "runs"), "--name", "mine", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sorted(trial["number"] for trial in found["trials"]) == [0, 1]
     assert command(["sweep", "gan", "--trials", "2"]) == 1
     assert "--over lr=" in capsys.readouterr().err
 

@@ -58,7 +58,7 @@ class BestCheckpoint(Callback):
     def start(self, engine: Engine) -> None:
         """Read the record up to the current step; measure here if the run was killed before it could."""
         self.record_log.start(engine)
-        self.record = read_rows(self.record_log.path)
+        self.record = read_rows(self.record_log.path, self.metric.name)
         if engine.checkpoints and engine.step in engine.checkpoints.steps():
             self.saved(engine)
         self.update_best(engine)
@@ -106,6 +106,7 @@ class BestCheckpoint(Callback):
 
     def end(self, engine: Engine) -> None:
         """Print which checkpoint is the best."""
+        self.record_log.end(engine)
         if self.record:
             best = self.best(self.record)
             self.say(

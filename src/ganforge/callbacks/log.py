@@ -1,57 +1,57 @@
 """log.jsonl: one line of JSON a logged step, and functions that read its rows."""
 
-import json
 from collections.abc import Container
 from pathlib import Path
 
+from ganforge.console import note
 from ganforge.engine import Callback, Engine, Row
 from ganforge.errors import RunError
-from ganforge.files import reason, write_atomic
+from ganforge.files import reason
+from ganforge.runs.full_disk import lacks_room
+from ganforge.runs.rows import append_rows, cut_rows, read_rows
+
+__all__ = ["Log", "log_error", "losses", "mean_output", "read_rows"]
 
 
 class Log(Callback):
-    """Appends every row to a file.  A resumed run first drops the rows of steps that it will repeat."""
+    """Appends every row to a file.  A resumed run first drops the rows of steps that it will repeat.
+
+    Rows that cannot be written, because the disk is full for instance, do not end the run: they wait for the next one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.waiting: list[Row] = []
 
     def start(self, engine: Engine) -> None:
         """Cut the file back to the current step."""
+        self.waiting = []
         try:
-            kept = "".join(json.dumps(row) + "\n" for row in read_rows(self.path) if row["step"] <= engine.step)
-            if self.path.exists() and self.path.read_text(encoding="utf-8", errors="replace") != kept:
-                write_atomic(self.path, kept)
+            cut_rows(self.path, [row for row in read_rows(self.path) if row["step"] <= engine.step])
         except OSError as error:
             raise log_error(self.path, error) from error
 
     def log(self, engine: Engine, row: Row) -> None:
-        """Append `row`; closing the file hands the line to the operating system, so only a power cut can lose it."""
+        """Append `row`, and the rows that wait."""
+        self.waiting.append(row)
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_rows(self.path, self.waiting)
+            self.waiting = []
         except OSError as error:
-            raise log_error(self.path, error) from error
+            if not lacks_room(error):
+                raise log_error(self.path, error) from error
+            note(f"{log_error(self.path, error)}  The run goes on, and its rows wait in memory until they fit.")
+
+    def end(self, engine: Engine) -> None:
+        """Write the rows that still wait."""
+        if self.waiting:
+            last = self.waiting.pop()
+            self.log(engine, last)
 
 
 def log_error(path: Path, error: OSError) -> RunError:
     """The RunError for a log that cannot be written."""
     return RunError(f"The log {path} cannot be written ({reason(error)}): free some space or correct its permissions.")
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a log, up to the first line that a power cut left broken; none where there is no file."""
-    whole: list[Row] = []
-    if not path.exists():
-        return whole
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(row, dict) or "step" not in row:
-            break
-        whole.append(row)
-    return whole
 
 
 def losses(row: Row, logged_only: Container[str] = ()) -> dict[str, float]:

@@ -5,7 +5,6 @@ gradients in the steps that are logged.  Each piece of advice is one line of doc
 it.  Every threshold lies outside the range of healthy runs; the measurements are given beside it.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge import system
-from ganforge.callbacks.log import log_error, mean_output, read_rows
+from ganforge.callbacks.log import log_error, mean_output
 from ganforge.callbacks.progress_bar import probability
 from ganforge.engine import Callback, Engine, Row
 from ganforge.errors import NotFiniteError
-from ganforge.files import write_atomic
 from ganforge.game import parameters_of
 from ganforge.images import to_uint8
 from ganforge.inference.load import parse_run_address
+from ganforge.runs.rows import append_rows, cut_rows, read_rows
 
 REPEAT_AFTER = 1_000  # steps after which the same advice may be given again
 
@@ -83,8 +82,10 @@ class TrainingDoctor(Callback):
     def start(self, engine: Engine) -> None:
         """Drop advice about steps that will be repeated, and hook the generators' optimisers."""
         kept = [advice for advice in read_advice(self.path) if advice.step <= engine.step]
-        if self.path.exists():
-            write_atomic(self.path, "".join(json.dumps(asdict(advice)) + "\n" for advice in kept))
+        try:
+            cut_rows(self.path, map(asdict, kept))
+        except OSError as error:
+            raise log_error(self.path, error) from error
         self.last_given = {advice.cause: advice.step for advice in kept}
         self.streaks: dict[str, int] = {}  # {cause: checks in a row that found the symptom}
         self.reals: Tensor | None = None
@@ -224,15 +225,15 @@ class TrainingDoctor(Callback):
         self.last_given[advice.cause] = advice.step
         self.say(f"Training doctor, step {advice.step}: {advice}")
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(advice)) + "\n")
+            append_rows(self.path, [asdict(advice)])
         except OSError as error:
             raise log_error(self.path, error) from error
 
 
 def read_advice(path: Path) -> list[Advice]:
     """The advice in a doctor.jsonl; none where there is no file."""
-    return [Advice(**row) for row in read_rows(path)]  # pyright: ignore[reportArgumentType]
+    texts = ("cause", "says", "attempt")
+    return [Advice(*(row[name] for name in ("step", *texts))) for row in read_rows(path, *texts, texts=texts)]
 
 
 def summarise_advice(run: str | Path) -> Sequence[str]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from ganforge.cli import evaluate, info, lab, reproduce, sample, study, sweep, train, translate, weights
 from ganforge.cli.options import IS_FIRST_PROCESS
+from ganforge.console import lasting_output
 from ganforge.errors import GANForgeError, ProcessError
 from ganforge.version import __version__
 
-VERBS: dict[str, Callable[[list[str]], None]] = {
+VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "train": train.train,
     "resume": train.resume,
     "sweep": sweep.sweep,
@@ -36,7 +37,10 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "explain": info.explain,
     "env": info.env,
 }
-"""Every verb by its name, in the order of the help; a new one is a function in a file of this folder."""
+"""Every verb by its name, in the order of the help; a new one is a function in a file of this folder.
+
+A verb returns its exit code, or None for 0: done.
+"""
 
 OVERVIEW = """\
 GANForge {version}: every GAN of the literature, on your own images, from one command.
@@ -53,8 +57,17 @@ first steps
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run a command line; returns the exit code: 0 done, 1 an error, 2 a wrong command line."""
-    words = list(argv)
+    """Run a command line; returns the exit code.
+
+    0: done. 1: an error. 2: a wrong command line. 130: stopped by Ctrl-C; 143: by SIGTERM.  A reader of the output that
+    goes away (`| head`) ends nothing.
+    """
+    with lasting_output():
+        return run_words(list(argv))
+
+
+def run_words(words: list[str]) -> int:
+    """Run a command line, with standard streams that last; returns the exit code."""
     if not words or words[0] in ("-h", "--help", "help"):
         lines = (f"  {name:<12} {first_docline(verb)}" for name, verb in VERBS.items())
         print(OVERVIEW.format(version=__version__, verbs="\n".join(lines)), end="")
@@ -67,17 +80,28 @@ def run(argv: Sequence[str]) -> int:
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(VERBS)}."
         return print_error(f"There is no verb {words[0]!r}. {hint}", 2)
     try:
-        VERBS[words[0]](words[1:])
+        return VERBS[words[0]](words[1:]) or 0
     except GANForgeError as error:
         if not IS_FIRST_PROCESS and not isinstance(error, ProcessError):
             time.sleep(2)  # where all processes fail alike, only the first prints: torchrun ends the others meanwhile
         return print_error(str(error), 1)
     except KeyboardInterrupt:
         return print_error("Stopped.", 130)
-    except BrokenPipeError:  # `ganforge list | head`
-        sys.stdout = None
-        return 0
-    return 0
+    except (MemoryError, RuntimeError, OSError) as error:
+        if sentence := describe_error(error):
+            return print_error(sentence, 1)
+        raise
+
+
+def describe_error(error: Exception) -> str:
+    """The sentence for a lack of memory or an error of the file system; empty for other errors."""
+    from ganforge.system import describe_shortage, is_memory_error
+
+    if is_memory_error(error):
+        return describe_shortage(str(error))
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return ""
 
 
 def print_error(sentence: str, code: int) -> int:

@@ -13,6 +13,7 @@ from ganforge.cli.options import (
     print_yaml,
     say,
     take_first_word,
+    trust_option,
 )
 
 
@@ -69,11 +70,22 @@ def list_models(words: list[str]) -> None:
 def show(words: list[str]) -> None:
     """Print the settings of a model, or a summary of a run."""
     name, rest = take_first_word(words, "ganforge show MODEL|RUN", "a model's name, a file, or a run folder")
-    about = "Print the settings of a model, or a summary of a run."
-    options = parse_options(f"ganforge show {name}", about, rest, json_option())
+    options = parse_options(
+        f"ganforge show {name}",
+        "Print the settings of a model, or a summary of a run.",
+        rest,
+        trust_option(),
+        (
+            "accept_config",
+            Annotated[bool, help_text("Take the run's config.yaml as it is, after you edited it by hand.")],
+            False,
+        ),
+        json_option(),
+    )
     from ganforge.inference import show as showing
 
-    (print_json if options.json else print_yaml)(showing.show(name))
+    found = showing.show(name, trust=options.trust, accept_config=options.accept_config)
+    (print_json if options.json else print_yaml)(found)
 
 
 def env(words: list[str]) -> None:

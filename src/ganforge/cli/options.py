@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from ganforge.run import FLAGS, Run
 IS_FIRST_PROCESS = os.environ.get("RANK", "0") == "0"  # among those started by torchrun
 
 MODEL_WORD = "the model's name (`ganforge list`) or a file, ./mine.py"
+NARROWEST = 40  # columns that help is written for, at least
+TRUST_HELP = "Run the Python code of a run that was not trained on this machine: read it first."
 DATA_HELP = "shapes, shapes-pairs, fashion-mnist ..., a folder, zip or tar of images, or hub:owner/name."
 
 
@@ -27,6 +30,9 @@ def parse_options(program: str, description: str, words: Sequence[str], *options
     """Parse `words` into a dataclass with one field for each (name, type, default)."""
     import tyro
 
+    # In terminals of a few columns tyro's help would grow without end; rich and tyro ask COLUMNS first.
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     fields = [(n, t, dataclasses.field(default=d)) for n, t, d in options]
     form = dataclasses.make_dataclass("Options", fields, frozen=True)
     args = ["--no-fast" if word == "--exact" else word for word in words]  # tyro knows one opposite of a switch
@@ -102,6 +108,11 @@ def data_home_option() -> tuple[str, Any, Any]:
     return "data_home", Annotated[Path | None, help_text("Folder of named data sets; also GANFORGE_DATA.")], None
 
 
+def trust_option() -> tuple[str, Any, Any]:
+    """The option --trust."""
+    return "trust", Annotated[bool, help_text(TRUST_HELP)], False
+
+
 def help_text(text: str) -> Any:
     """The help of an option."""
     import tyro
@@ -155,14 +166,17 @@ def replace_old_flags(words: Sequence[str]) -> list[str]:
     return replaced
 
 
-def game_options(run: str, method: str) -> list[tuple[str, Any, Any]]:
-    """The questions of a run's game about `method` (a label, a direction ...) as options of the command."""
+def game_options(run: str, method: str, words: Sequence[str]) -> list[tuple[str, Any, Any]]:
+    """The questions of a run's game about `method` (a label, a direction ...) as options of the command.
+
+    `words` is the command line, where --trust may be.
+    """
     from ganforge.capabilities import list_questions
     from ganforge.inference.load import model_of, parse_run_address
     from ganforge.runs.folder import RunFolder
 
     path, _ = parse_run_address(run)
-    game = model_of(RunFolder.open(path).run_config).game
+    game = model_of(RunFolder.open(path).run_config, "--trust" in words).game
     questions = list_questions(getattr(game, method)) if hasattr(game, method) else []
     return [(q.name, str | None if q.meaning else q.type, None if q.meaning else q.default) for q in questions]
 

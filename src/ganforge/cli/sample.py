@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from ganforge.cli.options import alias, game_options, help_text, parse_options, say, take_first_word
+from ganforge.cli.options import alias, game_options, help_text, parse_options, say, take_first_word, trust_option
 
 
 def sample(words: list[str]) -> None:
@@ -26,7 +26,8 @@ def sample(words: list[str]) -> None:
             "8",
         ),
         ("batch", Annotated[int, help_text("Batch size; the images do not depend on it.")], 64),
-        *game_options(name, "sample"),
+        trust_option(),
+        *game_options(name, "sample", rest),
     )
     say(f"Wrote {sampling.sample(name, **vars(options))}")
 
@@ -45,7 +46,8 @@ def interpolate(words: list[str]) -> None:
         ("steps", Annotated[int, help_text("Images an interpolation, its ends included.")], 10),
         ("seed", Annotated[int, help_text("Random seed of the latents.")], 0),
         ("path", Annotated[Literal["spherical", "linear"], help_text("Along the arc or along the line.")], "spherical"),
-        *game_options(name, "generate"),
+        trust_option(),
+        *game_options(name, "generate", rest),
     )
     say("Wrote {} and {}".format(*sampling.interpolate(name, **vars(options))))
 
@@ -67,7 +69,8 @@ def traverse(words: list[str]) -> None:
             10,
         ),
         ("seed", Annotated[int, help_text("Random seed of the latents.")], 0),
-        *game_options(name, "traverse"),
+        trust_option(),
+        *game_options(name, "traverse", rest),
     )
     target, codes = sampling.traverse(name, **vars(options))
     say(f"Wrote {target}; from top to bottom: {', '.join(codes)}")

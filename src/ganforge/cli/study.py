@@ -12,6 +12,7 @@ from ganforge.cli.options import (
     print_json,
     say,
     take_first_word,
+    trust_option,
 )
 from ganforge.errors import OptionError
 
@@ -61,6 +62,7 @@ def create_study(name: str, words: list[str]) -> None:
         ("size", Annotated[tuple[int, ...], help_text("Side, or height and width, that folders are resized to.")], ()),
         ("seed", Annotated[int, help_text("Random seed of the choice of images.")], 0),
         ("held_out", Annotated[bool, help_text("Take real images from the test or validation split.")], False),
+        trust_option(),
         data_home_option(),
         *server_options(),
     )

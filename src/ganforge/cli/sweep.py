@@ -18,6 +18,7 @@ from ganforge.cli.options import (
     say,
     say_aside,
     take_first_word,
+    trust_option,
 )
 
 
@@ -47,6 +48,7 @@ def sweep(words: list[str]) -> None:
         ("outdir", Annotated[Path, help_text("Folder in which the sweep folder is made.")], Path("runs")),
         ("name", Annotated[str, help_text("Name of the folder, after sweep-.")], ""),
         ("prune", Annotated[bool, help_text("Stop trials early that fall behind.")], True),
+        trust_option(),
         data_home_option(),
         json_option(),
     )
@@ -54,7 +56,7 @@ def sweep(words: list[str]) -> None:
     found = trials.sweep(
         name, options.data, options.preset, over=options.over, trials=options.trials, metric=options.metric,
         config=options.config, outdir=options.outdir, name=options.name, data_home=options.data_home,
-        prune=options.prune, say=say_aside if options.json else say, **changed,
+        prune=options.prune, trust=options.trust, say=say_aside if options.json else say, **changed,
     )  # fmt: skip
     if options.json:
         print_json(found)

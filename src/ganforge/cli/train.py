@@ -1,6 +1,7 @@
 """The verbs that train: train, resume."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from ganforge.cli.options import (
     run_options,
     say,
     take_first_word,
+    trust_option,
     unprefixed,
 )
 from ganforge.data.read_options import ReadOptions
@@ -28,7 +30,7 @@ LINK_HELP = "Keep paths and hashes of the runs that this one is built on, instea
 DOCTOR_HELP = "Report symptoms of failing training; go back once from a loss that is not finite."
 
 
-def train(words: list[str]) -> None:
+def train(words: list[str]) -> int:
     """Train a model on your images or on the embedded ones."""
     name, rest = take_first_word(words, "ganforge train MODEL", MODEL_WORD)
     rest = replace_old_flags(rest)
@@ -59,6 +61,7 @@ def train(words: list[str]) -> None:
         ("link_parts", Annotated[bool, help_text(LINK_HELP)], False),
         ("tensorboard", Annotated[bool, help_text("Write events for TensorBoard.")], True),
         ("doctor", Annotated[bool, help_text(DOCTOR_HELP)], True),
+        trust_option(),
         (
             "dry_run",
             Annotated[bool, help_text("Check the data, print all settings and one traced step; do not train.")],
@@ -76,17 +79,18 @@ def train(words: list[str]) -> None:
     more = {"config": options.config, "epochs": options.epochs, "kimg": options.kimg, "data_home": options.data_home}
     more |= {"init_from": options.init_from, "link_parts": options.link_parts, **to_plain(options.reading)}
     if options.dry_run:
-        planned = plan(name, options.data, options.preset, load=load_part, say=say, **more, **changed)
+        load = partial(load_part, trust=options.trust)
+        planned = plan(name, options.data, options.preset, load=load, say=say, **more, **changed)
         print_yaml(describe(planned))
-        return
+        return 0
     trained = training.train(
         name, options.data, options.preset, outdir=options.outdir, name=options.name, tensorboard=options.tensorboard,
-        doctor=options.doctor, say=say, **more, **changed,
+        doctor=options.doctor, trust=options.trust, say=say, **more, **changed,
     )  # fmt: skip
-    print_summary(trained)
+    return print_summary(trained)
 
 
-def resume(words: list[str]) -> None:
+def resume(words: list[str]) -> int:
     """Continue a run exactly as if it had not stopped."""
     name, rest = take_first_word(words, "ganforge resume RUN", "a run folder, for instance runs/00000-dcgan-shapes")
     options = parse_options(
@@ -101,19 +105,27 @@ def resume(words: list[str]) -> None:
         data_home_option(),
         ("device", Annotated[str, help_text("Device. Empty: the same as before.")], ""),
         ("threads", Annotated[int, help_text("CPU threads. 0: the same as before.")], 0),
+        ("shorten", Annotated[bool, help_text("Accept a total length below the planned one.")], False),
         ("tensorboard", Annotated[bool, help_text("Write events for TensorBoard.")], True),
         ("doctor", Annotated[bool, help_text(DOCTOR_HELP)], True),
+        trust_option(),
     )
     from ganforge.training import train as training
 
-    print_summary(training.resume(name, say=say, **vars(options)))
+    return print_summary(training.resume(name, say=say, **vars(options)))
 
 
-def print_summary(trained: Any) -> None:
-    """Print the run's files, the training doctor's advice, and the next commands."""
+def print_summary(trained: Any) -> int:
+    """Print the run's files, the training doctor's advice, and the next commands; returns the exit code.
+
+    After a signal the command that resumes the run has been printed, and nothing is added.
+    """
     from ganforge.callbacks.training_doctor import summarise_advice
+    from ganforge.runs.folder import RunFolder, run_of
 
     path = trained.path
+    if trained.stopped_by:
+        return 128 + trained.stopped_by
     say(f"\nThe run is in {path} (step {trained.step}).")
     for name in ("samples/training.gif", "losses.png"):
         if (path / name).exists():
@@ -127,7 +139,9 @@ def print_summary(trained: Any) -> None:
         say(f"Try next:\n  ganforge sample {path} -n 64 -o grid.png\n  ganforge interpolate {path} -o walk.png")
     elif hasattr(trained.game, "translate"):
         say(f"Try next:\n  ganforge translate {path} path/to/images path/to/results{format_required_options(trained)}")
-    say(f"  ganforge resume {path} --steps {2 * max(1, trained.step)}")
+    if trained.step >= run_of(RunFolder.open(path).run_config).steps:  # else its metric no longer improved
+        say(f"  ganforge resume {path} --steps {2 * max(1, trained.step)}")
+    return 0
 
 
 def format_required_options(trained: Any) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from ganforge.cli.options import alias, game_options, help_text, parse_options, say, take_first_word
+from ganforge.cli.options import alias, game_options, help_text, parse_options, say, take_first_word, trust_option
 from ganforge.errors import OptionError
 
 USAGE = "ganforge translate RUN IN OUT"
@@ -27,7 +27,8 @@ def translate(words: list[str]) -> None:
         ("truth", Annotated[str, help_text("Folder of target images, for the comparison sheet.")], ""),
         ("sheet", Annotated[str, help_text("Comparison sheet: input | output | truth.")], ""),
         ("device", Annotated[str, help_text("auto, cpu, cuda, mps.")], "auto"),
-        *game_options(name, "translate"),
+        trust_option(),
+        *game_options(name, "translate", rest),
     )
     from ganforge.inference.translate import translate
 

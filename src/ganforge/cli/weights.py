@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from ganforge.cli.options import alias, help_text, leading_words, parse_options, say
+from ganforge.cli.options import alias, help_text, leading_words, parse_options, say, trust_option
 from ganforge.errors import OptionError
 
 
@@ -53,10 +53,11 @@ def export(words: list[str]) -> None:
         words[len(runs) :],
         ("out", Annotated[str, alias("-o", help="A folder, or one file: net.onnx. Empty: export in the run.")], ""),
         ("formats", Annotated[kinds, flag_name("format", "One or more formats. Empty: all.")], ()),
+        trust_option(),
     )
     from ganforge.interop import exporting
 
-    exporting.export(runs[0], options.out, options.formats, say=say)
+    exporting.export(runs[0], options.out, options.formats, trust=options.trust, say=say)
 
 
 def flag_name(name: str, help: str) -> Any:

@@ -18,6 +18,15 @@ class Windowed(Protocol):
         ...
 
 
+@runtime_checkable
+class Redrawn(Protocol):
+    """A column that has another random part, such as noise, every time a row is loaded for training."""
+
+    def redraw(self, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """The images (n, H, W, C) `rows`; their random parts are functions of `numbers`, random integers (n,)."""
+        ...
+
+
 class Windows:
     """A column of images of different sizes; indexed like an array (N, H, W, C) it returns the centre window of each.
 

@@ -15,6 +15,7 @@ from ganforge.data.cache import map_in_threads
 from ganforge.data.decode import LazyImage, one_image_message
 from ganforge.data.layouts.pairings import divide, note_on_wide_images, pair_up
 from ganforge.data.layouts.pairs import check_partners, find_columns, find_mask_error
+from ganforge.data.mirroring import find_side
 from ganforge.data.source import ImageSource
 from ganforge.data.value_range import Values, join_values, note_on_bits, note_on_sides, range_note
 from ganforge.errors import DataError
@@ -204,9 +205,9 @@ def list_problems(
     elif count == 1:
         problems.append(one_image_message(source.where))
     elif count < FEW:
-        problems.append(
-            f"{count:,} images are few: a GAN can memorise them. Add more, or train with --flip and --crop."
-        )
+        side = find_side((*classes, *attributes))
+        how = f"--crop; --flip would mirror {side!r}, which names a side" if side else "--flip and --crop"
+        problems.append(f"{count:,} images are few: a GAN can memorise them. Add more, or train with {how}.")
     if scan.corrupt and count:
         problems.append(
             f"Files that cannot be read, and will be left out: {len(scan.corrupt):,}. Replace or delete them."

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.batches import Batch, column_of
-from ganforge.data.crops import Windowed
+from ganforge.data.crops import Redrawn, Windowed
 from ganforge.data.dataset import DataSet
 from ganforge.draw import GOLDEN, mix, splitmix
 from ganforge.run import Run
@@ -56,7 +56,9 @@ class BatchLoader:
         column, rows = self.data.columns[name], self.rows(side, places)
         if declared.kind == "rows":
             return torch.from_numpy(column[rows])
-        if self.run.crop and isinstance(column, Windowed):
+        if isinstance(column, Redrawn) and not self.run.crop:
+            images = self.cut(column.redraw(rows, self.random_integers(places, 4, side)), places, side)
+        elif self.run.crop and isinstance(column, Windowed):
             images = column.cut(rows, self.random_integers(places, 1, side), self.random_integers(places, 2, side))
         else:
             images = self.cut(column[rows], places, side)

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from ganforge import distributed
 from ganforge.draw import RoundDraw, RowDraw, mix
-from ganforge.errors import ContractError, OptionError
+from ganforge.errors import CheckpointError, ContractError, OptionError
 from ganforge.game import Clock, Game
 from ganforge.nn.ada import BLIT, COLOR, GEOM, Pipe, ada
 from ganforge.nn.diffaug import Chance, diffaug
 from ganforge.run import Run
+from ganforge.runs.fitting import check_tensors
 
 TARGET = 0.6  # for the mean sign of the outputs on real images
 INTERVAL = 4  # steps between two adjustments of p
@@ -164,6 +165,17 @@ class Augmentation:
     def state(self) -> dict[str, Tensor]:
         """ADA's state for a checkpoint; call `average_signs()` before."""
         return {"p": torch.tensor(self.p, dtype=torch.float64), "heard": self.sign_sums}
+
+    def check(self, state: dict[str, Tensor]) -> None:
+        """Raise CheckpointError unless `state` is one of `state()`, or empty."""
+        if not self.adaptive or not state:
+            return
+        for name, own in self.state().items():
+            if name not in state:
+                raise CheckpointError(f"The checkpoint does not fit: it lacks {name} of augmentation.safetensors.")
+            check_tensors(self.name, "augmentation", {name: state[name]}, {name: own})
+        if not 0 <= state["p"].item() <= 1:
+            raise CheckpointError(f"The checkpoint's augmentation has a probability of {state['p'].item()}.")
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Continue from `state()`; from p = 0 where the checkpoint was written without ADA."""

@@ -11,6 +11,7 @@ optimiser steps, all shares continue to the next move.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -30,11 +31,12 @@ from ganforge.run import Run
 from ganforge.runs.checkpoint import (
     Checkpoints,
     State,
-    find_not_finite,
     flatten_optimiser,
     load_weights,
     unflatten_optimiser,
 )
+from ganforge.runs.fitting import check_counts, check_optimiser, find_not_finite
+from ganforge.runs.full_disk import go_on_without_room
 
 CLOCK_EVERY = INTERVAL
 """Steps between two looks at the clock for --save-minutes.  At these steps ADA has just used up what it sums over the
@@ -222,7 +224,8 @@ class Engine:
         A `passing` one, made by the clock, is deleted when the next is there, and is not one of the `keep` newest.
         """
         self.check_finite()
-        self.check_weights()
+        if self.checkpoints:
+            self.check_weights()
         self.augmentation.average_signs()
         if self.checkpoints and distributed.rank() == 0:
             self.checkpoints.save(self.step, self.state(), passing=passing, replaces=self.passing)
@@ -251,18 +254,24 @@ class Engine:
 
     def restore(self, state: State) -> None:
         """Continue from `state`.  Raises CheckpointError when it belongs to another game."""
+        load_weights(self.game, state, averaged=self.averaged)
+        players = {}
         try:
-            load_weights(self.game, state, averaged=self.averaged)
             for name, optimiser in self.players.items():
                 facts = state.facts["players"][name]
-                optimiser.load_state_dict(unflatten_optimiser(state.tensors["players"], facts, name))
-                lay_out_like_parameters(optimiser)
-        except (KeyError, ValueError) as error:
+                players[name] = unflatten_optimiser(state.tensors["players"], facts, name)
+                check_optimiser(name, optimiser, players[name])
+            counts = check_counts(state.facts["clock"])
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise CheckpointError(f"The checkpoint's players are not those of this game ({error}).") from error
+        self.augmentation.check(state.tensors.get("augmentation", {}))
+        for name, optimiser in self.players.items():
+            optimiser.load_state_dict(players[name])
+            lay_out_like_parameters(optimiser)
         if self.run.fast:  # the file may come from a machine with other layouts
             prefer_speed(self.game, self.players, self.device)
         self.augmentation.restore(state.tensors.get("augmentation", {}))
-        self.step, self.batches_drawn = state.facts["clock"]["step"], state.facts["clock"]["dealt"]
+        self.step, self.batches_drawn = counts
         self.saved_at, self.means, self.passing = self.step, LossMeans(self.device), -1
         self.means.has_gradient = dict(state.facts.get("terms", {}))
 
@@ -280,7 +289,8 @@ class Engine:
         row |= self.augmentation.row()
         if distributed.rank() == 0:
             for callback in self.callbacks:
-                callback.log(self, row)
+                with go_on_without_room():
+                    callback.log(self, row)
 
     def check_finite(self) -> None:
         """Raise NotFiniteError if a term since the last check was NaN or infinite."""
@@ -308,7 +318,8 @@ class Engine:
         """Call every callback's method of that name, in the first process only."""
         if distributed.rank() == 0:
             for callback in self.callbacks:
-                getattr(callback, event)(self)
+                with nullcontext() if event == "start" else go_on_without_room():
+                    getattr(callback, event)(self)
 
 
 class MicroBatch:

@@ -21,7 +21,7 @@ from ganforge.files import replacing
 from ganforge.game import parameters
 from ganforge.images import enlarge, grid
 from ganforge.inference.load import RunLike, model_of, parse_run_address
-from ganforge.runs.folder import RunConfig, RunFolder, run_of
+from ganforge.runs.folder import RunConfig, RunFolder, is_run, run_of
 from ganforge.runs.run_data import check_run_data, run_data_arguments
 
 SHOWN, COLUMNS = 24, 8
@@ -51,8 +51,8 @@ def compare(
     if len(subjects) < 2:
         raise OptionError("A comparison needs two or more runs or image sets.")
     home = Path(data_home) if data_home is not None else None
-    against = against if against is not None else find_reference_data(subjects, home)
     eval_options = EvalOptions(metrics=tuple(metrics), **options)  # pyright: ignore[reportArgumentType]
+    against = against if against is not None else find_reference_data(subjects, home, eval_options.trust)
     with distributed.join_processes(system.pick_device(eval_options.device)) as device:
         say = say if distributed.rank() == 0 else silent
         eval_options = replace(eval_options, device=str(device))
@@ -84,16 +84,16 @@ def say_once(messages: set[str], say: Say, sentence: str) -> None:
         say(sentence)
 
 
-def find_reference_data(subjects: Sequence[RunLike], home: Path | None = None) -> str:
+def find_reference_data(subjects: Sequence[RunLike], home: Path | None = None, trust: bool = False) -> str:
     """The data that the first run among the subjects was trained on.
 
     Raises OptionError where there is no run, and DataError where the data are not those of the run any more.
     """
     for subject in subjects:
         path, _ = parse_run_address(subject)
-        if (path / "config.yaml").is_file():
+        if is_run(path):
             run_config = RunFolder.open(path).run_config
-            batch_type = model_of(run_config).game.batch_type
+            batch_type = model_of(run_config, trust).game.batch_type
             check_run_data(run_config, batch_type, home, "name the data to compare with by --against DATA")
             return run_data_arguments(run_config)["spec"]
     raise OptionError("None of these is a run: name the data to compare with by --against DATA.")
@@ -136,8 +136,8 @@ def build_entry(inputs: EvalInputs, report: Report) -> Entry:
     if inputs.run is None:
         return Entry(report, image_grid)
     log, scores = (
-        [row for row in read_rows(inputs.run.path / name) if row["step"] <= inputs.run.step]
-        for name in ("log.jsonl", "scores.jsonl")
+        [row for row in read_rows(inputs.run.path / name, *needs) if row["step"] <= inputs.run.step]
+        for name, *needs in (("log.jsonl", "seen", "seconds"), ("scores.jsonl",))
     )
     seconds, seen = sum(row["seconds"] for row in log), log[-1]["seen"] if log else 0.0
     cost = {

@@ -22,12 +22,13 @@ from ganforge.inference.load import RunLike, load, parse_run_address
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.resize import resize_images, to_255
 from ganforge.metrics.image_set import ImageSet
+from ganforge.runs.folder import is_run
 
 
-def load_run(what: RunLike, device: str = "auto") -> Trained | None:
+def load_run(what: RunLike, device: str = "auto", trust: bool = False) -> Trained | None:
     """The run that `what` names, or None where it is not a run folder."""
     path, _ = parse_run_address(what)
-    return load(what, device) if (path / "config.yaml").is_file() else None
+    return load(what, device, trust=trust) if is_run(path) else None
 
 
 def sample_images(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> ImageSet:

@@ -67,6 +67,8 @@ class EvalOptions:
     device: str = "auto"
     batch: int = 50
     """Images per batch; affects memory and speed only."""
+    trust: bool = False
+    """Run the code of a run's model that was not trained here."""
 
     def __post_init__(self) -> None:
         if isinstance(self.size, Integral):  # from Python: size=64
@@ -92,7 +94,7 @@ class EvalInputs(MetricInputs):
 
 def open_inputs(what: RunLike, against: str | Path | None, options: EvalOptions, home: Path | None) -> EvalInputs:
     """Open a run or images, and the data to compare with.  Raises DataError, RunError and OptionError."""
-    trained = load_run(what, options.device)
+    trained = load_run(what, options.device, options.trust)
     if trained is not None:
         return open_run_inputs(trained, against, options, home)
     if against is None:

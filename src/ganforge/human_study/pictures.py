@@ -49,6 +49,7 @@ def make(
     size: tuple[int, ...] = (),
     seed: int = 0,
     held_out: bool = False,
+    trust: bool = False,
     data_home: str | Path | None = None,
 ) -> Study:
     """Create a study file `out` of generated images `fakes` against real ones, without answers.
@@ -56,7 +57,8 @@ def make(
     `fakes` is a run (RUN, RUN@best) or images: a folder, zip, .npz, .npy or a named set; `against` is images; for a
     run, None means its own data.  A sampling run generates; a translator is given the sources of `against`, whose
     targets are the real images.  `pictures` is the maximum per side; `size` resizes to a side, or height and width;
-    `seed` chooses the images; `held_out` takes real images from the held-out split.
+    `seed` chooses the images; `held_out` takes real images from the held-out split; `trust` runs the code of a run's
+    model that was not trained here.
 
     Raises OptionError for contradictory settings or too few images, DataError for images that cannot be read, RunError
     where the file cannot be written.
@@ -69,7 +71,7 @@ def make(
     if len(size) > 2 or any(side < 1 for side in size):
         raise OptionError(f"--size {' '.join(map(str, size))} is no size: give one side, or height and width.")
     most = ALL if same_input else pictures  # matching rows are chosen below, the same on both sides
-    options = EvalOptions(n=max(2, most), reals=max(2, most), seed=seed, size=size, held_out=held_out)
+    options = EvalOptions(n=max(2, most), reals=max(2, most), seed=seed, size=size, held_out=held_out, trust=trust)
     inputs = open_inputs(fakes, against, options, Path(data_home) if data_home is not None else None)
     if same_input and inputs.run is not None and not inputs.paired:
         raise OptionError(f"The fakes of {fspath(fakes)} share no inputs with real images: leave --same-input out.")

@@ -26,8 +26,8 @@ def readable_extensions() -> tuple[str, ...]:
 
 EXTENSIONS = readable_extensions()  # of files in folders
 OTHERS = (
-    "apng jpe jif jp2 j2k jpf jpx jxl pbm pnm pfm pcx ico icns psd xcf svg exr hdr qoi dds sgi rgb ras xbm xpm eps dng "
-    "cr2 cr3 nef arw raf orf rw2 pef srw raw dcm dicom nii mha nrrd mrc fits svs ndpi czi lif nd2"
+    "apng jpe jif dib jp2 j2k jpf jpx jxl pbm pnm pfm pcx ico icns psd xcf svg exr hdr qoi dds sgi rgb ras xbm xpm eps "
+    "dng cr2 cr3 nef arw raf orf rw2 pef srw raw dcm dicom nii mha nrrd mrc fits svs ndpi czi lif nd2"
 )
 CONVERT = "convert them to PNG or TIFF"
 OTHER_IMAGES = {

@@ -1,7 +1,9 @@
 """Load the trained game of a run folder."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,56 +12,97 @@ import torch
 
 from ganforge import system
 from ganforge.batches import Facts
-from ganforge.catalogue import Model, find
-from ganforge.errors import CheckpointError, ContractError, ModelError
-from ganforge.files import sha256
+from ganforge.catalogue import Model, find, is_own
+from ganforge.errors import CheckpointError, ContractError, GANForgeError, RunError
+from ganforge.files import reason
 from ganforge.game import Game
 from ganforge.inference import parts
 from ganforge.inference.trained import Trained
-from ganforge.runs.checkpoint import Checkpoints, find_not_finite, load_weights
+from ganforge.runs.checkpoint import POINTERS, Checkpoints, State, is_step, load_weights
+from ganforge.runs.fitting import find_not_finite
 from ganforge.runs.folder import RunConfig, RunFolder, facts_of
 from ganforge.runs.run_data import ranges_of
+from ganforge.runs.trust import read_trusted
 from ganforge.serialize import from_plain
 
 RunLike = str | PathLike[str]
 """What names a run: its path, with `@best` or `@12000` behind it where wanted, or a loaded game."""
 
+DEEPEST = 8  # runs within runs
 
-def load(run: RunLike, device: str = "auto") -> Trained:
+
+def load(run: RunLike, device: str = "auto", *, trust: bool = False) -> Trained:
     """The trained game of a run folder; `RUN@best` and `RUN@12000` name a checkpoint of it.
 
-    A game that is loaded already is returned as it is, unless another device is asked for.
+    A game that is loaded already is returned as it is, unless another device is asked for.  A model in a Python file is
+    run where it was trained on this machine, or with `trust` (docs/security.md).
 
     Raises RunError, CheckpointError, ModelError or OptionError where run, checkpoint, model or device do not exist.
     """
     if isinstance(run, Trained) and device in ("auto", str(run.device)):
         return run
-    path, which = parse_run_address(run)
-    run_config = RunFolder.open(path).run_config
-    model = model_of(run_config)
-    config = from_plain(model.game.Config, run_config.config)
-    loaded = parts.load_kept(config, path, load_part, run_config.parts)
-    game = build_game(model, config, facts_of(run_config), 0, loaded)
-    step, state = Checkpoints(path / "checkpoints").load(which)
-    load_weights(game, state, averaged=game)
-    check_finite(game, path, step)
     chosen = system.pick_device(device)
-    return Trained(game.to(chosen).eval(), path, model.name, step, chosen, ranges_of(run_config) or {})
+    path, which = parse_run_address(run)
+    trained = load_nested(path, which, trust, depth=0)
+    return replace(trained, game=trained.game.to(chosen), device=chosen)
 
 
-def load_part(run: str) -> Trained:
+def load_nested(path: Path, which: str, trust: bool, depth: int) -> Trained:
+    """The trained game of a run folder, on the CPU, that lies `depth` folders of parts deep in another one."""
+    if depth > DEEPEST:
+        raise RunError(f"{path} lies more than {DEEPEST} parts deep: no run is built of so many.")
+    run_config = RunFolder.open(path).run_config
+    model = model_of(run_config, trust)
+    config = config_of(path, run_config, model)
+
+    def load_deeper(run: str) -> Trained:
+        return load_nested(*parse_run_address(run), trust, depth + 1)
+
+    loaded = parts.load_kept(config, path, load_deeper, run_config.parts)
+    with name_folder(path, model):
+        game = build_game(model, config, facts_of(run_config), 0, loaded)
+    step, state = Checkpoints(path / "checkpoints").load(which)
+    check_finite(state, path, step)
+    load_weights(game, state, averaged=game)
+    return Trained(game.eval(), path, model.name, step, ranges=ranges_of(run_config) or {})
+
+
+def config_of(path: Path, run_config: RunConfig, model: Model) -> Any:
+    """The model's Config of a run.  Raises RunError naming its config.yaml where a value does not fit."""
+    try:
+        return from_plain(model.game.Config, run_config.config)
+    except (GANForgeError, TypeError, ValueError) as error:
+        raise RunError(f"{path / 'config.yaml'} does not fit {model.name}: {error}") from error
+
+
+@contextmanager
+def name_folder(path: Path, model: Model) -> Iterator[None]:
+    """Turn whatever goes wrong when a run's game is built from its settings into a RunError that names the folder."""
+    try:
+        yield
+    except ContractError:
+        raise
+    except GANForgeError as error:
+        raise RunError(f"{path / 'config.yaml'} does not fit {model.name}: {error}") from error
+    except Exception as error:  # networks fail in as many ways as there are layers
+        if system.is_memory_error(error):
+            raise
+        problem = f"{type(error).__name__}: {reason(error)}"
+        raise RunError(f"{path / 'config.yaml'} does not fit {model.name}: {problem}") from error
+
+
+def load_part(run: str, *, trust: bool = False) -> Trained:
     """Load a pretrained part, on the CPU, where the new game is built."""
-    return load(run, device="cpu")
+    return load(run, device="cpu", trust=trust)
 
 
-def model_of(run_config: RunConfig) -> Model:
-    """The model of a run.  Raises ModelError where a user's own file was moved or changed since."""
-    if run_config.source:
-        path = Path(run_config.model)
-        if not path.is_file():
-            raise ModelError(f"The run was trained from {path}, which does not exist any more: restore the file.")
-        if sha256(path) != run_config.source:
-            raise ModelError(f"{path} has changed since the run was trained: restore the former version.")
+def model_of(run_config: RunConfig, trust: bool = False) -> Model:
+    """The model of a run.  Every verb that opens a run comes through here before any code of the run's is imported.
+
+    Raises ModelError where a user's own file was moved or changed since, or may not be run (runs/trust.py).
+    """
+    if is_own(run_config.model):
+        return find(run_config.model, read_trusted(Path(run_config.model), run_config.source, trust))
     return find(run_config.model)
 
 
@@ -70,14 +113,14 @@ def parse_run_address(run: RunLike) -> tuple[Path, str]:
         return run.path, "latest" if saved[-1:] in ([], [run.step]) else str(run.step)
     text = str(run)
     head, _, tail = text.rpartition("@")
-    if head and (tail in ("best", "latest") or tail.isdigit()) and not Path(text).exists():
+    if head and (tail in POINTERS or is_step(tail)) and not os.path.lexists(text):
         return Path(head), tail
     return Path(text), "latest"
 
 
-def check_finite(game: Game[Any, Any], path: Path, step: int) -> None:
+def check_finite(state: State, path: Path, step: int) -> None:
     """Raise CheckpointError where a weight of the checkpoint is not finite, naming an earlier one that is whole."""
-    name = find_not_finite(game.state_dict())
+    name = next(filter(None, (find_not_finite(state.tensors.get(group, {})) for group in ("game", "averaged"))), "")
     if not name:
         return
     checkpoints = Checkpoints(path / "checkpoints")

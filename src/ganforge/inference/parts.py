@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ganforge.errors import GANForgeError, ModelError
-from ganforge.files import sha256
+from ganforge.errors import GANForgeError, ModelError, RunError
+from ganforge.files import reason, sha256
 from ganforge.game import Part
 from ganforge.inference.trained import Trained
 from ganforge.runs.folder import RunFolder
@@ -81,17 +81,23 @@ def is_linked(record: Any) -> bool:
 
 
 def copy_parts(folder: RunFolder, parts: Mapping[str, Trained], records: Mapping[str, Any]) -> None:
-    """Copy the config and the checkpoint of each part that is not linked into the run folder."""
+    """Copy the config and the checkpoint of each part that is not linked into the run folder.
+
+    Raises RunError where that fails.
+    """
     for name, part in parts.items():
         if is_linked(records[name]):
             continue
         target = folder.path / "parts" / name
-        (target / "checkpoints").mkdir(parents=True)
-        shutil.copy2(part.path / "config.yaml", target)
         step = f"step-{part.step:09d}"
-        shutil.copytree(part.path / "checkpoints" / step, target / "checkpoints" / step)
-        if (part.path / "parts").is_dir():
-            shutil.copytree(part.path / "parts", target / "parts")
+        try:
+            (target / "checkpoints").mkdir(parents=True)
+            shutil.copy2(part.path / "config.yaml", target)
+            shutil.copytree(part.path / "checkpoints" / step, target / "checkpoints" / step)
+            if (part.path / "parts").is_dir():  # links stay links: a circle of them would be copied for ever
+                shutil.copytree(part.path / "parts", target / "parts", symlinks=True)
+        except OSError as error:
+            raise RunError(f"The part {name!r} cannot be copied from {part.path} ({reason(error)[:300]}).") from error
 
 
 def load_kept(config: Any, folder: Path, load: Load, records: Mapping[str, Any]) -> dict[str, Trained]:

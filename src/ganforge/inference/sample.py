@@ -33,6 +33,7 @@ def sample(
     *,
     batch: int = 64,
     depth: Depth = "8",
+    trust: bool = False,
     **answers: Any,
 ) -> Path:
     """Write `n` samples of a run to `out`: a grid (.png, .webp ...), an array (.npz) or a folder of single files.
@@ -40,11 +41,12 @@ def sample(
     Without `out`: `samples/sample-seed0.png` in the run folder.  `depth` is the bit depth written: 8 or 16 bits, or
     floats: in the units of the data if these are scientific images, else in [-1, 1].  Single files are .png, or .npy
     for what PNG cannot hold: floats, more than four channels, and 16 bits in colour.  With the libraries of
-    high_bit_depth.py they may be TIFFs (.tif).  Returns the path written.
+    high_bit_depth.py they may be TIFFs (.tif).  `trust` runs the code of a model that was not trained here.  Returns
+    the path written.
 
     Raises DataError for a grid in a format that cannot hold the depth.
     """
-    trained = load(run)
+    trained = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"sample-seed{seed}.png"
     batches = (to_depth(images, depth) for images in trained.samples(n, seed, batch=batch, **answers))
     if depth == "float" and (span := trained.range_out()):
@@ -68,13 +70,14 @@ def interpolate(
     steps: int = 10,
     seed: int = 0,
     path: Literal["spherical", "linear"] = "spherical",
+    trust: bool = False,
     **answers: Any,
 ) -> tuple[Path, Path]:
     """Interpolate between latents: a grid (one row per walk), and an animation that returns to its start.
 
     `out` names the grid; the animation is written beside it as .gif.  Returns both paths.
     """
-    trained = load(run)
+    trained = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"interpolation-seed{seed}.png"
     if not target.suffix or target.suffix == ".gif":
         target = target.with_suffix(".png")
@@ -87,14 +90,21 @@ def interpolate(
 
 
 def traverse(
-    run: RunLike, out: str | Path = "", *, rows: int = 1, steps: int = 10, seed: int = 0, **answers: Any
+    run: RunLike,
+    out: str | Path = "",
+    *,
+    rows: int = 1,
+    steps: int = 10,
+    seed: int = 0,
+    trust: bool = False,
+    **answers: Any,
 ) -> tuple[Path, tuple[str, ...]]:
     """Write a grid that shows the meaning of each code of the noise: one code varies from left to right.
 
     Every code has `rows` rows, each for another latent of the seed.  Returns the path and the names of the codes from
     top to bottom.
     """
-    trained = load(run)
+    trained = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"traversal-seed{seed}.png"
     if not target.suffix:
         target = target.with_suffix(".png")

@@ -6,18 +6,24 @@ from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find
 from ganforge.game import parameters
 from ganforge.inference.load import RunLike, load, model_of, parse_run_address
-from ganforge.runs.folder import RunFolder
+from ganforge.runs.folder import RunFolder, is_run
 from ganforge.serialize import to_plain
 
 
-def show(what: RunLike) -> dict[str, Any]:
-    """Describe a model (name or file) or a run (folder) as plain values: settings, data, presets, capabilities."""
+def show(what: RunLike, *, trust: bool = False, accept_config: bool = False) -> dict[str, Any]:
+    """Describe a model (name or file) or a run (folder) as plain values: settings, data, presets, capabilities.
+
+    `trust` runs the code of a run's model that was not trained here; `accept_config` takes a config.yaml that was
+    edited by hand, and writes its checksum anew.
+    """
     path, _ = parse_run_address(what)
-    if (path / "config.yaml").is_file():
+    if accept_config:
+        RunFolder.open(path).accept_config()
+    if is_run(path):
         folder = RunFolder.open(path)
         run_config, steps = folder.run_config, folder.checkpoints().steps()
-        model = model_of(run_config)
-        trained = {"parameters": parameters(load(what, device="cpu").game)} if steps else {}
+        model = model_of(run_config, trust)
+        trained = {"parameters": parameters(load(what, device="cpu", trust=trust).game)} if steps else {}
         return {**to_plain(run_config), "checkpoints": steps, **trained, "can": describe_capabilities(model)}
     model = find(str(what))
     return {

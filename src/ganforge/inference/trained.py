@@ -49,6 +49,9 @@ class Trained:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """{column: the values of the data's files that -1 and 1 stand for}, of scientific images alone."""
 
+    stopped_by: int = 0
+    """The number of the signal that stopped its training (2 for Ctrl-C, 15 for SIGTERM); 0 where none did."""
+
     def __repr__(self) -> str:
         """One line: the model, the step, the run folder and the device."""
         return f"Trained({Path(self.model).stem}, step {self.step}, {str(self.path)!r}, {self.device})"

@@ -60,6 +60,7 @@ def translate(
     truth: str | Path = "",
     sheet: str | Path = "",
     device: str = "auto",
+    trust: bool = False,
     say: Say = silent,
     **answers: Any,
 ) -> TranslationReport:
@@ -79,7 +80,7 @@ def translate(
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if n < 1 or tile < 0:
         raise OptionError(f"{n} results in tiles of {tile} are not possible: the least is one result, and tile 0.")
-    trained = load(run, device)
+    trained = load(run, device, trust=trust)
     trained.require("translate")
     files = open_sources(source)
     check_outside_source(source, out)
@@ -88,9 +89,8 @@ def translate(
         raise DataError(f"{source} holds no images and no videos: files ending in {', '.join(ENDINGS)} are expected.")
     job = Job(trained, files, n, seed, tile, answers, Companions(masks, "masks"), Companions(truth, "truth"), say)
     job.check_masks()
-    report = TranslationReport(out)
+    report, taken = TranslationReport(out), Counter[str]()
     single = source.is_file() and source.suffix.lower() != ".zip" and out.suffix != "" and not out.is_dir()
-    taken: Counter[str] = Counter()
     for name in names:
         target = out if single else out / result_name(name, taken)
         try:

@@ -8,12 +8,13 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -79,17 +80,26 @@ class TensorsOnly(nn.Module):
         return self.network(*args, **kwargs)
 
 
-def export(run: RunLike, out: str | Path = "", formats: Sequence[Format] = (), *, say: Say = silent) -> list[Path]:
+def export(
+    run: RunLike,
+    out: str | Path = "",
+    formats: Sequence[Format] = (),
+    *,
+    trust: bool = False,
+    say: Say = silent,
+) -> list[Path]:
     """Write the networks that a run samples or translates with, for use without GANForge.
 
     .safetensors holds weights, .onnx and .pt2 (torch.export) the network as well, for any batch size.  `out`
     is a folder, by default `export` in the run, or one file whose suffix is the format.  Without `formats` all three
     are written, or all but ONNX where its libraries are missing, with a message.  Every file is read back and compared
-    with its source to 1e-4.  Returns the paths of the files.
+    with its source to 1e-4.  `trust` runs the code of a model that was not trained here.  Returns the paths of the
+    files.
 
-    Raises OptionError where ONNX is requested and cannot be written, ModelError where a network cannot be exported.
+    Raises OptionError where ONNX is requested and cannot be written, ModelError where a network cannot be exported, and
+    RunError where a file cannot be written.
     """
-    trained = load(run, device="cpu")
+    trained = load(run, device="cpu", trust=trust)
     target, kinds = resolve_destination(trained, out, formats)
     missing = "onnx" in kinds and find_onnx_error()
     if missing and (formats or target.suffix):
@@ -244,7 +254,7 @@ def write_safetensors(call: Call, path: Path, trained: Trained) -> float:
     facts = {"config": to_plain(trained.game.config), "facts": to_plain(trained.facts)}
     header = {"model": trained.model, "network": call.name, "settings": json.dumps(facts)}
     with replacing(path) as file:
-        save_file(weights, file.name, header)
+        file.write(save(weights, header))
     written = load_file(path)
     return check_difference(path, [written[key].float() for key in source], [v.float() for v in source.values()])
 
@@ -253,7 +263,9 @@ def write_pt2(call: Call, path: Path, trained: Trained) -> float:
     """Write by torch.export: `torch.export.load(path).module()` is the network."""
     with silence_exporters(), wrap_export_errors(call, path, "torch.export"), replacing(path) as file:
         program = torch.export.export(call.network, call.inputs, dynamic_shapes=dynamic_shapes(call))
-        torch.export.save(program, file)
+        whole = BytesIO()  # on a full disk torch would end the process
+        torch.export.save(program, whole)
+        file.write(whole.getbuffer())
     with silence_exporters(), torch.no_grad():
         loaded = torch.export.load(path).module()
         return check_difference(

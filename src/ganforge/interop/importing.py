@@ -208,7 +208,10 @@ def merge_settings(found: Sequence[RecognisedFile], what: Literal["config", "fac
 
 def build_imported_game(model: Model, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Game[Any, Any]:
     """The game with the paper's settings, changed by these."""
-    settings = from_plain(model.game.Config, {**to_plain(paper_preset(model).config), **config})
+    try:
+        settings = from_plain(model.game.Config, {**to_plain(paper_preset(model).config), **config})
+    except OptionError as error:
+        raise OptionError(f"--config: {error}") from error
     check_config(settings)
     try:
         return build_game(model, settings, from_plain(Facts, facts), 0, {})

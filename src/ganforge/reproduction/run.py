@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any, Literal
 
 import numpy as np
@@ -239,7 +240,7 @@ class Reproduction:
             return
         if trained.step < self.steps:
             self.say("The same command resumes this reproduction.")
-            raise KeyboardInterrupt
+            raise SystemExit(128 + trained.stopped_by) if trained.stopped_by == SIGTERM else KeyboardInterrupt
 
     def evaluate_rows(self) -> Findings:
         """Evaluate every trained row on the same held-out images.  Raises ModelError where all rows failed."""
@@ -249,7 +250,9 @@ class Reproduction:
             figures, paper, path = (), self.experiment.figures.get(row, []), self.find_run(row)
             if row not in self.failed and path is not None:
                 figures = self.evaluate_row(row, path, images, notes)
-            seconds = sum(line["seconds"] for line in read_rows(path / "log.jsonl")) if path is not None else 0.0
+            seconds = (
+                sum(line["seconds"] for line in read_rows(path / "log.jsonl", "seconds")) if path is not None else 0.0
+            )
             rows.append(Row(row, path, figures, tuple(paper), seconds, self.failed.get(row, "")))
         if not any(row.figures for row in rows):
             raise ModelError(f"Every row of {self.experiment.name} diverged; the first with: {rows[0].why}")

@@ -10,27 +10,31 @@ A checkpoint is written under another name, flushed to the disk and renamed: it 
 exist.  `latest` and `best` beside it are files of one line.
 """
 
-import contextlib
-import json
+import os
+import re
 import shutil
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
 
-from ganforge.errors import CheckpointError
+from ganforge.console import note
+from ganforge.errors import CheckpointError, RunError
 from ganforge.files import flush, reason, sha256, write_atomic
 from ganforge.game import Game, resting_ids
+from ganforge.runs.fitting import check_finite, check_tensors
+from ganforge.runs.reading import dump_sealed_json, hash_file, read_sealed_json, read_word
 
-FORMAT = 1
+FORMAT = 2  # 1: state.json without a checksum
 
 
 POINTERS = ("latest", "best")
+STEP = re.compile(r"step-([0-9]{1,18})")
+GROUP = re.compile(r"[a-z_]{1,40}\.safetensors")
 
 
 @dataclass
@@ -84,10 +88,12 @@ class Checkpoints:
         folder = self.folder / f"step-{step:09d}"
         try:
             return step, read_state(folder)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RunError, SafetensorError) as error:
             others = [s for s in self.steps() if s != step]
             remedy = f" There is an earlier one: RUN@{others[-1]}." if others else ""
-            raise CheckpointError(f"The checkpoint {folder} is damaged ({reason(error)}).{remedy}") from error
+            raise CheckpointError(
+                f"The checkpoint {folder} is damaged ({reason(error).rstrip('.')}).{remedy}"
+            ) from error
 
     def find(self, which: str = "latest") -> int:
         """The step that `latest`, `best` or a number names.  Raises CheckpointError when there is none."""
@@ -95,34 +101,55 @@ class Checkpoints:
         if not steps:
             raise CheckpointError(f"There is no checkpoint in {self.folder} yet.")
         if which in POINTERS:
-            with contextlib.suppress(OSError, ValueError):
-                step = int((self.folder / which).read_text().strip().removeprefix("step-"))
-                if step in steps:
-                    return step
+            step = self.pointed(which)
+            if step in steps:
+                return step
             if which == "latest":
                 return steps[-1]
+            if os.path.lexists(self.folder / which):
+                raise CheckpointError(
+                    f"{self.folder / which} names no checkpoint that is there; there are {format_steps(steps)}."
+                )
             raise CheckpointError(f"{self.folder} has no best checkpoint: training with --select METRIC keeps one.")
-        if which.isdigit() and int(which) in steps:
+        if is_step(which) and int(which) in steps:
             return int(which)
         raise CheckpointError(f"There is no checkpoint {which!r} in {self.folder}; there are {format_steps(steps)}.")
 
+    def pointed(self, name: str) -> int | None:
+        """The step that the file `latest` or `best` names; None where it cannot be read or names none."""
+        try:
+            found = STEP.fullmatch(read_word(self.folder / name))
+        except RunError:
+            return None
+        return int(found[1]) if found else None
+
     def steps(self) -> list[int]:
-        """The steps of all checkpoints, oldest first."""
-        return sorted(int(p.name[5:]) for p in self.folder.glob("step-*") if p.name[5:].isdigit())
+        """The steps of all checkpoints, oldest first.  Raises CheckpointError where the folder cannot be read."""
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.folder} cannot be read ({reason(error)}).") from error
+        found = (STEP.fullmatch(name) for name in names)
+        return sorted(int(match[1]) for match in found if match and match[0] == f"step-{int(match[1]):09d}")
 
     def point(self, name: str, step: int) -> None:
-        """Make `latest` or `best` name the checkpoint of `step`."""
-        write_atomic(self.folder / name, f"step-{step:09d}\n")
+        """Make `latest` or `best` name the checkpoint of `step`.  Raises CheckpointError where that is not possible."""
+        try:
+            write_atomic(self.folder / name, f"step-{step:09d}\n")
+        except OSError as error:
+            raise CheckpointError(f"{self.folder / name} cannot be written ({reason(error)}).") from error
 
     def drop_old(self, passing: Set[int] = frozenset(), replaced: Set[int] = frozenset()) -> None:
         """Delete all checkpoints but the newest, the best and the `passing` one, and the one that is `replaced`."""
-        best = self.folder / "best"
-        kept = best.read_text().strip() if best.exists() else ""
+        best = self.pointed("best")
+        if best is None and os.path.lexists(self.folder / "best"):
+            return  # which one is the best cannot be read: none may go
         counted = [step for step in self.steps() if step not in passing | replaced]
         for step in (*counted[: -self.keep or None], *replaced):
-            name = f"step-{step:09d}"
-            if name != kept:
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+            if step != best:
+                shutil.rmtree(self.folder / f"step-{step:09d}", ignore_errors=True)
 
 
 def write_state(folder: Path, state: State) -> None:
@@ -131,29 +158,61 @@ def write_state(folder: Path, state: State) -> None:
     for group, tensors in state.tensors.items():
         own, aliases[group] = without_aliases(tensors)
         path = folder / f"{group}.safetensors"
-        save_file(own, path)
+        save_tensors(own, path)
         flush(path)
         sums[path.name] = sha256(path)
     facts = {"format": FORMAT, "sha256": sums, "aliases": aliases, **state.facts}
     path = folder / "state.json"
-    path.write_text(json.dumps(facts, indent=1))
+    path.write_text(dump_sealed_json(facts), encoding="utf-8")
     flush(path)
     flush(folder)
 
 
 def read_state(folder: Path) -> State:
-    """Read a State.  Raises ValueError, KeyError, OSError or SafetensorError when it is damaged."""
-    facts = json.loads((folder / "state.json").read_text())
-    if facts["format"] > FORMAT:
-        raise ValueError("it was written by a newer GANForge")
+    """Read a State.
+
+    Raises ValueError, KeyError, TypeError, AttributeError, RunError, OSError or SafetensorError when it is damaged.
+    """
+    facts = read_sealed_json(folder / "state.json", sealed=2, newest=FORMAT)
+    if facts["format"] < FORMAT:
+        note(f"{folder / 'state.json'} has no checksum, for an older GANForge wrote it.")
     tensors = {}
     for name, expected in facts["sha256"].items():
-        if sha256(folder / name) != expected:
+        if not GROUP.fullmatch(name):
+            raise ValueError(f"state.json names {name!r}, which is no file of a checkpoint")
+        if hash_file(folder / name) != expected:
             raise ValueError(f"the hash of {name} is wrong")
         group = name.removesuffix(".safetensors")
-        tensors[group] = load_file(folder / name)
-        tensors[group] |= {alias: tensors[group][target] for alias, target in facts["aliases"][group].items()}
+        tensors[group] = load_tensors(folder / name)
+        for alias, target in facts["aliases"].get(group, {}).items():
+            if target not in tensors[group]:
+                raise ValueError(f"{name} lacks {target}, which state.json names")
+            tensors[group][alias] = tensors[group][target]
     return State(tensors, {k: v for k, v in facts.items() if k not in ("format", "sha256", "aliases")})
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors to a file."""
+    save_file(tensors, path) if is_unicode(path) else path.write_bytes(save(tensors))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file."""
+    return load_file(path) if is_unicode(path) else load(path.read_bytes())
+
+
+def is_unicode(path: Path) -> bool:
+    """Whether a path is Unicode: safetensors opens no other, and such files pass through memory."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_step(word: str) -> bool:
+    """Whether a word is a number of steps, in the digits 0 to 9."""
+    return STEP.fullmatch(f"step-{word}") is not None
 
 
 def without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -193,15 +252,6 @@ def unflatten_optimiser(tensors: Mapping[str, Tensor], facts: Mapping[str, Any],
     return {"state": state, "param_groups": facts["groups"]}
 
 
-def find_not_finite(tensors: Mapping[str, Tensor]) -> str:
-    """The name of the first tensor with NaN or infinity in it; empty where all are finite."""
-    for name, tensor in tensors.items():
-        # the extremes reveal NaN and infinity in one pass over the weights, isfinite() would take five
-        if tensor.is_floating_point() and tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
-            return name
-    return ""
-
-
 def format_steps(steps: list[int]) -> str:
     """A list of steps as text."""
     return ", ".join(str(s) for s in steps)
@@ -213,19 +263,30 @@ def load_weights(game: Game[Any, Any], state: State, averaged: Game[Any, Any]) -
     Parts keep the weights that they have, unless the checkpoint holds some, as those of GANForge 0.1 do: such a run
     goes on with these, and so do its next checkpoints.
 
-    Raises CheckpointError where keys or shapes do not fit.
+    Raises CheckpointError where keys do not fit, and before anything is loaded where a shape or a type does not, or a
+    value is not finite.
     """
-    means, resting = state.tensors.get("averaged", {}), resting_ids(game)
+    live, means, resting = state.tensors.get("game"), state.tensors.get("averaged", {}), resting_ids(game)
+    if live is None:
+        raise CheckpointError("The checkpoint has no weights: its state.json names no game.safetensors.")
     parts = {key: t.detach() for key, t in game.state_dict(keep_vars=True).items() if id(t) in resting}
+    owner = type(game).__name__
+    own = {name: split_prefix({**parts, **means}, name) for name in game.averaged if means}
+    check_tensors(owner, "game", live, game.state_dict())
+    for name, tensors in own.items():
+        check_tensors(owner, "averaged", tensors, getattr(averaged, name).state_dict(), f"{name}.")
+    check_finite("game", live)
+    check_finite("averaged", means)
     try:
-        game.load_state_dict({**parts, **state.tensors["game"]})
-        game.stores_parts = averaged.stores_parts = bool(parts.keys() & state.tensors["game"].keys())
-        for name in game.averaged if means else ():
-            own = {**parts, **means}
-            own = {key.removeprefix(f"{name}."): value for key, value in own.items() if key.startswith(f"{name}.")}
-            getattr(averaged, name).load_state_dict(own)
+        game.load_state_dict({**parts, **live})
+        game.stores_parts = averaged.stores_parts = bool(parts.keys() & live.keys())
+        for name, tensors in own.items():
+            getattr(averaged, name).load_state_dict(tensors)
     except RuntimeError as error:
         problems = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
-        raise CheckpointError(
-            f"The checkpoint's weights are not those of this {type(game).__name__}: {problems}"
-        ) from error
+        raise CheckpointError(f"The checkpoint's weights are not those of this {owner}: {problems}") from error
+
+
+def split_prefix(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of one network, under its own names for them."""
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

@@ -1,6 +1,6 @@
 """The run folder: all files of a run, readable without GANForge.
 
-config.yaml     model, Config, Run, facts of the data, versions: enough to rebuild the game
+config.yaml     model, Config, Run, facts of the data, versions: enough to rebuild the game; its last line is a checksum
 checkpoints/    see checkpoint.py
 log.jsonl       one line per row of the log
 samples/        grids, the animation of the training
@@ -20,15 +20,19 @@ from typing import Any
 import yaml
 
 from ganforge.batches import Facts
+from ganforge.console import note
 from ganforge.data.read_options import ReadOptions
-from ganforge.errors import OptionError, RunError
+from ganforge.errors import GANForgeError, OptionError, RunError
 from ganforge.files import reason, write_atomic
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
+from ganforge.runs.reading import add_seal, check_appendable, is_sealed, parse_yaml, read_bytes, split_seal
 from ganforge.serialize import from_plain, to_plain
 from ganforge.version import __version__
 
-FORMAT = 1
+FORMAT = 2  # 1: config.yaml without a checksum
+MOST_OF_FACTS = 100_000  # pixels of a side, channels
+DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")  # files.write_atomic
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,8 @@ class RunFolder:
                     break
             folder = cls(path)
             (path / "samples").mkdir()
-            write_atomic(
-                path / "config.yaml", yaml.safe_dump(to_plain(run_config), sort_keys=False, allow_unicode=True)
-            )
-        except OSError as error:
+            folder.rewrite(run_config)
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"No run folder can be created in {outdir} ({reason(error)}): choose another with --outdir."
             ) from error
@@ -86,26 +88,72 @@ class RunFolder:
     def open(cls, path: Path | str) -> "RunFolder":
         """The run folder at `path`.  Raises RunError when it is not one."""
         path = Path(path)
-        if not path.exists():
-            raise RunError(f"There is no run folder {path}.")
-        if not (path / "config.yaml").is_file():
-            raise RunError(f"{path} is not a run folder: it has no config.yaml.")
+        if not is_run(path):
+            there = os.path.lexists(path)
+            raise RunError(
+                f"{path} is not a run folder: it has no config.yaml." if there else f"There is no run folder {path}."
+            )
         return cls(path)
 
     @property
+    def config_path(self) -> Path:
+        """The path of config.yaml."""
+        return self.path / "config.yaml"
+
+    @property
     def run_config(self) -> RunConfig:
-        """The contents of config.yaml.  Raises RunError when it cannot be read."""
+        """The contents of config.yaml.
+
+        Raises RunError when it cannot be read, was changed since it was written, or does not describe a run.
+        """
+        content = read_bytes(self.config_path)
+        sealed = is_sealed(content)
+        accept = f"`ganforge show {self.path} --accept-config` accepts it as it is"
+        if sealed is False:
+            raise RunError(
+                f"{self.config_path} was changed after it was written, for its checksum is wrong: restore it from a "
+                f"copy; or, where you edited it yourself, {accept}."
+            )
+        values = parse_yaml(self.config_path, content)
+        edition = values.get("format", 1)
+        if sealed is None and isinstance(edition, int) and edition > 1:
+            raise RunError(f"{self.config_path} has lost its last line, the checksum: restore it; or {accept}.")
+        if sealed is None:
+            note(f"{self.config_path} has no checksum, for an older GANForge wrote it; {accept} and adds one.")
+        return build_run_config(self.config_path, values)
+
+    def accept_config(self) -> RunConfig:
+        """Take config.yaml as it is, after an edit by hand: check it, and write its checksum anew.
+
+        Raises RunError when it does not describe a run, or another process trains in the folder.
+        """
+        content, _ = split_seal(read_bytes(self.config_path))
+        run_config = build_run_config(self.config_path, parse_yaml(self.config_path, content))
+        self.lock()
         try:
-            return from_plain(RunConfig, yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, OptionError, TypeError, AttributeError) as error:
-            problem = " ".join(str(error).split())
-            raise RunError(f"{self.path / 'config.yaml'} cannot be read: {problem}") from error
+            self.write_config(content.decode("utf-8"))
+        finally:
+            self.unlock()
+        return run_config
 
     def rewrite(self, run_config: RunConfig) -> None:
-        """Replace config.yaml."""
-        write_atomic(
-            self.path / "config.yaml", yaml.safe_dump(to_plain(run_config), sort_keys=False, allow_unicode=True)
-        )
+        """Replace config.yaml.  Raises RunError where it cannot be written."""
+        self.write_config(yaml.safe_dump(to_plain(run_config), sort_keys=False, allow_unicode=True))
+
+    def write_config(self, text: str) -> None:
+        """Write config.yaml with its checksum."""
+        try:
+            write_atomic(self.config_path, add_seal(text))
+        except OSError as error:
+            raise RunError(f"{self.config_path} cannot be written ({reason(error)}).") from error
+
+    def remove_drafts(self) -> None:
+        """Remove the drafts that a killed process left.  Only for the process that holds the lock."""
+        for place in (self.path, self.path / "checkpoints", self.path / "samples", self.path / "samples" / "frames"):
+            with suppress(OSError):
+                for path in [*place.iterdir()]:
+                    if DRAFT.fullmatch(path.name) and not path.is_dir():
+                        path.unlink()
 
     def checkpoints(self, keep: int = 3) -> Checkpoints:
         """Its checkpoints."""
@@ -115,13 +163,19 @@ class RunFolder:
         """Lock the folder against other training processes.  Raises RunError when one holds the lock."""
         from filelock import FileLock, Timeout
 
+        if self.held_lock is not None:
+            return
+        check_appendable(self.path / ".lock")
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
             raise RunError(f"Another process is training in {self.path}: wait for it, or stop it.") from error
         except OSError as error:
-            raise RunError(f"The lock {self.path / '.lock'} cannot be used ({reason(error)}).") from error
+            raise RunError(
+                f"{self.path} cannot be written to: its .lock cannot be opened ({reason(error)}).  Training writes "
+                "into the run folder: copy it to a place of your own, and name the copy."
+            ) from error
         self.held_lock = lock
 
     def unlock(self) -> None:
@@ -131,9 +185,44 @@ class RunFolder:
             self.held_lock = None
 
 
+def is_run(path: Path) -> bool:
+    """Whether a path is a run folder: it has a config.yaml, whatever that is."""
+    try:
+        return path.is_dir() and os.path.lexists(path / "config.yaml")
+    except (OSError, ValueError):  # a name that is too long, or that has a zero byte
+        return False
+
+
+def build_run_config(path: Path, values: Mapping[str, Any]) -> RunConfig:
+    """The RunConfig of plain values, which are checked down to the last one.  Raises RunError naming `path`."""
+    try:
+        run_config = from_plain(RunConfig, values)
+        if run_config.format > FORMAT:
+            raise RunError("a newer GANForge wrote it")
+        kinds = {"asked": str, "images": int, "fingerprint": str}
+        for name, kind in kinds.items():
+            if not isinstance(run_config.data.get(name), kind):
+                raise RunError(f"data.{name} is missing, or no {'number' if kind is int else 'text'}.")
+        for part, origin in run_config.parts.items():
+            texts = [part, *origin.values()] if isinstance(origin, Mapping) else [part, origin]
+            if not all(isinstance(text, str) for text in texts):
+                raise RunError(f"parts.{part} is no text.")
+        facts_of(run_config)
+        run_of(run_config)
+        read_options_of(run_config)
+    except (GANForgeError, TypeError, ValueError) as error:
+        raise RunError(f"{path} describes no run: {' '.join(str(error).split())[:400]}") from error
+    return run_config
+
+
 def facts_of(run_config: RunConfig) -> Facts:
-    """The facts of the data of a run."""
-    return from_plain(Facts, run_config.facts)
+    """The facts of the data of a run.  Raises OptionError for values that no data has."""
+    facts = from_plain(Facts, run_config.facts)
+    for name in ("channels", "height", "width", "source_channels", "instances", "smaller", "most"):
+        least = int(name in ("channels", "height", "width"))
+        if not least <= getattr(facts, name) <= MOST_OF_FACTS:
+            raise OptionError(f"{name} cannot be {getattr(facts, name)}: it is between {least} and {MOST_OF_FACTS}.")
+    return facts
 
 
 def run_of(run_config: RunConfig) -> Run:

@@ -19,7 +19,7 @@ from ganforge.errors import OptionError, WeightsError
 from ganforge.files import sha256
 from ganforge.game import Game, resting_ids
 from ganforge.inference.load import parse_run_address
-from ganforge.runs.checkpoint import find_not_finite
+from ganforge.runs.fitting import find_not_finite
 from ganforge.runs.folder import RunFolder
 
 

@@ -1,6 +1,5 @@
 """Defaults for a user's own data: a size near that of the images, augmentation of few images, advice on mirrors."""
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from ganforge.batches import Facts
 from ganforge.catalogue import Model
 from ganforge.console import Say
 from ganforge.data.dataset import DataSet
+from ganforge.data.mirroring import find_side
 from ganforge.data.open import HUB, NAMED, find_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.errors import DataError, GANForgeError
@@ -23,7 +23,6 @@ from ganforge.run import Run
 
 FEW = 2_000  # images below which a discriminator soon knows each by heart (Karras 2020, figure 1; Zhao 2020)
 HEADERS = 500  # the most that are read for the median
-SIDES = re.compile(r"(?i)(?<![a-z])(left|right)(?![a-z])|왼쪽|오른쪽|좌측|우측")
 
 
 def is_own(data_spec: str) -> bool:
@@ -76,13 +75,13 @@ def median_size(data_spec: str, home: str | Path | None, halves: bool) -> tuple[
 def can_build(model: Model, config: Any, run: Run, side: int, needed: Collection[str]) -> bool:
     """Whether the model's networks can be built at this size, on the meta device; not known of models with parts."""
     channels = run.channels or 3
-    sides = {"source_channels": channels * ("source" in needed), "instances": 2 * ("a_masks" in needed)}
+    source, instances = channels * ("source" in needed), 2 * ("a_masks" in needed)
     labels = ("0", "1") if "condition" in needed else ()
     if part_fields(config):
         return False
     try:
         with torch.device("meta"):
-            model.game(config, Facts(channels, side, side, labels, labels if "reference" in needed else (), **sides))
+            model.game(config, Facts(channels, side, side, labels, (), source, instances))
     except (GANForgeError, RuntimeError, ValueError, IndexError):
         return False
     return True
@@ -93,21 +92,21 @@ def choose_augmentation(run: Run, game: Game[Any, Any], data: DataSet, say: Say)
     if len(data) >= FEW or not hasattr(game, "sample") or hasattr(game, "translate") or not game.augmented:
         return run
     kind = "ada" if game.discriminator_output == "logits" else "diffaug"
-    flip = "" if run.flip or find_sides(data.facts) else " --flip adds mirrored images, where these are as good."
+    flip = "" if run.flip or find_side(names_of(data)) else " --flip adds mirrored images, where these are as good."
     say(f"{len(data):,} images are few: --augment {kind} is on; --augment none switches it off.{flip}")
     return replace(run, augment=kind)
 
 
+def names_of(data: DataSet) -> tuple[str, ...]:
+    """The names of the data's labels and attributes."""
+    return *data.facts.labels, *data.facts.attributes
+
+
 def warn_of_flip(run: Run, data: DataSet) -> list[str]:
     """A sentence where mirrored images carry wrong labels: the labels name left or right."""
-    word = find_sides(data.facts) if run.flip else ""
+    word = find_side(names_of(data)) if run.flip else ""
     wrong = f"--flip mirrors the images, and the label {word!r} names a side: mirrored ones carry the wrong label."
     return [wrong] if word else []
-
-
-def find_sides(facts: Facts) -> str:
-    """The first label or attribute that names left or right; empty where none does."""
-    return next((name for name in (*facts.labels, *facts.attributes) if SIDES.search(name.replace("_", " "))), "")
 
 
 def adapts(preset: str, data_spec: str, options: Mapping[str, Any], name: str) -> bool:

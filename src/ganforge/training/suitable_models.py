@@ -63,8 +63,8 @@ def facts_at(examination: Examination, preset: Preset, size: tuple[int, ...], ne
     most_channels = max(examination.channels)
     channels = preset.run.channels or (most_channels if most_channels > 4 else 1 if most_channels <= 2 else 3)
     classes, attributes = tuple(examination.classes), tuple(examination.attributes)
-    sides = {"source_channels": channels * ("source" in needed), "instances": 2 * ("a_masks" in needed)}
-    return Facts(channels, size[0], size[-1], classes, attributes, **sides)
+    source, instances = channels * ("source" in needed), 2 * ("a_masks" in needed)
+    return Facts(channels, size[0], size[-1], classes, attributes, source, instances)
 
 
 def find_build_error(model: Model, preset: Preset, facts: Facts) -> str:

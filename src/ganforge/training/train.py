@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,19 +14,29 @@ import torch
 from ganforge import distributed, system
 from ganforge.callbacks import default_callbacks
 from ganforge.callbacks.training_doctor import TrainingDoctor
-from ganforge.console import Say, silent
+from ganforge.catalogue import is_own
+from ganforge.console import Say, outlive_terminal, silent
 from ganforge.data.loader import BatchLoader
 from ganforge.engine import Callback, Engine
-from ganforge.errors import DataError, NotFiniteError, OptionError, ProcessError
+from ganforge.errors import (
+    CheckpointError,
+    DataError,
+    GANForgeError,
+    NotFiniteError,
+    OptionError,
+    ProcessError,
+    RunError,
+)
 from ganforge.evaluation import selection
 from ganforge.game import Game
 from ganforge.inference import parts
-from ganforge.inference.load import RunLike, build_game, load_part, model_of, parse_run_address
+from ganforge.inference.load import RunLike, build_game, config_of, load_part, model_of, name_folder, parse_run_address
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder, facts_of, read_options_of, run_of
 from ganforge.runs.run_data import locate, ranges_of, run_data_arguments
-from ganforge.serialize import check_config, from_plain
+from ganforge.runs.trust import record
+from ganforge.serialize import check_config
 from ganforge.training import plan as planning
 from ganforge.training.plan import Plan, open_training_data, resolve_steps
 
@@ -41,6 +51,7 @@ def train(
     tensorboard: bool = True,
     doctor: bool = True,
     quiet: bool = False,
+    trust: bool = False,
     say: Say = silent,
     **options: Any,
 ) -> Trained:
@@ -48,16 +59,24 @@ def train(
 
     `options` are those of `plan`: the fields of `Run` (`size=64`), and those of the model's Config (`lr=1e-4`), which
     may also be given together, `config={"latent": 64}`.  The run folder is made in `outdir`; `say` is called
-    with each message, and `quiet` hides the progress bar.
+    with each message, and `quiet` hides the progress bar. `trust` runs
+    the code of pretrained parts that were not trained here.
 
-    Returns the trained game, ready to sample.  Ctrl-C and SIGTERM stop after the current step, with a checkpoint.
-    Processes started by torchrun train together; the first one writes the run folder and prints.
+    Returns the trained game, ready to sample.  Ctrl-C and SIGTERM stop after the current step, with a checkpoint; the
+    end of the terminal (SIGHUP, a closed pipe) stops nothing.  Processes started by torchrun train together; the first
+    one writes the run folder and prints.
+
+    Raises a GANForgeError with one sentence for whatever does not fit, OutOfMemoryError among them.
     """
     system.keep_memory()
-    with distributed.join_processes(system.pick_device(options.get("device", "auto"))) as process_device:
+    with (
+        outlive_terminal(),
+        system.explain_memory(),
+        distributed.join_processes(system.pick_device(options.get("device", "auto"))) as process_device,
+    ):
         say = say if distributed.rank() == 0 else silent
         with distributed.main_process_first():
-            plan = planning.plan(model, data, preset, load=load_part, say=say, **options)
+            plan = planning.plan(model, data, preset, load=partial(load_part, trust=trust), say=say, **options)
         title = name or f"{Path(plan.model.name).stem}-{Path(plan.data_spec).stem or 'data'}"
         folder = RunFolder(
             Path(distributed.broadcast_text(lambda: str(RunFolder.create(Path(outdir), title, plan.run_config()).path)))
@@ -80,30 +99,43 @@ def resume(
     data_home: str | Path | None = None,
     device: str = "",
     threads: int = 0,
+    shorten: bool = False,
     tensorboard: bool = True,
     doctor: bool = True,
     quiet: bool = False,
+    trust: bool = False,
     say: Say = silent,
 ) -> Trained:
     """Continue a run exactly as if it had not stopped; `steps`, `epochs` or `kimg` set another total length.
 
-    A run that stopped early because its metric no longer improved continues with more `patience`.
-    The number of processes, and of `threads`, may differ from before.
+    `shorten` accepts a length below the planned one.  A run that stopped early because its metric no longer improved
+    continues with more `patience`.  The number of processes, and of `threads`, may differ from before.  `trust` runs
+    the code of a model that was not trained here.
 
     Returns the trained game.  Raises DataError when the data has changed, unless `data` is given, and OptionError for
-    a length shorter than what is done.
+    a length below what is done, or below the planned one without `shorten`.  A run that is not resumed is not changed.
     """
     system.keep_memory()
     path, checkpoint = parse_run_address(run)
     folder = RunFolder.open(path)
-    with distributed.join_processes(system.pick_device(device or run_of(folder.run_config).device)) as process_device:
+    stored = run_of(folder.run_config)
+    with (
+        outlive_terminal(),
+        system.explain_memory(),
+        distributed.join_processes(system.pick_device(device or stored.device)) as process_device,
+    ):
         say = say if distributed.rank() == 0 else silent
-        with distributed.main_process_first():
-            plan = plan_resume(folder, steps, epochs, kimg, patience, data, data_home, device, threads)
-        if distributed.rank() == 0 and (data is not None or plan.run != run_of(folder.run_config)):
-            folder.rewrite(plan.run_config())
-        callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
-        return run_training(plan, folder, checkpoint, process_device, callbacks, say)
+        try:
+            with distributed.main_process_first():
+                folder.lock() if distributed.rank() == 0 else None
+                plan = plan_resume(
+                    folder, steps, epochs, kimg, patience, data, data_home, device, threads, shorten, trust
+                )
+            callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
+            changed = data is not None or plan.run != stored
+            return run_training(plan, folder, checkpoint, process_device, callbacks, say, changed)
+        finally:
+            folder.unlock()
 
 
 def plan_resume(
@@ -116,13 +148,15 @@ def plan_resume(
     data_home: str | Path | None,
     device: str,
     threads: int,
+    shorten: bool = False,
+    trust: bool = False,
 ) -> Plan:
     """The plan of a run that continues: its stored settings, changed where an argument is given."""
     # Resolve the settings.
     stored = folder.run_config
-    model, read_options = model_of(stored), read_options_of(stored)
+    model, read_options = model_of(stored, trust), read_options_of(stored)
     given = {"steps": steps, "patience": patience, "device": device or None, "threads": threads or None}
-    config = from_plain(model.game.Config, stored.config)
+    config = config_of(folder.path, stored, model)
     data_spec = str(data) if data is not None else stored.data["asked"]
     options = replace(run_of(stored), **{name: value for name, value in given.items() if value is not None})
     check_config(config)
@@ -143,21 +177,31 @@ def plan_resume(
         )
     options = replace(options, steps=resolve_steps(options, steps is not None, epochs, kimg, len(opened)))
     done = (folder.checkpoints().steps() or [0])[-1]
-    if options.steps < done:
-        raise OptionError(
-            f"{options.steps} steps are fewer than the {done} already done: give more, or start a new run."
-        )
+    planned = run_of(stored).steps if done or "imported" not in stored.data else 0  # nobody planned what was imported
+    check_length(options.steps, planned, done, shorten)
     if facts_of(stored) != opened.facts:
         raise DataError(f"The run was made for {facts_of(stored)}, but {data_spec} gives {opened.facts}.")
     # Build the game.
-    loaded = parts.load_kept(config, folder.path, load_part, stored.parts)
-    game = build_game(model, config, opened.facts, options.seed, loaded)
+    loaded = parts.load_kept(config, folder.path, partial(load_part, trust=trust), stored.parts)
+    with name_folder(folder.path, model):
+        game = build_game(model, config, opened.facts, options.seed, loaded)
     held_out = partial(open_training_data, data_spec, options, data_home, game.batch_type, read_options, True, **where)
     location = {"path": stored.data["path"]} if data is None and "path" in stored.data else locate(data_spec)
     return Plan(
         model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out,
         ranges_of(stored), location, stored.init_from, stored.parts,
     )  # fmt: skip
+
+
+def check_length(steps: int, planned: int, done: int, shorten: bool) -> None:
+    """Raise OptionError for a new length below what is done; without `shorten`, also for one below the planned."""
+    if steps < done:
+        raise OptionError(f"{steps} steps are fewer than the {done} already done: give more, or start a new run.")
+    if steps < planned and not shorten:
+        raise OptionError(
+            f"The run is planned for {planned} steps, of which {done} are done, and {steps} would end it earlier: "
+            "leave --steps, --epochs and --kimg out to finish it as planned, or say --shorten to make it shorter."
+        )
 
 
 def run_training(
@@ -167,12 +211,18 @@ def run_training(
     device: torch.device,
     callbacks: Sequence[Callback],
     say: Say,
+    changed: bool = False,
 ) -> Trained:
-    """Train a plan in its run folder, from `checkpoint` on if that is given and exists."""
+    """Train a plan in its run folder, from `checkpoint` on if that is given and exists.
+
+    Where settings or data have `changed`, config.yaml is rewritten as the last thing before the first step: what is
+    refused until then leaves the folder as it was.
+    """
     system.use_threads(plan.run.threads)
     checkpoints = folder.checkpoints(plan.run.keep)
     resume_hint = f"Continue with: ganforge resume {folder.path}"
-    folder.lock() if distributed.rank() == 0 else None
+    main = distributed.rank() == 0
+    folder.lock() if main else None
     try:
         loader = BatchLoader(plan.data, plan.model.game.batch_type, plan.run)
         callbacks = [
@@ -184,7 +234,11 @@ def run_training(
             step, state = checkpoints.load(checkpoint)
             engine.restore(state)
             say(f"Continuing from step {step} of {plan.run.steps}.")
-        with stop_on_signals(engine, resume_hint, say):
+        if main:
+            folder.remove_drafts()
+            folder.rewrite(plan.run_config()) if changed else None
+            record(Path(plan.model.name)) if is_own(plan.model.name) else None
+        with outlive_terminal(), stop_on_signals(engine, resume_hint, say) as signals, save_on_error(engine):
             game = train_with_recovery(engine, checkpoints)
     except ProcessError as error:
         saved = checkpoints.steps()
@@ -198,7 +252,23 @@ def run_training(
         folder.unlock()
     if engine.step < plan.run.steps:
         say(f"Stopped at step {engine.step} of {plan.run.steps}. {engine.stopping or resume_hint}")
-    return Trained(game, folder.path, plan.model.name, engine.step, device, plan.ranges or {})
+    stopped_elsewhere = main and engine.step < plan.run.steps and not engine.stopping  # by a signal to another process
+    unknown = signal.SIGTERM if stopped_elsewhere else 0
+    stopped_by = int(next(iter(signals), unknown))
+    return Trained(game, folder.path, plan.model.name, engine.step, device, plan.ranges or {}, stopped_by)
+
+
+@contextmanager
+def save_on_error(engine: Engine) -> Iterator[None]:
+    """Write a checkpoint where the block ends because a file of the run cannot be written, then pass the error on."""
+    try:
+        yield
+    except RunError as error:
+        alone = distributed.world_size() == 1
+        if alone and engine.step > max(0, engine.saved_at) and not isinstance(error, CheckpointError):
+            with suppress(GANForgeError):
+                engine.save()
+        raise
 
 
 def train_with_recovery(engine: Engine, checkpoints: Checkpoints) -> Game[Any, Any]:
@@ -222,21 +292,26 @@ def train_with_recovery(engine: Engine, checkpoints: Checkpoints) -> Game[Any, A
 
 
 @contextmanager
-def stop_on_signals(engine: Engine, resume_hint: str, say: Say) -> Iterator[None]:
-    """Make Ctrl-C and SIGTERM stop after the current step, with the message `resume_hint`; a second Ctrl-C at once."""
+def stop_on_signals(engine: Engine, resume_hint: str, say: Say) -> Iterator[list[int]]:
+    """Make Ctrl-C and SIGTERM stop after the current step, with the message `resume_hint`; a second Ctrl-C at once.
+
+    Yields a list to which the numbers of these signals are added.
+    """
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield
+        yield received
         return
 
     def stop(number: int, frame: Any) -> None:
         if engine.stopping and number == signal.SIGINT:
             raise KeyboardInterrupt
+        received.append(number)
         engine.stopping = resume_hint
         say("Stopping after this step, with a checkpoint.")
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -10,7 +10,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 from ganforge import system
@@ -26,7 +28,7 @@ from ganforge.errors import ModelError, NotFiniteError, OptionError
 from ganforge.evaluation import selection
 from ganforge.inference.load import load_part
 from ganforge.run import to_fields
-from ganforge.runs.folder import RunFolder
+from ganforge.runs.folder import RunFolder, is_run
 from ganforge.serialize import to_plain
 from ganforge.training.plan import plan
 from ganforge.training.train import plan_resume, run_training
@@ -50,6 +52,7 @@ def sweep(
     name: str = "",
     data_home: str | Path | None = None,
     prune: bool = True,
+    trust: bool = False,
     say: Say = silent,
     **run: Any,
 ) -> Sweep:
@@ -60,7 +63,8 @@ def sweep(
 
     Each trial is a run with the options `run` (fields of `Run`), evaluated every `eval_every` steps as with --select;
     a trial that falls behind the median of the others at the same step is pruned unless `prune` is off.  The same
-    call resumes a stopped search, and a larger number of `trials` extends it.
+    call resumes a stopped search, and a larger number of `trials` extends it.  `trust` runs the code of pretrained
+    parts that were not trained here.
 
     Raises OptionError where Optuna is missing, for settings that cannot be searched, for a folder that holds another
     search, and where every trial failed.
@@ -81,10 +85,9 @@ def sweep(
         **run,
         "select": metric or next(iter(selection.list_metrics(entry.game)), "fid"),
     }
-    steps = plan(
-        model, data, preset, config=own, data_home=data_home, load=load_part, say=say, adapt=False, **fixed
-    ).run.steps
-    fixed["every"] = fixed.get("every") or max(1, steps // EVALUATIONS)
+    load = partial(load_part, trust=trust)
+    own_plan = plan(model, data, preset, config=own, data_home=data_home, load=load, say=say, adapt=False, **fixed)
+    fixed["every"] = fixed.get("every") or max(1, own_plan.run.steps // EVALUATIONS)
     options = {"model": model, "data": str(data), "preset": preset, "over": [*over], "config": own, "run": fixed}
     folder = Path(outdir) / f"sweep-{name or '-'.join([Path(entry.name).stem, Path(str(data)).stem or 'data'])}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +95,7 @@ def sweep(
     lock.lock()
     try:
         with open_study(folder, options, selection.metric_direction(str(fixed["select"])), prune) as study:
-            return TrialRunner(entry, space, options, data_home, folder, study, say).run(trials)
+            return TrialRunner(entry, space, options, data_home, folder, study, say, trust).run(trials)
     finally:
         lock.unlock()
 
@@ -109,9 +112,10 @@ class TrialRunner:
         folder: Path,
         study: Any,
         say: Say,
+        trust: bool = False,
     ) -> None:
         self.model, self.space, self.options, self.data_home = model, space, options, data_home
-        self.folder, self.study, self.say = folder, study, say
+        self.folder, self.study, self.say, self.trust = folder, study, say, trust
         self.metric = str(options["run"]["select"])
 
     def run(self, trials: int) -> Sweep:
@@ -160,12 +164,13 @@ class TrialRunner:
         own = {**self.options["config"], **{name: value for (of_run, name), value in values.items() if not of_run}}
         system.keep_memory()
         previous = trial.user_attrs.get("run", "")
-        if previous and (Path(previous) / "config.yaml").is_file():
+        if previous and is_run(Path(previous)):
             folder = RunFolder.open(previous)
-            resolved = plan_resume(folder, None, None, None, None, None, self.data_home, "", 0)
+            resolved = plan_resume(folder, None, None, None, None, None, self.data_home, "", 0, trust=self.trust)
         else:
             arguments = (self.model.name, self.options["data"], self.options["preset"])
-            resolved = plan(*arguments, config=own, data_home=self.data_home, load=load_part, adapt=False, **run)
+            load = partial(load_part, trust=self.trust)
+            resolved = plan(*arguments, config=own, data_home=self.data_home, load=load, adapt=False, **run)
             folder = RunFolder.create(self.folder, "trial", resolved.run_config())
         trial.set_user_attr("run", str(folder.path))
         pruning = PruningCallback(trial, folder.path / "scores.jsonl", self.metric)
@@ -174,7 +179,7 @@ class TrialRunner:
         trained = run_training(resolved, folder, "latest", device, callbacks, silent)
         if trained.step < resolved.run.steps and not pruning.pruned:
             self.say("The same command resumes this sweep.")
-            raise KeyboardInterrupt
+            raise SystemExit(128 + trained.stopped_by) if trained.stopped_by == SIGTERM else KeyboardInterrupt
         worth = CheckpointMetric(self.metric, selection.metric_direction(self.metric), lambda game: 0.0).rank
         return max((row[pruning.name] for row in read_rows(folder.path / "scores.jsonl")), key=worth), pruning.pruned
 

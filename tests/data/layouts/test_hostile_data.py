@@ -13,13 +13,15 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
-import ganforge
-from ganforge.data.layouts import zips
+from ganforge.data.inspect import inspect_source
+from ganforge.data.layouts import arrays, files, shards, zips
 from ganforge.data.layouts.files import Walk
 from ganforge.data.layouts.folders import find_images, open_folder
 from ganforge.data.open import find_data
 from ganforge.errors import DataError
+from ganforge.images import write
 from ganforge.inference.translate import open_sources
 from tests.data.layouts.test_folders import cache, write_image, zip_folder
 from tests.data.layouts.test_layouts import png, tarred
@@ -52,7 +54,7 @@ def test_special_files_of_any_name_are_skipped(good):
     (good / "fifo.png").symlink_to("a.png")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(good / "s.png"))
-    data, found = open_folder(good, size=None), ganforge.examine(good)
+    data, (found, _) = open_folder(good, size=None), inspect_source(find_data(str(good)))
     assert len(data) == found.images == 4
     assert data.notes[0] == found.notes[0] == "Not taken: 13 pipes, devices or sockets, the first a.png."
     assert [*open_sources(good).image_names] == [f"{k}.png" for k in range(4)]
@@ -87,7 +89,7 @@ def test_circular_links_are_left_out_by_name(good):
     assert data.notes == ("Left out: me.png cannot be read: Too many levels of symbolic links.",)
 
 
-@pytest.mark.parametrize("count", [2, 11, 30])
+@pytest.mark.parametrize("count", [2, 11])
 def test_folders_that_link_to_one_another_end(tmp_path, count):
     for k in range(count):
         write_image(tmp_path / f"d{k}" / "x.png")
@@ -118,9 +120,9 @@ def test_a_linked_folder_is_read_like_a_folder(tmp_path):
     assert not any("links" in note for note in data.notes)
 
 
-def test_folders_nested_too_deep_are_skipped(good):
+def test_folders_nested_too_deep_are_skipped(good):  # at 1,500 the walk of before ended in RecursionError
     folder = os.open(good, os.O_RDONLY)
-    for _ in range(1500):
+    for _ in range(450):
         os.mkdir("d", dir_fd=folder)
         inner = os.open("d", os.O_RDONLY, dir_fd=folder)
         os.close(folder)
@@ -130,7 +132,6 @@ def test_folders_nested_too_deep_are_skipped(good):
     assert len(data) == 4
     assert data.notes[0].startswith("Not taken: 1 folders that lie more than 400 deep, the first d/d/d")
     assert len(data.notes[0]) < 200
-    subprocess.run(["rm", "-rf", good / "d"], check=True)  # shutil would recurse
 
 
 def test_names_that_are_too_long_are_one_sentence():
@@ -152,15 +153,29 @@ def npy_header(shape, dtype="|u1"):
     return file.getvalue()
 
 
-def deflated(path, members, *, zeros=2**22):
-    """A zip whose members are (name, beginning, number of zeros behind it)."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, start, count in members:
-            with archive.open(name, "w", force_zip64=True) as file:
-                file.write(start)
-                for at in range(0, count, zeros):
-                    file.write(bytes(min(zeros, count - at)))
+def deflated(path, members):
+    """A zip whose members are (name, beginning, number of zeros behind it), made without compressing all the zeros."""
+    files, entries, size = [], [], 2**16
+    block = deflate(bytes(size))
+    for name, start, count in members:
+        assert count % size == 0
+        data = deflate(start) + block * (count // size) + b"\3\0"
+        crc = zlib.crc32(start)
+        for _ in range(count // size):
+            crc = zlib.crc32(bytes(size), crc)
+        facts = (20, 0, 8, 0, 0, crc, len(data), len(start) + count, len(name), 0)
+        offset = sum(map(len, files))
+        files.append(struct.pack("<4s5H3I2H", b"PK\3\4", *facts) + name.encode() + data)
+        entries.append(struct.pack("<4sH5H3I5H2I", b"PK\1\2", 20, *facts, 0, 0, 0, 0, offset) + name.encode())
+    content, central = b"".join(files), b"".join(entries)
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(entries), len(entries), len(central), len(content), 0)
+    path.write_bytes(content + central + end)
     return path
+
+
+def deflate(data):
+    pack = zlib.compressobj(9, wbits=-15)
+    return pack.compress(data) + pack.flush(zlib.Z_FULL_FLUSH)
 
 
 def test_files_that_are_one_hole_are_refused(tmp_path):
@@ -172,21 +187,23 @@ def test_files_that_are_one_hole_are_refused(tmp_path):
             find_images(tmp_path / name)
 
 
-def test_arrays_that_unpack_to_gigabytes_are_refused(tmp_path):
-    start = npy_header((512, 1024, 1024))
-    path = deflated(tmp_path / "a.npz", [("images.npy", start, 2**29)])
-    with pytest.raises(DataError, match=r"a\.npz cannot be read: .* bytes of its images claim to be 536,871,040"):
+def test_arrays_that_unpack_to_gigabytes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "LARGEST", 2**22)
+    start = npy_header((8, 1024, 1024))
+    path = deflated(tmp_path / "a.npz", [("images.npy", start, 2**23)])
+    with pytest.raises(DataError, match=r"a\.npz cannot be read: .* bytes of its images claim to be 8,388,736"):
         find_images(path)
     small = io.BytesIO()
     np.save(small, np.zeros((4, 8, 8), np.uint8))
-    path = deflated(tmp_path / "b.npz", [("images.npy", small.getvalue(), 0), ("labels.npy", start, 2**29)])
+    path = deflated(tmp_path / "b.npz", [("images.npy", small.getvalue(), 0), ("labels.npy", start, 2**23)])
     with pytest.raises(DataError, match="bytes of its labels claim to be"):
         find_images(path)
 
 
-def test_a_large_array_that_is_not_compressed_is_mapped(tmp_path):
-    images = np.random.default_rng(0).integers(0, 255, (20, 1024, 1024), dtype=np.uint8)
+def test_a_large_array_that_is_not_compressed_is_mapped(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 255, (20, 64, 64), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", labels=np.arange(20), images=images)
+    monkeypatch.setattr(arrays, "WHOLE", 2**10)
     source = find_images(tmp_path / "a.npz")
     assert np.array_equal(source.images[7].read()[..., 0], images[7])
     assert np.array_equal(source.images[19].read()[..., 0], images[19])
@@ -228,7 +245,7 @@ def test_archives_of_too_many_entries_are_refused(tmp_path, monkeypatch, stated)
 
 
 def test_a_million_entries_are_refused_at_once(tmp_path):
-    (tmp_path / "a.zip").write_bytes(directory(300_000, stated=1))
+    (tmp_path / "a.zip").write_bytes(directory(270_000, stated=1))
     start = time.monotonic()
     with pytest.raises(DataError, match="more than 262,144 entries"):
         find_images(tmp_path / "a.zip")
@@ -243,11 +260,18 @@ def test_headers_of_tars_that_claim_gigabytes_are_refused(tmp_path):
         find_images(tmp_path / "a.tar")
 
 
-def test_large_members_are_read_as_far_as_needed(tmp_path):
-    first, zeros = png(), bytes(20 * 2**20)
+@pytest.fixture
+def all_large(monkeypatch):
+    """Files of more than a kilobyte count as large."""
+    for module in (files, zips, shards):
+        monkeypatch.setattr(module, "WHOLE", 2**10)
+
+
+def test_large_members_are_read_as_far_as_needed(tmp_path, all_large):
+    first, zeros = png(), bytes(2**16)
     members = [("0.png", first), ("1.png", first + zeros), ("2.png", zeros), ("3.png", png(12, 12, 3))]
     tar = tarred(tmp_path / "a.tar", members)
-    packed = deflated(tmp_path / "a.zip", [(name, data.rstrip(b"\0"), 20 * 2**20) for name, data in members[1:3]])
+    packed = deflated(tmp_path / "a.zip", [(name, data.rstrip(b"\0"), 2**16) for name, data in members[1:3]])
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr("0.png", first)
     for path, count in ((tar, 3), (packed, 2)):
@@ -257,17 +281,19 @@ def test_large_members_are_read_as_far_as_needed(tmp_path):
         assert "2.png cannot be read: it is not an image of a known format" in data.notes[-1]
 
 
-def test_damage_in_a_large_member_of_a_zip_is_found(tmp_path):
-    noisy = np.random.default_rng(0).integers(0, 255, (2600, 2600, 3), dtype=np.uint8)
+@pytest.mark.parametrize("form", ["npy", "bmp", "png"])
+def test_damage_in_a_large_member_of_a_zip_is_found(tmp_path, all_large, form):
+    noisy = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
     for k in range(3):
-        (tmp_path / "in").mkdir(exist_ok=True)
-        np.save(tmp_path / "in" / f"{k}.npy", noisy)
+        write(tmp_path / "in" / f"{k}.{form}", noisy) if form == "npy" else Image.fromarray(noisy).save(
+            tmp_path / "in" / f"{k}.{form}"
+        )
     path = zip_folder(tmp_path / "in", tmp_path / "a.zip")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    notes = open_folder(path, size=(8, 8)).notes
-    assert "1.npy cannot be read: " in notes[-1]
+    assert f"1.{form} cannot be read: " in open_folder(path, size=(8, 8)).notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -312,11 +338,11 @@ def png_of_zeros(width, height, depth=1):
 
 
 def test_images_that_unpack_to_gigabytes_are_left_out(good):
-    (good / "z1.png").write_bytes(png_of_zeros(40_000, 40_000))
+    (good / "z1.png").write_bytes(png_of_zeros(15_000, 13_000))
     (good / "z2.png").write_bytes(png_of_zeros(9_000, 9_000, 8))
     data = open_folder(good, size=(8, 8))
     assert len(data) == 4
-    assert "z1.png cannot be read: it claims 1,600,000,000 pixels, more than the 89,478,485 allowed; " in data.notes[-2]
+    assert "z1.png cannot be read: it claims 195,000,000 pixels, more than the 89,478,485 allowed; " in data.notes[-2]
     assert (
         "bytes claim to be 9000 x 9000 pixels; if you know where it comes from, set GANFORGE_MAX_PIXELS"
         in data.notes[-1]
@@ -346,16 +372,15 @@ print(peak() - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
 def test_no_bomb_takes_300_megabytes_beyond_four_good_images(good, tmp_path):
-    zeros, several = 200 * 2**20, tmp_path / "several"
-    deflated(tmp_path / "a.zip", [(f"{k}.png", b"", zeros) for k in range(4)])
-    deflated(tmp_path / "b.zip", [(f"{k}.png", png(), zeros) for k in range(2)])
-    deflated(tmp_path / "c.npz", [("images.npy", npy_header((400, 1024, 1024)), 400 * 2**20)])
-    (tmp_path / "d.zip").write_bytes(directory(400_000))
+    several = tmp_path / "several"
+    deflated(tmp_path / "a.zip", [("0.png", b"", 240 * 2**20), ("1.png", png(), 240 * 2**20)])
+    deflated(tmp_path / "c.npz", [("images.npy", npy_header((320, 1024, 1024)), 320 * 2**20)])
+    (tmp_path / "d.zip").write_bytes(directory(280_000))
     several.mkdir()
     for k in range(3):
-        (several / f"{k}.png").write_bytes(png_of_zeros(5700, 5700, 8))
+        (several / f"{k}.png").write_bytes(png_of_zeros(5000, 5000, 8))
         write_hollow(several / f"{k}.npy", npy_header((2**16, 2**16)))
-    paths = [tmp_path / name for name in ("a.zip", "b.zip", "c.npz", "d.zip", "several")]
+    paths = [tmp_path / name for name in ("a.zip", "c.npz", "d.zip", "several")]
     found = subprocess.run(
         [sys.executable, "-c", MEMORY, good, *paths], check=True, capture_output=True, text=True, timeout=60
     )

@@ -122,7 +122,7 @@ def test_attributes_of_celeba(tmp_path, name, text, lie):
     [
         ("metadata.jsonl", '{"file_name": "1.png"\n', "line 1 is not JSON"),
         ("metadata.jsonl", "[1]\n", "line 1 is not of the form"),
-        ("metadata.jsonl", '{"image": "1.png"}', "must give a file_name in every row; it has image"),
+        ("metadata.jsonl", '{"picture": "1.png"}', "must give a file_name in every row; it has picture"),
         ("metadata.jsonl", '{"file_name": "9.png"}', "names none of the 2 images; it begins with 9.png"),
         ("metadata.jsonl", '{"file_name": "1.png"}\n{"file_name": "1.png"}', "names 1.png 2 times"),
         ("metadata.csv", "file_name,label\n1.png,a\n2.png,\n", "has no label for 1 of 2 images"),

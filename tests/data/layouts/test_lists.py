@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-import ganforge
+from ganforge.data.inspect import inspect_source
 from ganforge.data.layouts.folders import find_images, open_folder
 from ganforge.data.open import open_data
 from ganforge.errors import DataError
 from tests.data.layouts.test_folders import cache, write_image
-from tests.data.layouts.test_layouts import photos
+from tests.data.layouts.test_layouts import photos, png, tarred
 
 assert cache
 ROWS = [("0.png", "강아지"), ("1.png", "고양이"), ("2.png", "강아지"), ("3.png", "고양이")]
@@ -45,6 +45,7 @@ def spelled(separator=",", header=("file_name", "label"), end="\n", rows=ROWS, t
         ("labels.csv", spelled(header=ROWS[0], rows=ROWS[1:]).encode()),
         ("labels.tsv", spelled("\t", header=("image", "target")).encode("cp949")),
         ("metadata.jsonl", "\r\n".join(json.dumps({"file_name": f, "label": k}) for f, k in ROWS).encode("utf-8-sig")),
+        ("metadata.jsonl", "\n".join(json.dumps({"Image": f, "Class": k}) for f, k in ROWS).encode("utf-16")),
         (
             "dataset.json",
             json.dumps({"labels": [[f".\\{name}", label == "고양이"] for name, label in ROWS]}).encode("utf-16"),
@@ -74,6 +75,26 @@ def test_names_in_lists_find_their_folders(tmp_path):
     (tmp_path / "images" / "lists").mkdir()
     (tmp_path / "images" / "metadata.csv").write_text("file_name,label\n../images/0.png,a\n../images/1.png,b\n")
     assert open_folder(tmp_path, size=None).columns["condition"].tolist() == [0, 1]
+
+
+def test_attributes_may_be_written_as_floats(tmp_path):
+    photos(tmp_path, "0.png", "1.png")
+    (tmp_path / "attributes.csv").write_text("File Name;Smiling;Young\n0.png;1.0;-1.0\n1.png;-1.0;+1\n")
+    data = open_folder(tmp_path, size=None)
+    assert data.facts.attributes == ("Smiling", "Young")
+    assert data.columns["condition"].tolist() == [[1, 0], [0, 1]]
+
+
+def test_attributes_may_be_words(tmp_path):
+    photos(tmp_path, "0.png", "1.png")
+    (tmp_path / "attributes.csv").write_text("file_name,Smiling,Young\n0.png,yes,no\n1.png,No,TRUE\n")
+    assert open_folder(tmp_path, size=None).columns["condition"].tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_list_in_a_tar_is_a_list(tmp_path):
+    rows = json.dumps({"labels": [["0.png", [0.5, 1]], ["1.png", [0.25, 0]]]}).encode()
+    path = tarred(tmp_path / "a.tar", [("./0.png", png()), (".\\1.png", png()), ("./dataset.json", rows)])
+    assert open_folder(path, size=None).columns["condition"].tolist() == [[0.5, 1], [0.25, 0]]
 
 
 def test_labels_csv_yields_to_folders_that_are_classes(tmp_path):
@@ -119,7 +140,7 @@ def test_a_broken_list_is_one_sentence_and_a_note_where_no_labels_are_needed(tmp
     with pytest.raises(DataError, match=f"{name} of .*{why}") as refused:
         open_data(str(tmp_path), size=None, needed=("images", "condition"))
     assert len(str(refused.value)) < 600
-    plain, found = open_data(str(tmp_path), size=None), ganforge.examine(tmp_path)
+    plain, (found, _) = open_data(str(tmp_path), size=None), inspect_source(find_images(tmp_path))
     assert len(plain) == found.images == 2
     assert f"No labels are used: {refused.value}" in plain.notes
     assert f"No labels are used: {refused.value}" in found.notes

@@ -21,15 +21,35 @@ assert cache  # the fixture: a cache of its own for every test
         ],
         *[
             (name, "train")
-            for name in ("1.Training", "training_data", "images_train", "학습", "01. 학습데이터", "훈련용")
+            for name in (
+                "1.Training",
+                "training_data",
+                "images_train",
+                "학습",
+                "01. 학습데이터",
+                "훈련용",
+                "trn",
+                "Trainings",
+            )
         ],
         *[
             (name, "test")
-            for name in ("test", "Testing", "Test_set", "testset", "test images", "eval", "evaluation", "테스트셋")
+            for name in (
+                "test",
+                "Testing",
+                "Test_set",
+                "testset",
+                "test images",
+                "eval",
+                "evaluation",
+                "테스트셋",
+                "tst",
+                "Tests",
+            )
         ],
         *[
             (name, "val")
-            for name in ("val", "valid", "Validation", "2.Validation", "val2017", "hold-out", "held_out", "검증")
+            for name in ("val", "valid", "Validation", "2.Validation", "val2017", "hold-out", "held_out", "검증", "dev")
         ],
         *[
             (name, "")

@@ -22,7 +22,7 @@ import numpy as np
 from ganforge.data.layouts.arrays import labels_from_numbers
 from ganforge.data.layouts.files import ENDINGS, LARGEST, Files
 from ganforge.data.layouts.names import clean_name, decode_text, shorten
-from ganforge.data.layouts.tables import LABEL, NAME, Rows, name_column, read_rows
+from ganforge.data.layouts.tables import LABEL, MORE_NAMES, NAME, Rows, known_name, name_column, read_rows
 from ganforge.data.source import Labels
 from ganforge.errors import DataError
 
@@ -158,8 +158,9 @@ def _parse_jsonl(where: str, data: bytes) -> Table:
             raise DataError(f"{where}: line {number} is not JSON.") from error
         if not isinstance(row, dict):
             raise DataError(f'{where}: line {number} is not of the form {{"file_name": "1.png", "label": "cat"}}.')
-        rows += [row] if row else []
-    return _build_table(where, rows)
+        rows += [{known_name(key): value for key, value in row.items()}] if row else []
+    columns = [*dict.fromkeys(key for row in rows for key in row)]
+    return _build_table(where, rows, name_column(columns) or "file_name")
 
 
 def _parse_csv(where: str, data: bytes) -> Table:
@@ -170,13 +171,12 @@ def _parse_csv(where: str, data: bytes) -> Table:
 def _parse_labels_csv(where: str, data: bytes) -> Table:
     """A name and a label a row: the columns are named as in metadata.csv, or there are two, names first."""
     table = read_rows(where, data)
-    columns = table.columns
-    rows: list[dict[str, Any]] = [*table.rows]
+    columns: tuple[str, ...] = table.columns
+    rows: Sequence[Mapping[str, Any]] = table.rows
     if len(columns) == 2 and columns[0].lower().endswith(ENDINGS):  # the first line is a row
-        rows = [
-            dict(zip(NAME[:1] + LABEL[:1], values, strict=True)) for values in (columns, *(r.values() for r in rows))
-        ]
-        columns = NAME[:1] + LABEL[:1]
+        values = [columns, *(tuple(row.values()) for row in rows)]
+        columns = ("file_name", "label")
+        rows = [{columns[0]: file, columns[1]: label} for file, label in values]
     name = name_column(columns) or next(iter(columns), "file_name")
     label = next((column for column in LABEL if column in columns), None)
     if label is None and len(columns) == 2:
@@ -193,11 +193,11 @@ def _parse_parquet(where: str, data: bytes) -> Table:
         raise DataError(f"{where} needs pyarrow to be read: pip install 'ganforge[hub]'.") from error
     try:
         file = parquet.ParquetFile(BufferReader(data))
-        columns = [name for name in file.schema_arrow.names if name in (*NAME, *LABEL)]
-        rows = file.read(columns=columns).to_pylist()
+        columns = [name for name in file.schema_arrow.names if known_name(name) in (*NAME, *MORE_NAMES, *LABEL)]
+        rows = [{known_name(key): cell for key, cell in row.items()} for row in file.read(columns=columns).to_pylist()]
     except (ArrowException, OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{where} cannot be read: {str(error).rstrip('.')}.") from error
-    return _build_table(where, rows)
+        raise DataError(f"{where} cannot be read: {shorten(str(error).rstrip('.'))}.") from error
+    return _build_table(where, rows, name_column([*map(known_name, columns)]) or "file_name")
 
 
 def _build_table(
@@ -240,18 +240,26 @@ def _parse_celeba_csv(where: str, data: bytes) -> Table | None:
 
 
 def _build_attribute_table(where: str, names: Sequence[str], table: Mapping[str, Sequence[str | None]]) -> Table:
-    low = -1 if any("-1" in row for row in table.values()) else 0
+    low = -1 if any(_number(cell) == -1 for row in table.values() for cell in row) else 0
     for file, row in table.items():
         if len(row) != len(names):
             raise DataError(f"{where}: {shorten(file)} has {len(row)} values for {len(names)} attributes.")
         for name, value in zip(names, row, strict=True):
-            if value not in ("1", str(low)):
+            if _number(value) not in (1, low):
                 raise DataError(
                     f"{where}: {shorten(file)} has {shorten(repr(value))} for {shorten(name)}; "
                     f"attributes are 1 or {low} in this list."
                 )
-    values = {clean_name(file): [float(value == "1") for value in row] for file, row in table.items()}
+    values = {clean_name(file): [float(_number(value) == 1) for value in row] for file, row in table.items()}
     return Table(values, lambda _, rows: Labels(np.array(rows, np.float32), attributes=tuple(names)))
+
+
+def _number(cell: str | None) -> float | None:
+    cell = {"yes": "1", "true": "1", "no": "0", "false": "0"}.get((cell or "").lower(), cell)
+    try:
+        return None if cell is None else float(cell)
+    except ValueError:
+        return None
 
 
 READERS: dict[str, Callable[[str, bytes], Table | None]] = {

@@ -7,9 +7,8 @@
     mask     a rectangle of it filled with grey                                inpainting
     noise    Gaussian noise of deviation 8 to 50 (of 255) added                denoising
 
-Row k of a data set always has the same source: rectangle and noise are functions of (seed, k).  Where random windows
-are cut, the noise is new in every window: a function of the integers that choose its place, and so of the run's seed
-and the window's place in the run.
+Row k of a data set always has the same source: rectangle and noise are functions of (seed, k).  In training the noise
+is new every time an image is loaded: a function of the run's seed and the image's place in the run.
 """
 
 from collections.abc import Callable, Sequence
@@ -76,7 +75,11 @@ class NoisyColumn:
         return len(self.images)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return add_noise(self.images[rows], [mix(self.seed, row) for row in np.ravel(rows).tolist()])
+        return self.redraw(rows, np.ravel(rows))
+
+    def redraw(self, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """See `Redrawn`."""
+        return add_noise(self.images[rows], [mix(self.seed, number) for number in numbers.tolist()])
 
     def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
         """See `Windowed`: the same windows as of the images, with new noise for every pair of random integers."""

@@ -11,7 +11,7 @@ from ganforge.errors import DataError
 from ganforge.images import ImageHeader
 
 SPELLINGS = (  # source and target, in lower case
-    *(("a", "b"), ("source", "target"), ("input", "output"), ("x", "y"), ("before", "after")),
+    *(("a", "b"), ("source", "target"), ("input", "output"), ("input", "target"), ("x", "y"), ("before", "after")),
     *(("labels", "images"), ("label", "image"), ("masks", "images"), ("mask", "image")),
     *(("sketches", "photos"), ("sketch", "photo"), ("edges", "photos"), ("edge", "photo")),
     *(
@@ -25,7 +25,6 @@ SPELLINGS = (  # source and target, in lower case
     ),
 )
 ENDING = re.compile(r"(.*[^_\-. ])[_\-. ]+([a-z]+)", re.IGNORECASE | re.DOTALL)
-GAP = 2  # pixels that may lie between two squares side by side
 WIDE = 2.3  # width / height from which images may be two landscapes side by side
 
 
@@ -92,8 +91,8 @@ def are_partners(source: ImageSource) -> bool:
 
 
 def is_two_squares(height: int, width: int) -> bool:
-    """Whether an image is two squares side by side, perhaps with a narrow gap."""
-    return 0 <= width - 2 * height <= min(GAP, height - 1)
+    """Whether an image is two squares side by side, perhaps with a line of one pixel between them."""
+    return width in (2 * height, 2 * height + 1)
 
 
 def split_wide(source: ImageSource, sizes: list[tuple[int, int, str]], layout: str) -> ImageSource:

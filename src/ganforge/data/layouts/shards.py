@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from ganforge import images
 from ganforge.console import track
-from ganforge.data.layouts.annotations import parse_labels
+from ganforge.data.layouts.annotations import READERS, parse_labels
 from ganforge.data.layouts.files import LARGEST, WHOLE, Files, check_regular, index_names
 from ganforge.data.layouts.names import clean_name, shorten
 from ganforge.data.layouts.splits import HELD_OUT, phase_of
@@ -60,7 +60,8 @@ def index_tar(path: Path) -> Shard:
                 members.append((member.name, (member.offset_data, member.size)))
                 if len(members) > most:
                     raise DataError(f"it has more than {most:,} files; GANFORGE_MAX_FILES sets a larger number")
-                if member.name.lower().endswith(SIDECARS) and member.size <= MOST:
+                file_name = member.name.lower().rpartition("/")[2]
+                if file_name.endswith(SIDECARS) and file_name not in READERS and member.size <= MOST:
                     file.seek(member.offset_data)
                     labels |= _parse_label(clean_name(member.name), file.read(member.size))
     except Exception as error:  # a damaged directory raises anything, from ReadError to RecursionError

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from ganforge.errors import DataError
 
 WORDS = {
-    "train": "train(?:ing|val)?|학습|훈련",
-    "test": "test(?:ing)?|eval(?:uation)?|테스트|시험|평가",
-    "val": "val(?:id(?:ation)?)?|holdout|heldout|검증",
+    "train": "train(?:ings?|val)?|trn|학습|훈련",
+    "test": "test(?:s|ing)?|tst|eval(?:uation)?|테스트|시험|평가",
+    "val": "val(?:id(?:ation)?)?|vld|dev|holdout|heldout|검증",
 }
 HELD_OUT = ("test", "val")  # the first that exists is used
 FILLERS = (
-    "(?:sets?|splits?|data(?:sets?)?|images?|imgs?|photos?|pictures?|pics|files?|samples?|folder|dev|"
+    "(?:sets?|splits?|data(?:sets?)?|images?|imgs?|photos?|pictures?|pics|files?|samples?|folder|"
     "데이터|이미지|사진|자료|파일|세트|셋|집합|용)*"
 )
 SPELLINGS = {phase: re.compile(f"{FILLERS}(?:{words}){FILLERS}") for phase, words in WORDS.items()}

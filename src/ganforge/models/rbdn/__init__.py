@@ -10,13 +10,16 @@ position, and concatenated with the input of the branch.  The least squared erro
 targets, so where there are several the output is blurred: the reason for adversarial losses.
 
 `paper`, also called `denoising`, is the authors' denoiser of grey photographs, of which windows are cut at their own
-scale: `ganforge train rbdn --preset denoising --make noise --data photos`.  `relighting` is their second experiment.
+scale: `ganforge train rbdn --preset denoising --make noise --data photos`.  `relighting` is their second experiment,
+`colouring` the third: `ganforge train rbdn --preset colouring --make grey --data photos` (colour.py).
 
 Departures: 1. norms keep running statistics, the authors estimate theirs after training and fold them into scale and
-shift; 2. images of other sizes are padded at the edge and cropped back, the authors use sliding windows; 3. the third
-experiment, colour, has no preset: its 313 bins and their weights are measurements of another paper (Zhang et al. 2016)
-that are not part of the publication (its network takes the authors' weights: `official.rbdn.Colour`); 4. `small` scales
-pixels to 0 ... 1, not 255, and uses Adam; its norms learn at a tenth of the rate, and only its weights decay.
+shift; 2. images of other sizes are padded and cropped back, the authors use sliding windows; 3. `colouring`:
+the 313 cells of the authors and the frequencies of colours are a file of Zhang et al., which is no part of the
+publication: here the cells are the 261 that a colour of sRGB lies in, and the frequencies a running mean over the data.
+The side of its windows is not published: 224, as for relighting.  The authors' network and weights run in
+`official.rbdn.Colour`; 4. `small` scales pixels to 0 ... 1, not 255, and uses Adam; its norms learn at a tenth of the
+rate, and only its weights decay.
 
 Train it small: `ganforge train rbdn --data path/to/pairs`, then `ganforge translate RUN in/ out/`.
 """
@@ -33,6 +36,7 @@ from torch.optim import SGD, Adam, Optimizer
 from ganforge.batches import Facts, Paired
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
+from ganforge.models.rbdn.colour import ColourNet, lightness
 from ganforge.run import Preset, Run
 
 
@@ -59,7 +63,13 @@ class Config:
     authors_rates: bool = False
     """Norms learn at the full rate, and biases and norms decay like weights, as in the authors' definitions."""
     drop_every: int = 100_000
-    """Steps after which the learning rate is divided by ten.  0: never."""
+    """Steps after which the learning rate falls.  0: never."""
+    drop: float = 0.1
+    """Factor by which it falls."""
+    beta2: float = 0.999
+    """Adam's second momentum."""
+    colours: bool = False
+    """Predict the colour of the target from the lightness of the source, as a class."""
 
 
 class Layer(nn.Sequential):
@@ -125,14 +135,24 @@ class RBDN(Game[Config, Paired]):
                 f"{c.branches} branches halve {c.branches + 1} times, and {facts.height} x {facts.width} cannot be "
                 f"halved so often: make --size a multiple of {self.multiple}."
             )
+        if c.colours and facts.channels != 3:
+            raise ModelError(
+                f"--config.colours predicts colours, and the targets have {facts.channels} channels, not 3."
+            )
         source = facts.source_channels or facts.channels
-        self.generator = RBDNet(source, facts.channels, c.width, c.branches, c.depth)
+        if c.colours:
+            trunk, back = Trunk(1, c.width, c.branches, c.depth), Layer(c.width, c.width, 5, back=True)
+            self.generator = ColourNet(trunk, back, c.width)
+            self.generator.last.apply(small_weights)
+        else:
+            self.generator = RBDNet(source, facts.channels, c.width, c.branches, c.depth)
 
     def players(self) -> dict[str, Optimizer]:
         c, last = self.config, self.generator.last
-        norms = [layer for layer in self.generator.trunk.modules() if isinstance(layer, nn.BatchNorm2d)]
+        own = {id(p) for p in last.parameters()}
+        norms = [layer for layer in self.generator.modules() if isinstance(layer, nn.BatchNorm2d)]
         apart = [p for norm in norms for p in norm.parameters()] if c.authors_rates else []
-        plain = [p for p in self.generator.trunk.parameters() if not any(p is norm for norm in apart)]
+        plain = [p for p in self.generator.parameters() if id(p) not in own and not any(p is norm for norm in apart)]
         decay = c.weight_decay if c.authors_rates else 0.0  # of biases and norms
         groups = [
             {"params": [p for p in plain if p.ndim > 1], "lr": c.lr, "weight_decay": c.weight_decay},
@@ -141,15 +161,18 @@ class RBDN(Game[Config, Paired]):
             {"params": [last.bias], "lr": c.lr * c.last_lr, "weight_decay": decay},
             *([{"params": apart, "lr": c.lr, "weight_decay": decay}] if apart else []),
         ]
-        return {"generator": SGD(groups, c.lr, 0.9) if c.optimiser == "sgd" else Adam(groups, c.lr)}
+        return {"generator": SGD(groups, c.lr, 0.9) if c.optimiser == "sgd" else Adam(groups, c.lr, (0.9, c.beta2))}
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
         drops = now.step // self.config.drop_every if self.config.drop_every else 0
         for group in players["generator"].param_groups:
-            group["lr"] *= 0.1**drops
+            group["lr"] *= self.config.drop**drops
 
     def play(self, batches: Iterator[Paired], now: Clock) -> Iterator[Move]:
         pair = next(batches)
+        if isinstance(self.generator, ColourNet):
+            yield Move("generator", colour=self.generator.error(self.generator(lightness(pair.source)), pair.target))
+            return
         output, target = self.generator(self.to_network_range(pair.source)), self.to_network_range(pair.target)
         yield Move("generator", error=(output - target).square().sum() / (2 * len(target)))
 
@@ -161,7 +184,10 @@ class RBDN(Game[Config, Paired]):
         """Sources (N, A, H, W) of any size -> targets (N, B, H, W), both in [-1, 1]."""
         height, width = images.shape[2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        output = self.generator(self.to_network_range(F.pad(images, padding, mode="replicate")))
+        images = F.pad(images, padding, mode="replicate")
+        if isinstance(self.generator, ColourNet):
+            return self.generator.draw(images)[..., :height, :width]
+        output = self.generator(self.to_network_range(images))
         return (output[..., :height, :width] * (2 / self.config.white) - 1).clamp(-1, 1)
 
 
@@ -190,5 +216,19 @@ presets = {
     "relighting": Preset(
         Config(authors_rates=True, drop_every=12_000),
         Run(steps=40_000, batch=64, accumulate=2, size=(224,), crop=True, flip=True, save_every=5_000),
+    ),
+    "colouring": Preset(
+        Config(
+            branches=4,
+            optimiser="adam",
+            lr=3.16e-3,
+            beta2=0.99,
+            weight_decay=1e-3,
+            authors_rates=True,
+            drop_every=45_000,
+            drop=0.316,
+            colours=True,
+        ),
+        Run(steps=184_000, batch=128, size=(224,), crop=True, flip=True, save_every=5_000),
     ),
 }

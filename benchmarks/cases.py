@@ -108,6 +108,60 @@ def cyclegan(terms: Terms) -> Iterator[str]:
 PLAIN = {"flip": False, "crop": False}  # the usual loops take their images as they lie
 
 
+def spade(terms: Terms) -> Iterator[str]:
+    """Narrow networks with a style encoder at 64 x 64 against the authors' loop, and the paper's at 128 x 128."""
+    narrow = {"width": 12, "hidden": 32, "latent": 16, "judge_width": 24}
+    rounds = {"spade, 64 x 64 colour, batch 8": ((64,), 8, narrow)}
+    if not terms.quick:
+        paper = {"width": 64, "hidden": 128, "latent": 0, "judge_width": 64}
+        rounds["spade, the paper's networks, 128 x 128 colour, batch 1"] = ((128,), 1, paper)
+    for title, (size, batch, networks) in rounds.items():
+        latent = networks["latent"]
+        config = {**networks, "latent": latent or 256, "use_vae": latent > 0, "content": "none"}
+        own = {"model": "spade", "preset": "paper", "size": size, "batch": batch, "config": config, **PLAIN}
+        entries = [ours(precision, **own) for precision in precisions()]
+        entries += [usual("spade", p, side=size[0], batch=batch, **networks) for p in precisions()]
+        yield rates(title, race(entries, terms.pace), ["usual loop, fp32"], memory=True)
+
+
+def lostgan(terms: Terms) -> Iterator[str]:
+    """Narrow networks of V1 at 32 x 32 against the authors' loop, and the paper's at 64 x 64."""
+    python = find_torchvision(terms)
+    narrow = {"width": 16, "latent": 32, "embedding": 32, "mask_width": 32}
+    rounds = {"lostgan, 32 x 32 colour, batch 16": ((32,), 16, narrow)}
+    if not terms.quick:
+        paper = {"width": 64, "latent": 128, "embedding": 128, "mask_width": 128}
+        rounds["lostgan, the paper's networks of V1, 64 x 64 colour, batch 4"] = ((64,), 4, paper)
+    for title, (size, batch, networks) in rounds.items():
+        config = {"version": 1, **networks, "judge_width": networks["width"], "content": "none"}
+        own = {"model": "lostgan", "preset": "paper", "size": size, "batch": batch, "config": config, **PLAIN}
+        entries = [ours(precision, **own) for precision in precisions()]
+        loops = [usual("lostgan", p, side=size[0], batch=batch, **networks) for p in precisions()]
+        entries += [replace(entry, python=python) for entry in loops if python]
+        yield rates(title, race(entries, terms.pace), ["usual loop, fp32"] if python else [], memory=True)
+    if not python:
+        yield f"The usual loop needs torchvision, so it did not take part. {TORCHVISION}"
+
+
+TORCHVISION = "`pip install torchvision`, or `make peers` and `--peers .venv-peers/bin/python`.\n"
+
+
+def find_torchvision(terms: Terms) -> str:
+    """The interpreter that has torchvision: this one, or else the peers'; empty where neither has."""
+    return next((python for python in (sys.executable, terms.peers) if finds(python, "torchvision")), "")
+
+
+def roialign(terms: Terms) -> Iterator[str]:
+    """ROIAlign with its gradient against torchvision's."""
+    entries = [Entry("ganforge", "roialign:ours")]
+    if python := find_torchvision(terms):
+        entries.append(Entry("torchvision", "roialign:theirs", {}, python))
+    against = [entry.label for entry in entries[1:]]
+    yield rates("roialign, 8 boxes an image, 256 channels of 32 x 32", race(entries, terms.pace), against, memory=True)
+    if not python:
+        yield f"torchvision is not here, so it did not take part. {TORCHVISION}"
+
+
 def loader(terms: Terms) -> Iterator[str]:
     """The loader alone, and as a share of a chapter step."""
     rows = []
@@ -243,5 +297,8 @@ def rates(title: str, results: Mapping[str, Result], against: Sequence[str], mem
 
 CASES: dict[str, Case] = {
     case.__name__: case
-    for case in (chapter, dcgan64, wgan_gp, cgan, pix2pix, cyclegan, loader, startup, memory, peak, judging)
+    for case in (
+        *(chapter, dcgan64, wgan_gp, cgan, pix2pix, cyclegan, spade, lostgan, roialign),
+        *(loader, startup, memory, peak, judging),
+    )
 }

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.program import Program, pictures
+from benchmarks.program import Program, boxes_and_labels, maps, pictures
 from ganforge import system
-from ganforge.batches import Facts, is_image
+from ganforge.batches import Batch, Facts
 from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader
@@ -61,9 +61,22 @@ def build_engine(model: str, preset: str, **run: Any) -> Engine:
     run_settings = replace(chosen.run, **run)
     side, channels = run_settings.size[0], run_settings.channels or 3
     images = pictures(side, channels, min(4_000, 4_000 * 64**2 // side**2))
-    facts = Facts(channels, side, side, labels=CLASSES)
-    labels = np.arange(len(images)) % len(CLASSES)
-    batch_type = found.game.batch_type
-    columns = {name: images if is_image(name) else labels for name in batch_type.columns()}
-    game = build_game(found, chosen.config, facts, run_settings.seed, {})
-    return Engine(game, run_settings, BatchLoader(DataSet("noise", facts, columns), batch_type, run_settings))
+    data = DataSet("noise", *annotate(images, found.game.batch_type))
+    game = build_game(found, chosen.config, data.facts, run_settings.seed, {})
+    return Engine(game, run_settings, BatchLoader(data, found.game.batch_type, run_settings))
+
+
+def annotate(images: np.ndarray, batch_type: type[Batch]) -> tuple[Facts, dict[str, np.ndarray]]:
+    """The facts and the columns of such images (n, side, side, C) with everything that a batch holds."""
+    n, side, _, channels = images.shape
+    names, facts = batch_type.columns(), Facts(channels, side, side, labels=CLASSES)
+    known = {"condition": np.arange(n) % len(CLASSES)}
+    if "label_map" in names:
+        colours = tuple((20 * k, 20 * k, 20 * k) for k in range(len(CLASSES)))
+        facts = replace(facts, labels=(), regions=CLASSES, region_colours=colours, instance_maps=True)
+        known["label_map"], known["instance_map"] = (maps(side, len(CLASSES), n, seed)[..., None] for seed in (1, 2))
+        names = (*names, "instance_map")
+    if "boxes" in names:
+        known["boxes"], known["box_labels"] = boxes_and_labels(n, len(CLASSES) + 1)
+        facts = replace(facts, labels=(), objects=("", *CLASSES), most=known["boxes"].shape[1])
+    return facts, {name: known.get(name, images) for name in names}

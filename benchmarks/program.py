@@ -23,3 +23,17 @@ class Program:
 def pictures(side: int, channels: int, n: int = 4_000) -> np.ndarray:
     """The data of every program, uint8 (n, side, side, channels).  Random: the content does not affect the time."""
     return np.random.default_rng(0).integers(0, 256, (n, side, side, channels), np.uint8)
+
+
+def maps(side: int, values: int, n: int, seed: int = 0) -> np.ndarray:
+    """Label maps or instance maps, uint8 (n, side, side)."""
+    return np.random.default_rng(seed).integers(0, values, (n, side, side), np.uint8)
+
+
+def boxes_and_labels(n: int, classes: int, most: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes float32 (n, most, 4), corners in [0, 1] with sides of 0.2 to 0.6, and labels int64 (n, most) from 1 on."""
+    random = np.random.default_rng(0)
+    sides, starts = 0.2 + 0.4 * random.random((n, most, 2)), random.random((n, most, 2))
+    starts *= 1 - sides
+    labels = random.integers(1, classes, (n, most), np.int64)
+    return np.concatenate([starts, starts + sides], 2, dtype=np.float32), labels

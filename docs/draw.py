@@ -22,11 +22,14 @@ from PIL import Image, ImageSequence
 import ganforge
 from ganforge import lab
 from ganforge.capabilities import capabilities, labels_of
-from ganforge.catalogue import Model, find, names
+from ganforge.catalogue import Model, file_of, find, names
 from ganforge.data.loader import BatchLoader
-from ganforge.data.synthetic.domains import choose_synthetic_data
-from ganforge.images import grid, read, recolour, to_uint8, write
+from ganforge.data.places_sheet import draw_places
+from ganforge.data.synthetic.places import choose_synthetic_data
+from ganforge.images import enlarge, grid, read, recolour, to_uint8, write
 from ganforge.images.figure import save
+from ganforge.inference.layouts import to_boxes
+from ganforge.inference.place_jobs import draw_layout
 from ganforge.metrics.catalogue import write_table
 from ganforge.nn.bicubic import bicubic
 from ganforge.runs.folder import RunFolder, read_options_of, run_of
@@ -79,6 +82,20 @@ CAPTIONS: dict[str, str] = {
         "background, size and stripes are kept; shapes are distorted, because they are no attribute and only the "
         "reconstruction loss preserves them."
     ),
+    "spade": (
+        "label map, four outputs by four codes, true image. Shapes and grounds are where the map has them, and "
+        "the codes give the shapes other colours; the ground differs little between codes, stripes are missing, some "
+        "shapes have two colours, and edges are a little soft."
+    ),
+    "lostgan": (
+        "layouts, three outputs by three seeds. Every object is in its box, and nearly all can be recognised; colours "
+        "follow the codes, not the layout. Edges are soft, striped objects are missing, and some grounds are light in "
+        "one part and dark in another."
+    ),
+    "lostgan-moves": (
+        "a layout whose flower moves three times, and the outputs by one seed. The flower keeps its colours and the "
+        "other objects stay as they are; the ground behind its old place is filled in."
+    ),
     "srgan": (
         "low-resolution image, output at four times its side, target. Edges are sharp; corners and tips are a little "
         "rounder than in the target."
@@ -86,6 +103,7 @@ CAPTIONS: dict[str, str] = {
 }
 """Captions of the images of games that translate: the columns, and their quality."""
 ROWS = 6  # of the image of a game that translates
+MOVED, MOVE = 2, ("flower", "0.05,0.16")  # the layout of the strip, and the object that moves three times
 
 
 def draw_run(name: str) -> None:
@@ -100,7 +118,10 @@ def draw_run(name: str) -> None:
             return
         data = {} if "translate" in capabilities(find(model).game) else {"data": "fashion-mnist"}
         run = ganforge.train(model, outdir=out, **{**data, **RUNS.get(name, {})})
-        save_enlarged(render_run(run), name)
+        if "boxes" in type(run.game).batch_type.columns():
+            draw_layouts(run, name)
+        else:
+            save_enlarged(render_run(run), name)
 
 
 def render_run(run: ganforge.Trained) -> np.ndarray:
@@ -117,17 +138,38 @@ def render_run(run: ganforge.Trained) -> np.ndarray:
     return grid(to_uint8(run.sample(64)), columns=16)
 
 
-def translate_held_out(run: ganforge.Trained) -> list[np.ndarray]:
-    """Columns of images (ROWS, H, W, 3) of 0 ... 255: held-out sources, outputs and, where they are known, targets."""
+def draw_layouts(run: ganforge.Trained, name: str) -> None:
+    """Save two images of a run: held-out layouts above outputs of three seeds, and a strip of one box that moves."""
+    batch = read_held_out(run)
+    columns = {column: batch[column] for column in ("boxes", "box_labels")}
+    layouts = [to_boxes(boxes, labels, run.facts) for boxes, labels in zip(*columns.values(), strict=True)]
+    above = [draw_layout(layout, run.facts) for layout in layouts]
+    outputs = [to_uint8(run.translate_columns(columns, seed=seed)) for seed in range(3)]
+    rows = [*above, *(enlarge(image, len(above[0])) for images in outputs for image in images)]
+    write(PICTURES / f"{name}.png", grid(rows, columns=ROWS))
+    ganforge.rearrange(run, layouts[MOVED], PICTURES / f"{name}-moves.png", move=MOVE * 3)
+
+
+def read_held_out(run: ganforge.Trained) -> dict[str, Any]:
+    """The columns of the first ROWS held-out rows of a run's data."""
     run_config, batch_type = RunFolder.open(run.path).run_config, type(run.game).batch_type
     settings = replace(run_of(run_config), batch=ROWS, crop=False, flip=False)
     held_out = open_training_data(
         run_config.data["asked"], settings, None, batch_type, read_options_of(run_config), held_out=True
     )
-    batch = vars(BatchLoader(held_out, batch_type, settings).batch(0))
+    return vars(BatchLoader(held_out, batch_type, settings).batch(0))
+
+
+def translate_held_out(run: ganforge.Trained) -> list[np.ndarray]:
+    """Columns of images (ROWS, H, W, 3) of 0 ... 255: held-out sources, outputs and, where they are known, targets."""
+    batch = read_held_out(run)
     if "source" in batch:
         n = 4 if run.model == "bicyclegan" else 1
         shown = [batch["source"], *(run.translate(batch["source"], seed=k) for k in range(n)), batch["target"]]
+    elif "label_map" in batch:
+        columns = {name: batch[name] for name in ("label_map", "instance_map")}
+        shown = [run.translate(columns["label_map"], instance_map=columns["instance_map"], seed=k) for k in range(4)]
+        return [draw_places(columns, run.facts), *(to_uint8(each) for each in (*shown, batch["images"]))]
     elif "a" in batch:
         there, back = (run.translate(batch[k], masks=batch.get(f"{k}_masks"), reverse=k == "b") for k in "ab")
         shown = [batch["a"], there, batch["b"], back]
@@ -200,7 +242,10 @@ def format_page(model: Model) -> str:
         lines.append(f"| `{setting.name}` | {values} | {meanings.get(setting.name, '')} |")
     lines += ["", f"The lesson, with formulas, diagrams and layers: [{model.name}.html](../explain/{model.name}.html),"]
     lines += [f"or `ganforge explain {model.name}`."]
-    lines += ["", f"The file: [src/ganforge/models/{model.name}.py](../../src/ganforge/models/{model.name}.py)", ""]
+    file = file_of(model.name)
+    what, path = ("folder", file.parent) if file.name == "__init__.py" else ("file", file)
+    where = path.relative_to(HERE.parent).as_posix()
+    lines += ["", f"The {what}: [{where}](../../{where})", ""]
     return "\n".join(lines)
 
 

@@ -19,7 +19,8 @@ Rule = Callable[[Path], list[str]]
 
 LAYERS = """
 errors version
-run console capabilities batches
+run console batches
+capabilities
 draw files serialize distributed system nn text
 game images
 models data catalogue tracing

@@ -2,12 +2,26 @@
 
 import pytest
 
+from benchmarks import roialign
 from benchmarks.__main__ import conditions
 from benchmarks.cases import ours, rates
 from benchmarks.ours import game
 from benchmarks.race import Entry, Pace, Result, race
 from benchmarks.table import spread, table
-from benchmarks.usual import cgan, chapter, cyclegan, dcgan, pix2pix, wgan_gp
+from benchmarks.usual import cgan, chapter, cyclegan, dcgan, lostgan, pix2pix, spade, wgan_gp
+
+NARROW = {"width": 4, "hidden": 8, "judge_width": 4}
+SMALL = {"width": 4, "latent": 8, "embedding": 6, "mask_width": 8}
+
+
+def spade_of(side: int, **config: object) -> dict[str, object]:
+    return {"model": "spade", "preset": "paper", "batch": 2, "size": (side,), "config": {**config, "content": "none"}}
+
+
+def lostgan_of(side: int) -> dict[str, object]:
+    config = {**SMALL, "version": 1, "judge_width": SMALL["width"], "content": "none"}
+    return {"model": "lostgan", "preset": "paper", "batch": 2, "size": (side,), "config": config}
+
 
 LIKE = {
     "chapter": (game, {"model": "dcgan", "preset": "chapter", "batch": 2}, chapter.loop, {"batch": 2}),
@@ -16,16 +30,29 @@ LIKE = {
     "pix2pix": (game, {"model": "pix2pix", "preset": "paper", "size": (32,)}, pix2pix.loop, {"side": 32}),
     "cyclegan": (game, {"model": "cyclegan", "preset": "paper", "size": (32,)}, cyclegan.loop, {"side": 32}),
     "cgan": (game, {"model": "cgan", "preset": "small", "batch": 2}, cgan.loop, {"batch": 2}),
+    "spade": (game, spade_of(64, use_vae=True, latent=8, **NARROW), spade.loop, {"batch": 2, "latent": 8, **NARROW}),
+    "spade, paper": (game, spade_of(32, **NARROW), spade.loop, {"batch": 2, "side": 32, "latent": 0, **NARROW}),
+    "lostgan": (game, lostgan_of(32), lostgan.loop, {"batch": 2, **SMALL}),
+    "lostgan, paper": (game, lostgan_of(64), lostgan.loop, {"batch": 2, "side": 64, **SMALL}),
+    "roialign": (roialign.ours, {"batch": 2, "channels": 4}, roialign.theirs, {"batch": 2, "channels": 4}),
 }
 TINY = {"latent": 8, "width": 4, "critic_moves": 2, "side": 16, "batch": 8}
 
 
 @pytest.mark.parametrize("name", LIKE)
 def test_both_sides_have_the_same_networks_and_data(name):
+    if name.startswith(("lostgan", "roialign")):
+        pytest.importorskip("torchvision", reason="the other side takes torchvision's ROIAlign")
     build, own, usual, theirs = LIKE[name]
     a, b = build(**own), usual(**theirs)
     assert (a.parameters, a.images) == (b.parameters, b.images)
     b.play(1)
+
+
+@pytest.mark.parametrize("name", ["spade", "lostgan", "roialign"])
+def test_ours_plays_on_maps_and_boxes_that_are_not_files(name):
+    build, own, _, _ = LIKE[name]
+    build(**own).play(1)
 
 
 def test_a_race_alternates_and_gives_rates_and_ratios():

@@ -23,10 +23,13 @@ from tests.support.toys import make_loader
 
 
 def facts_of(run: Run, kind: type[Batch] = Images) -> Facts:
-    """What data that a model needs would decide: pairs from grey to colour, two instances an image."""
+    """What data that a model needs would decide: grey sources, two instances, three regions, three boxes."""
     columns, channels = kind.columns(), run.channels or 3
     source, instances = run.channels or 1 if "source" in columns else 0, 2 if any(map(is_mask, columns)) else 0
-    return Facts(channels, run.size[0], run.size[-1], ("circle", "square", "star"), (), source, instances)
+    facts = Facts(channels, run.size[0], run.size[-1], ("circle", "square", "star"), (), source, instances)
+    if "label_map" in columns:
+        return replace(facts, labels=(), regions=("sky", "sea", "land"))
+    return replace(facts, labels=(), objects=("", "circle", "star"), most=3) if "boxes" in columns else facts
 
 
 def tiny(model: Model) -> tuple[Game, Run, Facts]:
@@ -133,15 +136,19 @@ def translated(game: Game, start: int, rows: int) -> torch.Tensor:
     facts, chance, given = game.facts, torch.Generator().manual_seed(1), {}
     sides = (facts.height, facts.width)
     images = torch.rand(5, facts.source_channels or facts.channels, *sides, generator=chance) * 2 - 1
+    example = type(game).batch_type.example(5, facts, 1)
     for name, parameter in inspect.signature(game.translate).parameters.items():
-        if name == "masks":
+        if name in ("boxes", "box_labels", "label_map"):
+            given[name] = getattr(example, name)
+        elif name == "masks":
             given[name] = torch.rand(5, facts.instances or 2, *sides, generator=chance).round()
         elif name != "images" and parameter.default is parameter.empty:
             given[name] = Labelled.example(5, facts).condition  # a label or attributes
     with inference_mode(game):
         game.draw = RowDraw(3, start)
-        part = {name: value[start : start + rows] for name, value in given.items()}
-        pictures = game.translate(images[start : start + rows], **part)
+        takes_images = "images" in inspect.signature(game.translate).parameters
+        given = ({"images": images} if takes_images else {}) | given
+        pictures = game.translate(**{name: value[start : start + rows] for name, value in given.items()})
     height, width = pictures.shape[2:]
     assert (height % sides[0], width % sides[1]) == (0, 0)  # super-resolution makes a multiple
     assert height // sides[0] == width // sides[1]

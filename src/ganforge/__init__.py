@@ -3,9 +3,9 @@
     run = ganforge.train("dcgan", data="fashion-mnist", steps=5000)
     images = run.sample(64, seed=0)
 
-Each command has a function of the same name: train, resume, sample, interpolate, traverse, translate, list, show,
-env; the command `data` is `examine`, `import` is `import_weights`; `load` opens a run, `find` a model.  Heavy modules
-are imported when they are first used.
+Each command has a function of the same name: train, resume, sample, interpolate, traverse, translate, rearrange,
+list, show, env; the command `data` is `examine`, `import` is `import_weights`; `load` opens a run, `find` a model.
+Heavy modules are imported when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ganforge.human_study.pictures import study as study
     from ganforge.human_study.results import study_results as study_results
     from ganforge.inference.load import load as load
+    from ganforge.inference.rearrange import rearrange as rearrange
     from ganforge.inference.sample import interpolate as interpolate
     from ganforge.inference.sample import sample as sample
     from ganforge.inference.sample import traverse as traverse
@@ -51,6 +52,7 @@ __all__ = [
     "list",
     "load",
     "plan",
+    "rearrange",
     "reproduce",
     "resume",
     "sample",
@@ -86,6 +88,7 @@ HOMES: dict[str, str] = {
     "study_results": "ganforge.human_study.results",
     "sweep": "ganforge.tuning.trials",
     "train": "ganforge.training.train",
+    "rearrange": "ganforge.inference.rearrange",
     "translate": "ganforge.inference.translate",
     "traverse": "ganforge.inference.sample",
 }

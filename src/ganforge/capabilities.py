@@ -7,6 +7,8 @@ method's signature.  Nothing is registered.
     traverse(noise, steps)      {code: images (n, values, C, H, W) of noise with only that code varied}
     translate(images)           images (N, C_source, H, W) to (N, C, kH, kW); k is 1 except for super-resolution;
                                 a game of instances also takes their masks (N, M, H, W)
+    translate(label_map)        label maps int64 (N, H, W) to images: its parameters that are columns are its input
+    translate(boxes, box_labels)  layouts to images
     invert(images), edit(code)  images to an editable code, and back
     score(images)               images to numbers
 """
@@ -18,6 +20,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from torch import Tensor
+
+from ganforge.batches import COLUMNS
 
 VERBS = ("sample", "traverse", "translate", "edit", "score")
 GIVEN = frozenset(
@@ -49,6 +53,9 @@ Where the data has classes: int64 (n,), one of the facts' labels.  Where it has 
 facts' attributes as words (`red,large`, `red=0.5,large`) or as K numbers.
 """
 
+Picture = Annotated[Tensor | None, Meaning("image")]
+"""A reference image (n, C, H, W) in [-1, 1]; users give a file, a PIL image or an array.  None: without one."""
+
 Change = Annotated[Tensor, Meaning("label", unnamed=math.nan)]
 """What each image is to become: as `Label`, but attributes that are not named are NaN, which means unchanged."""
 
@@ -78,8 +85,9 @@ def labels_of(game: Any) -> tuple[str, ...]:
 def list_questions(method: Callable[..., Any]) -> list[Question]:
     """The options of `method`, read from its signature."""
     hints, questions = get_type_hints(method, include_extras=True), []
+    filled = GIVEN | COLUMNS.keys() if method.__name__ == "translate" else GIVEN
     for parameter in inspect.signature(method).parameters.values():
-        if parameter.name in GIVEN:
+        if parameter.name in filled:
             continue
         hint, notes = hints[parameter.name], ()
         if get_origin(hint) is Annotated:

@@ -65,7 +65,7 @@ def build_from_preset(kind: type[Game[Any, Any]], preset: Preset, config: Any = 
 
 
 def facts_for(batch_type: type[Batch], config: Any, run: Run) -> Facts:
-    """Example facts that suit the preset: three classes, or the attributes that the Config names."""
+    """Example facts that suit the preset: three classes or objects, the attributes that the Config names, regions."""
     columns, channels, size = {*batch_type.columns()}, run.channels or 3, run.size or (64,)
     conditional = "condition" in columns
     return Facts(
@@ -76,6 +76,10 @@ def facts_for(batch_type: type[Batch], config: Any, run: Run) -> Facts:
         attributes=tuple(getattr(config, "attributes", ())) if conditional else (),
         source_channels=channels if "source" in columns else 0,
         instances=4 if any(map(is_mask, columns)) else 0,
+        objects=("", "circle", "square", "star") if "boxes" in columns else (),
+        most=4 if "boxes" in columns else 0,
+        regions=("ground", "circle", "square", "star") if "label_map" in columns else (),
+        instance_maps="instance_map" in batch_type.optional_columns(),
     )
 
 

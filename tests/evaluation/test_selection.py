@@ -10,6 +10,7 @@ import torch
 import ganforge
 from ganforge.batches import Facts
 from ganforge.callbacks.log import read_rows
+from ganforge.catalogue import find
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import to_images
 from ganforge.draw import RowDraw
@@ -57,6 +58,8 @@ def test_each_kind_of_game_has_its_metrics():
     assert selection.list_metrics(cyclegan.CycleGAN) == ("fid", "kid", "cmmd", "is")
     assert selection.list_metrics(srgan.SRGAN) == ("psnr", "ssim", "l1")
     assert selection.list_metrics(stargan.StarGAN) == ()
+    assert selection.list_metrics(find("lostgan").game) == ("fid", "kid", "cmmd", "is")
+    assert set(selection.list_metrics(find("spade").game)) == {"fid", "kid", "cmmd", "is", "psnr", "ssim", "l1"}
 
 
 @pytest.mark.parametrize(

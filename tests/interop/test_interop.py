@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -131,6 +132,43 @@ def test_translators_of_other_files(
     network.train(model == "stargan")  # their program never evaluates
     with torch.no_grad():
         torch.testing.assert_close(ours(source, *more), network(source, *more), rtol=1e-4, atol=1e-5)
+
+
+PLACES: dict[str, tuple[str, str, dict[str, tuple[str, dict[str, Any]]]]] = {
+    "spade": (
+        "spade",
+        "map.png",
+        {
+            "latest_net_G.pth": ("SPADEGenerator", {"ngf": 2, "label_nc": 5, "use_vae": True}),
+            "latest_net_D.pth": ("MultiscaleDiscriminator", {"ndf": 2, "label_nc": 5}),
+            "latest_net_E.pth": ("ConvEncoder", {"ngf": 2}),
+        },
+    ),
+    "lostgan": (
+        "lostgans",
+        "layout:3 0.1 0.2 0.5 0.6; 7 0.5 0.5 0.9 0.9",
+        {
+            "G_200.pth": ("ResnetGenerator64", {"ch": 2, "num_classes": 9}),
+            "D_200.pth": ("CombineDiscriminator64", {"ch": 2, "num_classes": 9}),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("model", PLACES)
+@pytest.mark.parametrize("alone", [True, False])
+def test_generators_of_maps_and_layouts_are_imported_without_the_weights_of_vgg(
+    tmp_path: Path, model: str, alone: bool
+):
+    system, source, files = PLACES[model]
+    for name, (kind, arguments) in files.items():
+        state = official.network(system, kind, **arguments).state_dict()
+        torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / name)
+    path = import_weights([tmp_path / name for name in [*files][: 1 if alone else None]], model, tmp_path / "run")
+    write(tmp_path / "map.png", np.full((40, 50, 1), 4, np.uint8))
+    place = source if model == "lostgan" else str(tmp_path / source)
+    assert command(["translate", str(path), place, str(tmp_path / "out"), "-n", "2"]) == 0
+    assert len([*(tmp_path / "out").iterdir()]) == 2
 
 
 def test_two_directions_are_two_files(tmp_path: Path):

@@ -36,6 +36,8 @@ NARROW: dict[str, dict[str, Any]] = {
     "instagan": {"width": 8, "blocks": 1, "pool": 1},
     "srgan": {"width": 8, "blocks": 1, "judge_width": 8, "content": "pixel"},
     "rbdn": {"width": 24},
+    "lostgan": {"width": 2, "mask_width": 8, "judge_width": 2, "content": "none"},
+    "spade": {"width": 8, "judge_width": 16, "content": "none"},
 }
 
 
@@ -79,7 +81,11 @@ def built(model: str, preset: str) -> Built:
         facts = replace(facts, source_channels=run.channels or 3)
     if model == "stargan":
         facts = replace(facts, labels=(), attributes=chosen.config.attributes)
+    if "label_map" in needed:
+        facts = replace(facts, regions=("sky", "sea", "land"), instance_maps=True)
     facts = replace(facts, instances=2 if any(map(is_mask, needed)) else 0)
+    if "boxes" in needed:
+        facts = replace(facts, labels=(), objects=("", "circle", "square"), most=2)
     torch.manual_seed(0)
     game = found.game(replace(chosen.config, **NARROW.get(model, {})), facts)
     return Built(run, chosen.config, game, Engine(game, replace(run, accumulate=1), NoImages()))
@@ -210,9 +216,12 @@ CYCLEGAN = "section 4"
 BICYCLEGAN = "junyanz/BicycleGAN, scripts/train_facades.sh"
 STARGAN = "section 5, training"
 INSTAGAN = "sangwoomo/instagan, README.md, jeans2skirt"
+LOSTGAN, LOSTGAN_CODE = "2019, experiments", "WillSuen/LostGANs, train.py"
 SRGAN, ESRGAN = "section 3.2", "ESRGAN, section 4.1"
 DENOISING, RELIGHTING = "venkai/RBDN, training/denoising", "venkai/RBDN, training/relighting"
 COLOURING, COLOUR_RATES = "venkai/RBDN, training/colorization", [3.16e-3, 3.16e-4, 3.16e-4, 3.16e-4, 3.16e-3]
+SPADE, SPADE_CODE = "section 4", "NVlabs/SPADE, options/train_options.py"
+SPADE_TERMS = {"gan": "hinge", "features": 10.0, "content": "vgg", "content_weight": 10.0, "kl": 0.05, "use_vae": False}
 FIRST_RATES = [1e-7, 1e-8, 1e-8, 1e-8, 1e-7]  # weights, biases, the last layer's two, norms
 
 TABLE: dict[tuple[str, str], list[Published]] = {
@@ -345,6 +354,24 @@ TABLE: dict[tuple[str, str], list[Published]] = {
             config_has(cycle_a=10.0, identity=1.0, context=1.0, pool=50, instances=4, together=2),
         ),
     ],
+    ("lostgan", "paper"): [
+        ("batch", LOSTGAN_CODE, run_has(batch=128, size=(128,), flip=True)),
+        ("length", f"{LOSTGAN}: 200 epochs of 25,210 images and mirrors", run_has(steps=200 * (2 * 25_210 // 128))),
+        ("rate", LOSTGAN_CODE, rate_is({0: 1e-4, 78_599: 1e-4})),
+        ("betas", LOSTGAN_CODE, betas_are(0.0, 0.999)),
+        ("weights of the scores", LOSTGAN_CODE, config_has(object_weight=1.0, image_weight=0.1)),
+        ("content", LOSTGAN_CODE, config_has(pixel_weight=1.0, vgg_weight=1.0, content="vgg")),
+        ("networks", "model/resnet_generator_v2.py", config_has(version=2, latent=128, embedding=180, width=64)),
+        ("discriminator", "model/rcnn_discriminator.py", config_has(judge_width=64)),
+        ("masks", "INSTALL.md: torch 1.0", config_has(align_corners=True, whole_image=False)),
+    ],
+    ("lostgan", "paper-vg"): [
+        ("batch", LOSTGAN_CODE, run_has(batch=128, size=(128,), flip=True)),
+        ("length", f"{LOSTGAN}: 200 epochs of 62,565 images and mirrors", run_has(steps=200 * (2 * 62_565 // 128))),
+        ("rate", LOSTGAN_CODE, rate_is({0: 1e-4, 195_399: 1e-4})),
+        ("betas", LOSTGAN_CODE, betas_are(0.0, 0.999)),
+        ("the whole image is an object", "data/vg.py", config_has(whole_image=True)),
+    ],
     ("srgan", "paper"): [
         ("batch", SRGAN, run_has(batch=16, size=(96,), native=True, crop=True)),
         ("length", f"{SRGAN}: 1e6, 1e5 and 1e5 updates", run_has(steps=1_200_000)),
@@ -373,6 +400,40 @@ TABLE: dict[tuple[str, str], list[Published]] = {
         ("L2", f"{DENOISING}/train.prototxt, decay 1 everywhere", decay_is(5e-4)),
         ("first weights", f"{DENOISING}/train.prototxt", weights_are("normal", 1e-3, "generator")),
         ("branches", f"{DENOISING}/train.prototxt", config_has(branches=3, width=64, depth=9, white=255.0)),
+    ],
+    ("spade", "paper"): [
+        ("batch", SPADE, run_has(batch=32, size=(256,))),
+        ("length", f"{SPADE}: 100 epochs of COCO-Stuff's 118,287 images", run_has(steps=100 * (118_287 // 32))),
+        ("jitter", "README.md: resize_and_crop from 286", run_has(flip=True, crop=True, native=False)),
+        ("rates of G and D", SPADE, rate_is({0: [1e-4, 4e-4], 369_599: [1e-4, 4e-4]})),
+        ("betas", SPADE_CODE, betas_are(0.0, 0.9)),
+        ("losses", SPADE_CODE, config_has(**SPADE_TERMS)),
+        (
+            "networks",
+            SPADE_CODE,
+            config_has(width=64, hidden=128, judge_width=64, judge_layers=4, scales=2, latent=256),
+        ),
+        (
+            "first weights of D",
+            "models/networks/base_network.py",
+            weights_are("xavier", 0.02, "discriminator.scales.0.0"),
+        ),
+    ],
+    ("spade", "paper-ade"): [
+        ("batch", SPADE, run_has(batch=32, size=(256,), flip=True, crop=True)),
+        ("length", f"{SPADE}: 200 epochs of 20,210 images", run_has(steps=200 * (20_210 // 32))),
+        ("rates of G and D", SPADE, rate_is({0: [1e-4, 4e-4], 63_100: [1e-4, 4e-4], 94_650: [5e-5, 2e-4]})),
+        ("no instances", "README.md: --no_instance", config_has(boundaries=False)),
+    ],
+    ("spade", "paper-cityscapes"): [
+        (
+            "batch",
+            "NVlabs/SPADE, data/cityscapes_dataset.py",
+            run_has(batch=16, size=(256, 512), flip=True, crop=False),
+        ),
+        ("length", f"{SPADE}: 200 epochs of 2,975 images", run_has(steps=200 * (2_975 // 16))),
+        ("rates of G and D", SPADE, rate_is({0: [1e-4, 4e-4], 27_750: [5e-5, 2e-4]})),
+        ("doublings", "data/cityscapes_dataset.py", config_has(layers="more", boundaries=True)),
     ],
     ("rbdn", "relighting"): [
         ("batch", f"{RELIGHTING}: 32, iter_size 2", run_has(batch=64, accumulate=2, size=(224,))),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from ganforge.batches import Batch, Facts, Images, Labelled, Paired, is_image, is_mask
+from ganforge.batches import Batch, Facts, Images, Labelled, Paired, column_of, is_image, is_mask
 from ganforge.capabilities import Range
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader
@@ -24,13 +24,19 @@ def make_data(n: int = 40, facts: Facts = FACTS, seed: int = 0, kind: type[Batch
     """`n` random rows of every column that `kind` needs, in memory; of a second side three fewer."""
     rng, columns = np.random.default_rng(seed), {}
     for name in kind.columns():
-        rows, depth = n - 3 * name.startswith("b"), facts.channels
+        rows, depth = n - 3 * (column_of(name).side == "b"), facts.channels
         if name == "source":
             depth = facts.source_channels or depth
         if is_mask(name):
             columns[name] = rng.integers(0, 2, (rows, facts.height, facts.width, facts.instances), np.uint8) * 255
         elif is_image(name):
             columns[name] = rng.integers(0, 256, (rows, facts.height, facts.width, depth), np.uint8)
+        elif column_of(name).kind == "label_map":
+            columns[name] = rng.integers(0, len(facts.regions), (rows, facts.height, facts.width, 1), np.uint8)
+        elif name == "boxes":
+            columns[name] = np.sort(rng.random((rows, facts.most, 2, 2), np.float32), 2).reshape(rows, -1, 4)
+        elif name == "box_labels":
+            columns[name] = rng.integers(0, len(facts.objects), (rows, facts.most))
         elif facts.attributes:
             columns[name] = rng.integers(0, 2, (rows, len(facts.attributes))).astype(np.float32)
         else:

@@ -11,13 +11,15 @@ import yaml
 from PIL import Image
 
 import ganforge
+from ganforge.batches import Facts
 from ganforge.errors import CheckpointError, DataError, GANForgeError, ModelError, OptionError, RunError
 from ganforge.images import read
+from ganforge.inference.latents import interpolate_latents
 from ganforge.inference.load import load_part
-from ganforge.inference.trained import interpolate_latents
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder
+from ganforge.training.train import describe_difference
 from tests.support.toys import weights
 
 TINY = {"preset": "tiny", "quiet": True}
@@ -245,3 +247,10 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path, trained):
     refused(RunError, "Another process is training", lambda: ganforge.resume(trained.path, steps=8, quiet=True))
     folder.unlock()
     assert Checkpoints(trained.path / "checkpoints").steps() == [6]
+
+
+def test_facts_that_differ_are_named_alone():
+    own, given = Facts(3, 32, 32, ("cat", "dog")), Facts(1, 32, 32, ("cat", "cow"))
+    assert describe_difference(own, given) == (
+        "channels is 1, and the run's 3; labels is ('cat', 'cow'), and the run's ('cat', 'dog')"
+    )

@@ -4,7 +4,7 @@ A game that translates in both directions has rows for each; one with a label qu
 one that enlarges is given the images reduced in size, so that the target is the original image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.capabilities import labels_of, list_questions
+from ganforge.data.places_sheet import draw_places
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine
 from ganforge.images import enlarge, recolour, to_uint8, visible_channels
 from ganforge.inference.inference_mode import inference_mode
+from ganforge.inference.input_columns import input_columns
 
 SEED = 0
 ROWS = 8  # images that are translated
@@ -27,17 +29,22 @@ LABELS = 5  # outputs a row, at most, of a game with a label question
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of translation: its source images, and their targets where those are known."""
+    """One direction of translation: its input, and the targets where those are known."""
 
-    source: Tensor
-    masks: Tensor | None
+    columns: dict[str, Tensor]
+    """The arguments of `translate` that are its input, in their order."""
     target: Tensor | None
     answers: dict[str, Any]
 
+    @property
+    def source(self) -> Tensor:
+        """The first column of the input: images, label maps, boxes."""
+        return next(iter(self.columns.values()))
+
     def first(self, rows: int) -> "Direction":
         """The same with its first rows alone."""
-        masks, target = (None if tensor is None else tensor[:rows] for tensor in (self.masks, self.target))
-        return replace(self, source=self.source[:rows], masks=masks, target=target)
+        columns = {name: tensor[:rows] for name, tensor in self.columns.items()}
+        return replace(self, columns=columns, target=None if self.target is None else self.target[:rows])
 
 
 class TranslationGrid:
@@ -63,12 +70,16 @@ class TranslationGrid:
     def make_columns(self, direction: Direction) -> list[np.ndarray]:
         """(n, H, W, C) each: source, output or outputs, and target where it is known."""
         source, target = direction.source, direction.target
+        if "images" not in direction.columns:
+            outputs = [self.translate(direction, labels) for labels in self.each_label(len(source))]
+            pages = draw_places(direction.columns, self.engine.game.facts)
+            return [pages, *(to_uint8(images) for images in (*outputs, target) if images is not None)]
         if self.scale > 1 and target is None:
             height, width = (side // self.scale * self.scale for side in source.shape[2:])
             target = source[..., :height, :width]
             small = (height // self.scale, width // self.scale)
             source = F.interpolate(target, small, mode="bicubic", antialias=True).clamp(-1, 1)
-        direction = replace(direction, source=source)
+        direction = replace(direction, columns={**direction.columns, "images": source})
         outputs = [self.translate(direction, labels) for labels in self.each_label(len(source))]
         return [to_uint8(images) for images in (source, *outputs, target) if images is not None]
 
@@ -76,6 +87,8 @@ class TranslationGrid:
     def scale(self) -> int:
         """How many times larger the output is."""
         direction = self.directions()[0].first(1)
+        if "images" not in direction.columns:
+            return 1
         return self.translate(direction, next(self.each_label(1))).shape[2] // direction.source.shape[2]
 
     def each_label(self, rows: int) -> Iterator[dict[str, Tensor]]:
@@ -96,12 +109,12 @@ class TranslationGrid:
         """Images translated with the same seed, in batches that fit a shard's memory."""
         engine, outputs = self.engine, []
         size = engine.run.batch // engine.shares
-        tensors = {**({} if direction.masks is None else {"masks": direction.masks}), **labels}
         for first in range(0, len(direction.source), size):
-            part = {name: value[first : first + size].to(engine.device) for name, value in tensors.items()}
-            images = direction.source[first : first + size].to(engine.device)
+            rows = slice(first, first + size)
+            given = [tensor[rows].to(engine.device) for tensor in direction.columns.values()]
+            own = {name: value[rows].to(engine.device) for name, value in labels.items()}
             with inference_mode(engine.averaged, RowDraw(SEED, first, engine.device)) as game:
-                outputs.append(game.translate(images, **part, **direction.answers))  # pyright: ignore
+                outputs.append(game.translate(*given, **own, **direction.answers))  # pyright: ignore
         # A game that has just diverged is stopped at the next log: until then NaN is drawn as grey.
         return torch.cat(outputs).nan_to_num().float().cpu()
 
@@ -111,12 +124,22 @@ class TranslationGrid:
         batches = [engine.loader.batch(k, 0, 1) for k in range(-(-ROWS // engine.run.batch))]
         names = [f.name for f in fields(batches[0]) if getattr(batches[0], f.name) is not None]
         columns = {name: torch.cat([getattr(b, name) for b in batches])[:ROWS] for name in names}
+        names = input_columns(engine.game)
+        if "images" not in names:
+            given = {name: columns[name] for name in names if name in columns}
+            return [Direction(given, columns.get("images"), {})]
         start = next(name for name in ("source", "a", "low", "images") if name in columns)
         target = columns.get("target", columns.get("images") if start == "low" else None)
-        directions = [Direction(columns[start], columns.get("a_masks"), target, {})]
+        directions = [Direction(with_masks(columns, start), target, {})]
         if "b" in columns and any(question.name == "reverse" for question in self.questions):
-            directions.append(Direction(columns["b"], columns.get("b_masks"), None, {"reverse": True}))
+            directions.append(Direction(with_masks(columns, "b"), None, {"reverse": True}))
         return directions
+
+
+def with_masks(columns: Mapping[str, Tensor], side: str) -> dict[str, Tensor]:
+    """The images of a side, and its masks where the data has them."""
+    masks = columns.get(f"{side}_masks")
+    return {"images": columns[side], **({} if masks is None else {"masks": masks})}
 
 
 def to_display(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:

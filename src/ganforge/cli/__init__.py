@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ganforge.cli import evaluate, info, lab, reproduce, sample, study, sweep, train, translate, weights
+from ganforge.cli import evaluate, info, lab, rearrange, reproduce, sample, study, sweep, train, translate, weights
 from ganforge.cli.options import IS_FIRST_PROCESS
 from ganforge.console import lasting_output
 from ganforge.errors import GANForgeError, ProcessError
@@ -24,6 +24,7 @@ VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "interpolate": sample.interpolate,
     "traverse": sample.traverse,
     "translate": translate.translate,
+    "rearrange": rearrange.rearrange,
     "evaluate": evaluate.evaluate,
     "compare": evaluate.compare,
     "reproduce": reproduce.reproduce,

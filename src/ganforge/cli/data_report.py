@@ -23,6 +23,8 @@ def format_report(examination: Examination) -> str:
         "attributes": f"{len(examination.attributes)}: {format_first(examination.attributes)}"
         if examination.attributes
         else "",
+        "regions": f"{len(examination.regions)}: {format_shares(examination.regions)}" if examination.regions else "",
+        "objects": f"{len(examination.objects)}: {format_first(examination.objects)}" if examination.objects else "",
         "copies": f"{len(examination.duplicates):,} groups, such as {' = '.join(examination.duplicates[0][:4])}"
         if examination.duplicates
         else "",
@@ -43,6 +45,13 @@ def format_report(examination: Examination) -> str:
     lines += [f"\nThe contact sheet is {examination.sheet}."] if examination.sheet else []
     lines += [f"Try next:\n  {first.command}"] if first else []
     return "\n".join(lines)
+
+
+def format_shares(shares: Mapping[str, float]) -> str:
+    """The regions with the largest shares of the pixels."""
+    largest = sorted(shares, key=lambda name: -shares[name])
+    more = f" and {len(largest) - SHOWN:,} more" if len(largest) > SHOWN else ""
+    return ", ".join(f"{name} {shares[name]:.1%}" for name in largest[:SHOWN]) + more
 
 
 def format_section(title: str, sentences: tuple[str, ...] | list[str]) -> list[str]:

@@ -40,15 +40,15 @@ def data(words: list[str]) -> None:
         ),
         ("json", Annotated[bool, help_text("Print as JSON; a contact sheet only with -o.")], False),
         ("held_out", Annotated[bool, help_text("Examine the test or validation split.")], False),
+        ("unknown", Annotated[int, help_text("The value of pixels without a region in label maps.")], 255),
         data_home_option(),
     )
     from ganforge.cli.data_report import choose_sheet_path, format_report
     from ganforge.training.examine import examine
 
     sheet = options.out or ("" if options.json or not options.sheet else choose_sheet_path(name, options.augment))
-    examination = examine(
-        name, sheet=sheet, augment=options.augment, data_home=options.data_home, held_out=options.held_out
-    )
+    chosen = {"augment": options.augment, "held_out": options.held_out, "unknown": options.unknown}
+    examination = examine(name, sheet=sheet, data_home=options.data_home, **chosen)
     if options.json:
         print_json(examination)
     else:

@@ -35,7 +35,7 @@ def train(words: list[str]) -> int:
     name, rest = take_first_word(words, "ganforge train MODEL", MODEL_WORD)
     rest = replace_old_flags(rest)
     from ganforge.catalogue import find
-    from ganforge.data.synthetic.domains import choose_synthetic_data
+    from ganforge.data.synthetic.places import choose_synthetic_data
     from ganforge.inference.load import load_part
     from ganforge.serialize import to_plain
     from ganforge.training import train as training
@@ -121,6 +121,7 @@ def print_summary(trained: Any) -> int:
     After a signal the command that resumes the run has been printed, and nothing is added.
     """
     from ganforge.callbacks.training_doctor import summarise_advice
+    from ganforge.inference.input_columns import input_columns
     from ganforge.runs.folder import RunFolder, run_of
 
     path = trained.path
@@ -138,10 +139,23 @@ def print_summary(trained: Any) -> int:
     if hasattr(trained.game, "sample"):
         say(f"Try next:\n  ganforge sample {path} -n 64 -o grid.png\n  ganforge interpolate {path} -o walk.png")
     elif hasattr(trained.game, "translate"):
-        say(f"Try next:\n  ganforge translate {path} path/to/images path/to/results{format_required_options(trained)}")
+        given = f"{name_input(trained)} path/to/results{format_required_options(trained)}"
+        say(f"Try next:\n  ganforge translate {path} {given}")
+        if "boxes" in input_columns(trained.game):
+            layout = name_input(trained).removeprefix("'layout:").rstrip("'")
+            say(f"  ganforge rearrange {path} --layout '{layout}' --move {trained.facts.objects[1]} 0.3,0.2")
     if trained.step >= run_of(RunFolder.open(path).run_config).steps:  # else its metric no longer improved
         say(f"  ganforge resume {path} --steps {2 * max(1, trained.step)}")
     return 0
+
+
+def name_input(trained: Any) -> str:
+    """What `translate` takes, as it is typed: path/to/images, path/to/maps, or a layout of the run's first object."""
+    from ganforge.inference.input_columns import input_columns
+
+    kind = next(iter(input_columns(trained.game)), "images")
+    layout = f"'layout:{trained.facts.objects[1]} 0.1 0.2 0.5 0.6'" if kind == "boxes" else ""
+    return {"label_map": "path/to/maps", "boxes": layout}.get(kind, "path/to/images")
 
 
 def format_required_options(trained: Any) -> str:

@@ -16,6 +16,7 @@ from ganforge.data.decode import LazyImage, one_image_message
 from ganforge.data.layouts.pairings import divide, note_on_wide_images, pair_up
 from ganforge.data.layouts.pairs import check_partners, find_columns, find_mask_error
 from ganforge.data.mirroring import find_side
+from ganforge.data.places import Places, examine_places
 from ganforge.data.source import ImageSource
 from ganforge.data.value_range import Values, join_values, note_on_bits, note_on_sides, range_note
 from ganforge.errors import DataError
@@ -77,6 +78,12 @@ class Examination:
     models: tuple[Fit, ...] = ()
     sheet: str = ""
     """Where the contact sheet was written."""
+    regions: Mapping[str, float] = field(default_factory=dict)
+    """{region of the label maps: its share of all pixels}."""
+    objects: Mapping[str, int] = field(default_factory=dict)
+    """{object: the number of its boxes}."""
+    most: int = 0
+    """Largest number of boxes of one image."""
 
 
 @dataclass
@@ -91,11 +98,15 @@ class ScanResult:
     """{digest of the pixels: rows of the images that have it}."""
     values: dict[int, Values] = field(default_factory=dict)
     """{row: its values}, of images of more than 8 bits."""
+    places: Places = field(default_factory=Places)
+    """Label maps and boxes."""
 
 
-def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
-    """Decode every image of a source and summarise what was found."""
+def inspect_source(source: ImageSource, unknown: int = 255) -> tuple[Examination, ScanResult]:
+    """Decode every image of a source and summarise what was found; `unknown` is that of ReadOptions."""
     scan = scan_images(source)
+    named = {source.images[row].name: header for row, header in scan.headers.items()}
+    scan.places = places = examine_places(source, named, unknown)
     headers = list(scan.headers.values())
     rows = list(scan.headers)
     labels = source.labels
@@ -110,7 +121,7 @@ def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
     deeper = sum(header.deeper for header in headers)
     depth_notes = [f"{deeper} images {high_bit_depth.PARTLY_READ}"] if deeper else []
     depth_notes += describe_values(source, scan)
-    provides = find_columns(source, scan.headers)
+    provides = tuple(dict.fromkeys((*find_columns(source, scan.headers), *places.columns)))
     wide = note_on_wide_images(scan.headers)
     shape_notes = [wide] if wide and "source" not in provides else []
     examination = Examination(
@@ -125,9 +136,16 @@ def inspect_source(source: ImageSource) -> tuple[Examination, ScanResult]:
         attributes=attributes,
         duplicates=tuple(tuple(source.images[row].name for row in group) for group in groups),
         corrupt={source.images[row].name: why for row, why in sorted(scan.corrupt.items())},
-        problems=(*list_problems(source, scan, classes, attributes, groups), *list_pair_problems(source, scan)),
-        notes=(*source.every_note, *shape_notes, *depth_notes),
+        problems=(
+            *list_problems(source, scan, classes, attributes, groups),
+            *list_pair_problems(source, scan),
+            *places.problems,
+        ),
+        notes=(*places.notes, *source.every_note, *shape_notes, *depth_notes),
         provides=provides,
+        regions=places.regions,
+        objects=places.objects,
+        most=places.facts.most,
     )
     return examination, scan
 

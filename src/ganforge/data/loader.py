@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.batches import Batch, column_of
-from ganforge.data.crops import Redrawn, Windowed
+from ganforge.data.boxes import cut_boxes, mirror_boxes
+from ganforge.data.crops import Redrawn, Windowed, Windows
 from ganforge.data.dataset import DataSet
 from ganforge.draw import GOLDEN, mix, splitmix
 from ganforge.run import Run
@@ -51,11 +52,17 @@ class BatchLoader:
 
     def column(self, name: str, places: np.ndarray) -> Tensor:
         """The rows of a column at these places, as the tensor that a batch holds."""
+        return self.read(name, self.rows(column_of(name).side, places), places)
+
+    def read(self, name: str, rows: np.ndarray, places: np.ndarray) -> Tensor:
+        """Rows of a column, in the windows and the mirroring of `places`."""
         declared = column_of(name)
-        side = declared.side
-        column, rows = self.data.columns[name], self.rows(side, places)
+        column, side = self.data.columns[name], declared.side
         if declared.kind == "rows":
             return torch.from_numpy(column[rows])
+        if declared.kind == "boxes":
+            boxes, labels = self.place_boxes(rows, places, side)
+            return torch.from_numpy(boxes if name == "boxes" else labels)
         if isinstance(column, Redrawn) and not self.run.crop:
             images = self.cut(column.redraw(rows, self.random_integers(places, 4, side)), places, side)
         elif self.run.crop and isinstance(column, Windowed):
@@ -63,7 +70,31 @@ class BatchLoader:
         else:
             images = self.cut(column[rows], places, side)
         images = self.flip(images, places, side)
+        if declared.kind == "label_map":
+            return to_map(images)
         return to_images(images) if declared.kind == "image" else to_masks(images, self.data.facts.instances)
+
+    def place_boxes(self, rows: np.ndarray, places: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
+        """The boxes (n, M, 4) in the windows that are cut out of the images, and what is in them (n, M)."""
+        boxes, labels = cut_boxes(
+            self.data.columns["boxes"][rows], self.data.columns["box_labels"][rows], self.windows(rows, places, side)
+        )
+        mirrored = self.flipped(places, side)
+        return np.where(mirrored[:, None, None], mirror_boxes(boxes, labels), boxes), labels
+
+    def windows(self, rows: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
+        """float64 (n, 4): left, top, right, bottom of the window that is cut out of each image, in shares of it."""
+        images, (h, w), n = self.data.columns["images"], self.window, len(rows)
+        if isinstance(images, Windows):
+            sizes = np.array([images.sizes[row] for row in rows.tolist()])
+            steps = np.array([images.steps(row) for row in rows.tolist()])
+        else:
+            sizes = np.array([images.shape[1:3]] * n)
+            steps = np.maximum(sizes - self.window, 0)
+        random = np.stack([self.random_integers(places, purpose, side) for purpose in (1, 2)], 1)
+        starts = (random % (steps + 1) if self.run.crop else steps // 2) * getattr(images, "unit", 1)
+        corners = np.concatenate([starts, starts + np.array([h, w])], 1)
+        return corners[:, [1, 0, 3, 2]] / sizes[:, [1, 0, 1, 0]]
 
     def cut(self, images: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
         """Cut windows out of images that are stored with a margin: at random if the run crops, else the centre."""
@@ -81,8 +112,11 @@ class BatchLoader:
         """Flip each image left to right with probability 1/2, if the run asks for it."""
         if not self.run.flip:
             return images
-        flipped = (self.random_integers(places, 3, side) & 1 == 1)[:, None, None, None]
-        return np.where(flipped, images[:, :, ::-1], images)
+        return np.where(self.flipped(places, side)[:, None, None, None], images[:, :, ::-1], images)
+
+    def flipped(self, places: np.ndarray, side: str) -> np.ndarray:
+        """bool (n,): the images that are flipped."""
+        return (self.random_integers(places, 3, side) & 1 == 1) & self.run.flip
 
     def random_integers(self, places: np.ndarray, purpose: int, side: str) -> np.ndarray:
         """One 63-bit integer a row, a function of (seed, place, purpose, side) alone: SplitMix64 over the places."""
@@ -103,3 +137,8 @@ def to_masks(stored: np.ndarray, most: int) -> Tensor:
     """Convert stored masks (N, H, W, M) to float32 (N, most, H, W) in {0, 1}, padded with empty masks."""
     masks = torch.from_numpy(np.ascontiguousarray(stored >= 128)).permute(0, 3, 1, 2).float()
     return F.pad(masks, (0, 0, 0, 0, 0, most - masks.shape[1]))
+
+
+def to_map(stored: np.ndarray) -> Tensor:
+    """Convert stored maps (N, H, W, 1) to int64 (N, H, W)."""
+    return torch.from_numpy(stored[..., 0].astype(np.int64))

@@ -10,26 +10,32 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ganforge.batches import is_image, is_mask
+from ganforge.batches import column_of, is_image, is_mask
+from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, LazyImage
-from ganforge.data.layouts.derived_pairs import derive_pairs
+from ganforge.data.layouts.derived_pairs import derive_from_maps, derive_pairs
 from ganforge.data.layouts.folders import find_images
+from ganforge.data.layouts.label_maps import MapSource, NoMapError, find_label_maps
+from ganforge.data.layouts.laid_out import LayoutSource, build_laid_out, find_layouts
 from ganforge.data.layouts.names import shorten
 from ganforge.data.layouts.pairings import pair_up
 from ganforge.data.layouts.pairs import build_two_sided_dataset
+from ganforge.data.layouts.segmented import build_segmented
 from ganforge.data.layouts.superresolution import build_superresolution_pairs, has_two_sizes
 from ganforge.data.layouts.two_folders import split_halves
 from ganforge.data.paths import data_home
 from ganforge.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from ganforge.data.source import ImageSource, Labels, build_dataset
 from ganforge.data.synthetic.domains import DOMAINS, open_domains
+from ganforge.data.synthetic.places import VARIANTS, open_places
 from ganforge.data.value_range import Range
 from ganforge.errors import DataError, OptionError
 from ganforge.images import header_of
 
 HUB = "hub:"
 OTHER = {"source": "target", "target": "source", "a": "b", "b": "a", "a_masks": "b_masks", "b_masks": "a_masks"}
+OF_MAPS = ("colours", "one-hot")  # pairs that are made of label maps
 NO_RANGES: Mapping[str, Range] = MappingProxyType({})
 
 
@@ -77,6 +83,7 @@ def open_data(
     """
     sided = not {"source", "a"}.isdisjoint(needed)
     makes, derived = reading.make != "none", reading.make not in ("none", "halves")
+    of_maps = reading.make in OF_MAPS
     if makes and "source" not in needed:
         raise OptionError(f"--make {reading.make} makes pairs, and this model needs {' and '.join(needed)}.")
     if reading.direction == "BtoA" and not sided:
@@ -88,22 +95,85 @@ def open_data(
     else:
         source = find_data(spec, home=home, held_out=held_out)
         source = rename_source(source, source.where, where) if where else source
-        legacy, known = ranges is None, ranges_in_files(ranges or {}, reading, derived)
-        options = DecodeOptions(size, channels, crop, native, known.get("images"), legacy)
-        if makes and source.sides:
+        known = ranges_in_files(ranges or {}, reading, derived)
+        options = DecodeOptions(size, channels, crop, native, known.get("images"), ranges is None)
+        if makes and source.sides and not of_maps:
             one = source.sides[0].where
             raise DataError(f"{spec} has two sides already; --make is for plain images, as in --data {one}.")
-        if "low" in optional and has_two_sizes(pair_up(source)):
-            data = build_superresolution_pairs(pair_up(source), options, known)
-        elif reading.make == "halves":
-            data = build_two_sided_dataset(split_halves(source), options, needed, known)
-        elif sided and not derived:
-            data = build_two_sided_dataset(source, options, needed, known)
-        else:
-            data = build_dataset(source, options, "condition" in {*needed, *optional})
+        data = build(source, options, needed, optional, reading, known)
     if derived:
-        data = derive_pairs(data, reading.make, seed)
+        data = derive_from_maps(data, reading.make) if of_maps else derive_pairs(data, reading.make, seed)
     return swap_sides(data) if reading.direction == "BtoA" else data
+
+
+def choose_make(
+    spec: str, reading: ReadOptions, needed: Collection[str], home: str | Path | None = None, say: Say = silent
+) -> ReadOptions:
+    """How a new run reads pairs: label maps that are no side of pairs in their colours, which `say` is told.
+
+    What the user has said stays, and so do folders A and B, whose files are read as the images that they are.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    if reading.make != "none" or "source" not in needed:
+        return reading
+    if spec in NAMED:
+        found = "label_map" in VARIANTS.get(spec, ())
+    else:
+        source = find_data(spec, home=None if home is None else Path(home))
+        found = not source.sides and has_maps(source, reading, say)
+    if not found:
+        return reading
+    say("The source is the label map in the colours of its regions; --make one-hot has a channel for each region.")
+    return replace(reading, make="colours")
+
+
+def has_maps(source: ImageSource, reading: ReadOptions, say: Say) -> bool:
+    """Whether label maps lie beside the images.  `say` is told why some cannot be used, which stay images."""
+    try:
+        return find_label_maps(source, reading.unknown) is not None
+    except NoMapError:  # smooth colours: images that were called labels
+        return False
+    except DataError as error:
+        say(f"The label maps are read as images: {error}")
+        return False
+
+
+def need_maps(source: ImageSource, reading: ReadOptions) -> MapSource:
+    """The label maps beside the images.  Raises DataError if there are none."""
+    if found := find_label_maps(source, reading.unknown):
+        return found
+    raise DataError(f"{source.where} has no label maps. What would provide them: {column_of('label_map').layout}.")
+
+
+def need_layouts(source: ImageSource, reading: ReadOptions) -> LayoutSource:
+    """The boxes beside the images.  Raises DataError if there are none."""
+    if found := find_layouts(source, reading.unknown):
+        return found
+    raise DataError(f"{source.where} has no boxes. What would provide them: {column_of('boxes').layout}.")
+
+
+def build(
+    source: ImageSource,
+    options: DecodeOptions,
+    needed: Collection[str],
+    optional: Collection[str],
+    reading: ReadOptions,
+    ranges: Mapping[str, Range],
+) -> DataSet:
+    """Decode the columns that a model needs, or those that they are derived from."""
+    if reading.make in OF_MAPS or "label_map" in needed:
+        return build_segmented(need_maps(source, reading), options)
+    if "boxes" in needed:
+        return build_laid_out(need_layouts(source, reading), options)
+    if "low" in optional and has_two_sizes(pair_up(source)):
+        return build_superresolution_pairs(pair_up(source), options, ranges)
+    if reading.make == "halves":
+        return build_two_sided_dataset(split_halves(source), options, needed, ranges)
+    if reading.make == "none" and not {"source", "a"}.isdisjoint(needed):
+        return build_two_sided_dataset(source, options, needed, ranges)
+    return build_dataset(source, options, "condition" in {*needed, *optional})
 
 
 def ranges_in_files(ranges: Mapping[str, Range], reading: ReadOptions, derived: bool) -> dict[str, Range]:
@@ -160,7 +230,9 @@ def _source_of_named_set(data: DataSet) -> ImageSource:
     names = [name for name in columns if is_image(name)]
     labels, keys = Labels(data.columns.get("condition"), data.facts.labels, data.facts.attributes), ()
     if len(names) == 1:
-        return ImageSource(data.name, "a named set", data.fingerprint, columns[names[0]], labels, data.notes)
+        return ImageSource(
+            data.name, "a named set", data.fingerprint, columns[names[0]], labels, data.notes, named=data
+        )
     if "source" in columns:
         keys = tuple(str(k) for k in range(len(data)))
     masks = {name: tuple((mask,) for mask in columns.get(f"{name}_masks", ())) for name in names}
@@ -206,6 +278,16 @@ def _domains_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
     return open_variant
 
 
+def _places_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
+    def open_variant(options: OpenOptions) -> DataSet:
+        size, channels, seed = options.size, options.channels, options.seed
+        return open_places(
+            variant, size=size, channels=channels, crop=options.crop, seed=seed, held_out=options.held_out
+        )
+
+    return open_variant
+
+
 def _open_fashion_mnist(options: OpenOptions) -> DataSet:
     from ganforge.data.layouts.fashion_mnist import open_fashion_mnist
 
@@ -219,6 +301,7 @@ NAMED: dict[str, Callable[[OpenOptions], DataSet]] = {
     "shapes-digits": _shapes_opener("shapes-digits"),
     "shapes-defects": _shapes_opener("shapes-defects"),
     **{name: _domains_opener(name) for name in DOMAINS},
+    **{name: _places_opener(name) for name in VARIANTS},
     "shapes-attributes": _shapes_opener("shapes-attributes"),
     "fashion-mnist": _open_fashion_mnist,
 }

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Make = Literal["none", "edges", "grey", "lowres", "blur", "mask", "noise", "halves"]
+from ganforge.errors import OptionError
+
+Make = Literal["none", "edges", "grey", "lowres", "blur", "mask", "noise", "halves", "colours", "one-hot"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,14 @@ class ReadOptions:
     """Which side is translated into the other, for pairs and for two domains."""
     make: Make = "none"
     """Derive pairs from plain images: the source is their edges, grey, lowres (a quarter), blur, mask (a hole)
-    or noise; for halves it is the left half of each image, and the target the right one."""
+    or noise; for halves it is the left half of each image, and the target the right one.  With label maps the source
+    is the map, in its colours or one-hot."""
+    unknown: int = 255
+    """The value of pixels without a region in label maps of numbers: they become a last region, unknown."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.unknown <= 65_535:
+            raise OptionError(f"--unknown is a value of label maps, from 0 to 65535, and not {self.unknown}.")
 
 
 DEFAULT_READ_OPTIONS = ReadOptions()

@@ -10,6 +10,7 @@ from ganforge.batches import Facts
 from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, LazyImage
+from ganforge.data.layouts.files import Files
 from ganforge.data.value_range import decode_in_range
 from ganforge.errors import DataError
 
@@ -46,6 +47,14 @@ class ImageSource:
     """Of a side: the name that each image shares with its partner on the other side."""
     masks: tuple[tuple[LazyImage, ...], ...] = ()
     """Of a side: the masks of each image, if there are any."""
+    files: Files | None = None
+    """All files that were found, among which label maps and boxes are looked for."""
+    held_out: bool = False
+    """Whether the images are those of the held-out split."""
+    listed: str = ""
+    """The file of boxes that the user named, if they did."""
+    named: DataSet | None = None
+    """The data set itself, of a named set."""
 
     @property
     def every_note(self) -> tuple[str, ...]:

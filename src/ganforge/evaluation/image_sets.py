@@ -4,7 +4,7 @@ Outputs of a run are rounded to 8 bits first, as image files hold them: a metric
 were written to disk before they were evaluated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -15,13 +15,17 @@ from torch import Tensor
 
 from ganforge.batches import Facts
 from ganforge.capabilities import capabilities
-from ganforge.data.loader import to_images
+from ganforge.data.dataset import DataSet
+from ganforge.data.loader import BatchLoader, to_images
+from ganforge.data.places_sheet import draw_places
 from ganforge.errors import DataError
 from ganforge.images import recolour, to_uint8
+from ganforge.inference.input_columns import input_columns
 from ganforge.inference.load import RunLike, load, parse_run_address
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.resize import resize_images, to_255
-from ganforge.metrics.image_set import ImageSet
+from ganforge.metrics.image_set import ImageSet, select_images, subsample
+from ganforge.run import Run
 from ganforge.runs.folder import is_run
 
 
@@ -65,6 +69,28 @@ def translate_images(
         )
 
     return ImageSet(f"{trained.path} (step {trained.step})", sources.count, rows)
+
+
+def open_places(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:
+    """(label maps or layouts as pictures, the images, seed -> outputs) of the first `n` rows, in centre windows."""
+    game = trained.game
+    real, rows = select_images(data, most=n), subsample(np.arange(len(data)), n)
+    loader = BatchLoader(data, type(game).batch_type, Run(batch=1))
+    names = [name for name in input_columns(game) if name in data.columns]
+
+    def read(start: int, stop: int) -> dict[str, Tensor]:
+        return {name: loader.read(name, rows[start:stop], rows[start:stop]) for name in names}
+
+    def draw(start: int, stop: int) -> Tensor:
+        return to_images(draw_places(read(start, stop), trained.facts))
+
+    def generate(seed: int) -> ImageSet:
+        def make(start: int, stop: int) -> Tensor:
+            return round_to_8_bits(trained.translate_columns(read(start, stop), seed, start=start), trained)
+
+        return ImageSet(f"{trained.path} (step {trained.step})", real.count, make)
+
+    return ImageSet(data.name, real.count, draw), real, generate
 
 
 def make_superresolution_pair(images: ImageSet, trained: Trained) -> tuple[ImageSet, ImageSet]:

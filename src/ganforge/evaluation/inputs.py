@@ -19,10 +19,12 @@ from ganforge.evaluation.image_sets import (
     convert_images,
     load_run,
     make_superresolution_pair,
+    open_places,
     sample_images,
     translate_images,
 )
 from ganforge.evaluation.label_edits import draw_label_targets, find_label_question
+from ganforge.inference.input_columns import input_columns
 from ganforge.inference.load import RunLike
 from ganforge.inference.trained import Trained
 from ganforge.metrics import catalogue
@@ -175,12 +177,15 @@ def build_run_inputs(
         real = select_images(data, most=options.reals or options.n)
         return EvalInputs(fake, real, data, open_again, False, sources, resample, targets, trained)
     sources, real, resample = open_translation(trained, data, options.n)
-    return EvalInputs(resample(options.seed), real, data, open_again, "b" not in needs, sources, resample, run=trained)
+    paired = not {"b", "boxes"} & set(needs)  # a layout leaves open what its objects look like
+    return EvalInputs(resample(options.seed), real, data, open_again, paired, sources, resample, run=trained)
 
 
 def open_translation(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:
     """(sources, targets, seed -> outputs) of a translator on the first `n` rows of the data."""
     needs = type(trained.game).batch_type.columns()
+    if "images" not in input_columns(trained.game):
+        return open_places(trained, data, n)
     if "low" in data.columns:
         sources, real = select_images(data, "low", n), select_images(data, most=n)
         return sources, real, lambda seed: translate_images(trained, sources, seed)

@@ -31,6 +31,8 @@ from ganforge.run import Run
 SEED = 0  # of the generated images: the same at every evaluation
 BATCH = 64
 FEATURES: tuple[Needs, ...] = ("features", "logits")
+TRANSLATED = {"b", "label_map", "boxes"}
+"""Columns of data whose images are translated, to be compared with real ones by features, on the held-out split."""
 FeatureName = Literal["classifier", "inception", "dinov2", "clip", "pixels"]
 
 
@@ -64,6 +66,8 @@ def find_needs(game: type[Game[Any, Any]]) -> tuple[Needs, ...]:
     can, columns = capabilities(game), game.batch_type.columns()
     if ("sample" in can and "images" in columns) or ("translate" in can and "b" in columns):
         return FEATURES
+    if "translate" in can and TRANSLATED & {*columns}:
+        return FEATURES if "boxes" in columns else (*FEATURES, "target")
     return ("target",) if "translate" in can and ("target" in columns or columns == ("images",)) else ()
 
 
@@ -121,7 +125,7 @@ def build_metric(
 
     if suits(metric, ("target",)):
         return build_paired_metric(metric, held_out(), run.judged, as_trained)
-    reference = held_out() if "b" in data.columns else data
+    reference = held_out() if TRANSLATED & data.columns.keys() else data
     return build_data_metric(metric, features, reference, run.judged, device, as_trained, say)
 
 
@@ -148,15 +152,14 @@ def build_data_metric(
     )  # without labels and Inception weights, only pixels are available
     extractor, _ = choose_extractor(name, data, device=device)
     say(f"Checkpoints are compared by {metric}, features: {extractor.about}.")
-    two_domains = "b" in data.columns
     declared = catalogue.find(metric)
-    images = select_images(data, "b" if two_domains else "images", n)
+    images = select_images(data, "b" if "b" in data.columns else "images", n)
     real = extract_features(extractor, images.batches(BATCH))
 
     def compute(game: Game[Any, Any]) -> float:
         made = (
             open_translation(as_trained(game), data, n)[2](SEED)
-            if two_domains
+            if TRANSLATED & data.columns.keys()
             else sample_images(as_trained(game), n, SEED, images.labels)
         )
         return declared.compute(FeaturePair(real, extract_features(extractor, made.batches(BATCH))))[0].value

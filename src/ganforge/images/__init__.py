@@ -2,8 +2,10 @@
 
 from ganforge.images.convert import Depth as Depth
 from ganforge.images.convert import as_image as as_image
+from ganforge.images.convert import centre_cut as centre_cut
 from ganforge.images.convert import enlarge as enlarge
 from ganforge.images.convert import fit as fit
+from ganforge.images.convert import fit_nearest as fit_nearest
 from ganforge.images.convert import grid as grid
 from ganforge.images.convert import is_wide as is_wide
 from ganforge.images.convert import narrow_integers as narrow_integers
@@ -17,6 +19,8 @@ from ganforge.images.formats import EXTENSIONS as EXTENSIONS
 from ganforge.images.formats import OTHER_IMAGES as OTHER_IMAGES
 from ganforge.images.formats import limit as limit
 from ganforge.images.formats import looks_like_image as looks_like_image
+from ganforge.images.label_map import LabelMap as LabelMap
+from ganforge.images.label_map import read_label_map as read_label_map
 from ganforge.images.reading import ImageHeader as ImageHeader
 from ganforge.images.reading import check_pixels as check_pixels
 from ganforge.images.reading import header_of as header_of

@@ -77,10 +77,26 @@ def fit(
         return image
     if crop == "stretch":
         return _resize(image, size, (0, 0, width, height))
-    scale = max(size[0] / height, size[1] / width)
-    tall, wide = min(height, size[0] / scale), min(width, size[1] / scale)
+    return _resize(image, size, centre_cut((height, width), size))
+
+
+def centre_cut(old: tuple[int, int], new: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels, of the part that `fit` takes of an image of size `old` for `new`."""
+    height, width = old
+    scale = max(new[0] / height, new[1] / width)
+    tall, wide = min(height, new[0] / scale), min(width, new[1] / scale)
     top, left = (height - tall) / 2, (width - wide) / 2
-    return _resize(image, size, (left, top, left + wide, top + tall))
+    return left, top, left + wide, top + tall
+
+
+def fit_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize and cut an array (H, W, ...) to `size` as `fit` does an image, by the nearest pixel: no value is new."""
+    if array.shape[:2] == size:
+        return array
+    left, top, right, bottom = centre_cut((array.shape[0], array.shape[1]), size)
+    rows = (top + (np.arange(size[0]) + 0.5) * ((bottom - top) / size[0])).astype(int)
+    columns = (left + (np.arange(size[1]) + 0.5) * ((right - left) / size[1])).astype(int)
+    return array[rows.clip(0, array.shape[0] - 1)][:, columns.clip(0, array.shape[1] - 1)]
 
 
 def _resize(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:

@@ -46,6 +46,8 @@ class EncodedImage:
     """Integers of more than 16 bits may be signed; not in PNG, of which some versions of Pillow return 32 bits."""
     bits: int = 8
     """Of each number in the file: 1 or 8, which counts for more as well."""
+    indices: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+    """Decodes the indices (H, W) of an image with a palette, and the palette (n, 3)."""
 
 
 def is_available() -> bool:

@@ -58,7 +58,7 @@ def read(source: Path | BinaryIO, name: str = "") -> np.ndarray:
     Raises:
         DataError: naming the file (or `name`) and what is wrong with it.
     """
-    return _open_with(source, name, _decode)
+    return open_with(source, name, _decode)
 
 
 def read_header(source: Path | BinaryIO, name: str = "") -> ImageHeader:
@@ -67,7 +67,7 @@ def read_header(source: Path | BinaryIO, name: str = "") -> ImageHeader:
     Raises:
         DataError: naming the file (or `name`) and what is wrong with it.
     """
-    return _open_with(source, name, _header)
+    return open_with(source, name, _header)
 
 
 def header_of(image: np.ndarray) -> ImageHeader:
@@ -76,7 +76,8 @@ def header_of(image: np.ndarray) -> ImageHeader:
     return ImageHeader(height, width, channels, image.dtype)
 
 
-def _open_with(source: Path | BinaryIO, name: str, use: Callable[[EncodedImage], T]) -> T:
+def open_with(source: Path | BinaryIO, name: str, use: Callable[[EncodedImage], T]) -> T:
+    """What `use` returns for the image in a file; whatever goes wrong is a DataError that names the file."""
     name = name or str(source if isinstance(source, Path) else getattr(source, "name", "the image"))
     try:
         if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):  # opening a pipe would wait for ever
@@ -211,12 +212,18 @@ def _open_with_pillow(image: Image.Image, orientation: int, deeper: bool) -> Enc
         array = np.asarray(image.convert(_mode(image)) if _mode(image) != image.mode else image)
         return high_bit_depth.turn_upright(array, _orientation(image))
 
+    def indices() -> tuple[np.ndarray, np.ndarray]:
+        image.load()
+        palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        return high_bit_depth.turn_upright(np.asarray(image), _orientation(image)), palette
+
     mode = _mode(image)
     channels = 1 if mode == "F" or mode.startswith("I") else len(mode)
     dtype = np.dtype(np.float32 if mode == "F" else np.uint16 if mode.startswith("I;16") else np.uint8)
     size, known = (image.height, image.width), dtype if mode != "I" else None
     signed, bits = image.format != "PNG", 1 if image.mode == "1" else 8
-    return EncodedImage(array, *size, channels, known, orientation, deeper, signed, bits)
+    has_palette = indices if image.mode == "P" else None
+    return EncodedImage(array, *size, channels, known, orientation, deeper, signed, bits, has_palette)
 
 
 def _decode(encoded: EncodedImage) -> np.ndarray:

@@ -67,7 +67,8 @@ def resize(images: Tensor, sides: tuple[int, int], mode: str = "bilinear") -> Te
     """Images (N, C, H, W) resized to `sides`, smoothed where they shrink; the same tensor where they have them."""
     if tuple(images.shape[2:]) == sides:
         return images
-    return F.interpolate(images, sides, mode=mode, antialias=mode == "bilinear")
+    resized = F.interpolate(images.float(), sides, mode=mode, antialias=mode == "bilinear")
+    return resized.to(images.dtype)
 
 
 def round_up(length: int, multiple: int) -> int:

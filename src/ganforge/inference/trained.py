@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import Question, labels_of, list_questions
+from ganforge.capabilities import labels_of, list_questions
 from ganforge.draw import FrameDraw, RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.images import grid, to_uint8, visible_channels
+from ganforge.inference.answers import convert_answer, read_pictures, rows_of
 from ganforge.inference.given_images import check_call, to_pil, to_tensor, whole_number
 from ganforge.inference.inference_mode import inference_mode, sample_batches
-from ganforge.inference.labels import find_label, parse_attributes
+from ganforge.inference.input_columns import check_columns, input_columns, is_image_input, to_columns
+from ganforge.inference.latents import interpolate_latents
 from ganforge.inference.tiles import resize, translate_tiled
 from ganforge.run import check_seed
 
@@ -164,10 +166,20 @@ class Trained:
         an array (N, H, W, C) or a tensor (N, C, H, W), which give (N, C, kH, kW).  Floats are in [-1, 1].  `options`
         are those of `translate_batches`, the game's own among them.
 
+        A game of label maps takes a map (H, W) of whole numbers, an image or a file of one; a game of layouts a text,
+        `layout:star 0.1 0.2 0.5 0.6; ...`, a JSON file, or boxes (M, 4) with `box_labels`; several of either, or a
+        Batch. Other columns of the input are options of their names: `instance_map`.
+
         Raises OptionError for a game that does not translate, and for invalid images, masks or options; DataError for
         a file that cannot be read.
         """
         self.require("translate")
+        names = input_columns(self.game)
+        if "images" not in names:
+            others = {name: options.pop(name) for name in names if options.get(name) is not None}
+            columns, single = to_columns(images, names, others, self.facts)
+            made = self.translate_columns(columns, seed, **options)
+            return made[0] if single else made
         given, single = to_tensor(images, self.channels_in(bool(options.get("reverse"))))
         if single and masks is not None and masks.ndim == 3:
             masks = masks[None]
@@ -196,32 +208,63 @@ class Trained:
         Raises OptionError for a game that does not translate, and for invalid images, masks or options; ContractError
         for a game whose results are no multiple of its input.
         """
+        columns = {"images": images, **({} if masks is None else {"masks": masks})}
+        return self.translate_columns(columns, seed, start=start, batch=batch, tile=tile, **answers)
+
+    def translate_columns(
+        self,
+        columns: Mapping[str, Tensor],
+        seed: int = 0,
+        *,
+        start: int = 0,
+        batch: int = 16,
+        tile: int = 0,
+        **answers: Any,
+    ) -> Tensor:
+        """As `translate_batches`, of any input: {column: its rows}, in the order of the game's parameters.
+
+        Columns are as in a Batch.  Label maps may have any size, as images may; boxes have none, and the results have
+        that of the data.
+        """
         self.require("translate")
         seed, start, batch = check_call(seed, start, batch)
         whole_number("tile", tile, 0)
-        self.check_input(images, masks, bool(answers.get("reverse")))
-        if self.game.fixed_size:
-            if tile:
-                raise OptionError(f"{self.model} works at a fixed size and cannot be tiled: leave --tile out.")
+        self.check_input(columns, bool(answers.get("reverse")))
+        sized = "images" in columns or is_image_input(tuple(columns))
+        if tile and (self.game.fixed_size or not sized):
+            raise OptionError(f"{self.model} works at a fixed size and cannot be tiled: leave --tile out.")
+        planes = [tensor[:, None] if sized and tensor.ndim == 3 else tensor for tensor in columns.values()]
+        if self.game.fixed_size and sized:
             sides = (self.facts.height, self.facts.width)
-            images, masks = resize(images, sides), None if masks is None else resize(masks, sides, "nearest-exact")
+            planes = [
+                resize(t, sides, "bilinear" if name == "images" else "nearest-exact")
+                for name, t in zip(columns, planes, strict=True)
+            ]
+        answers = read_pictures(self.game, answers)
         parts = []
-        for first in range(0, len(images), batch):
-            part = [t[first : first + batch].to(self.device) for t in (images, masks) if t is not None]
+        for first in range(0, len(planes[0]), batch):
+            part = [t[first : first + batch].to(self.device) for t in planes]
             with inference_mode(self.game) as game:
-                own = {k: v[first : first + batch] if isinstance(v, Tensor) else v for k, v in answers.items()}
+                own = {k: rows_of(v, first, batch) for k, v in answers.items()}
                 options = self.convert_answers(game.translate, len(part[0]), own)  # pyright: ignore
 
                 def network(*tensors: Tensor, game: Any = game, options: Any = options, first: int = first) -> Tensor:
                     game.draw = RowDraw(seed, start + first, self.device)
-                    return game.translate(*tensors, **options)
+                    given = [t if t.is_floating_point() or not sized else t[:, 0] for t in tensors]
+                    return game.translate(*given, **options)
 
-                parts.append(translate_tiled(network, part, game.multiple, tile, game.least).float().cpu())
+                made = translate_tiled(network, part, game.multiple, tile, game.least) if sized else network(*part)
+                parts.append(made.float().cpu())
         return torch.cat(parts)
 
-    def check_input(self, images: Tensor, masks: Tensor | None, reverse: bool) -> None:
-        """Raise OptionError for images or masks of the wrong shape, and for missing or superfluous masks."""
-        channels = self.channels_in(reverse)
+    def check_input(self, columns: Mapping[str, Tensor], reverse: bool) -> None:
+        """Raise OptionError for an input of the wrong shape, type or range, and for missing or superfluous masks."""
+        if next(iter(columns)) != next(iter(input_columns(self.game)), "images"):
+            raise OptionError(f"{self.model} takes {' and '.join(input_columns(self.game))}, not {', '.join(columns)}.")
+        if "images" not in columns:
+            check_columns(columns, self.facts, self.model)
+            return
+        images, masks, channels = columns["images"], columns.get("masks"), self.channels_in(reverse)
         if images.ndim != 4 or not len(images) or images.shape[1] != channels:
             raise OptionError(f"{self.model} takes images (N, {channels}, H, W), not {tuple(images.shape)}.")
         check_range("images", images, -1, 1)
@@ -273,25 +316,10 @@ class Trained:
             if question.required and answers.get(name) is None:
                 labels = ", ".join(labels_of(self.game)) if question.meaning == "label" else ""
                 raise OptionError(f"{self.model} needs --{name}{f', of {labels}' if labels else ''}.")
-        return {name: self.convert_answer(questions[name], rows, value) for name, value in answers.items()}
-
-    def convert_answer(self, question: Question, rows: int, value: Any) -> Any:
-        """Check one option and convert it to the game's argument."""
-        if question.meaning == "label" and isinstance(value, Tensor):
-            if len(value) != rows:
-                raise OptionError(f"--{question.name} has {len(value)} rows for {rows} images.")
-            return value.to(self.device)
-        if question.meaning == "label" and value is not None:
-            if self.facts.attributes:
-                label = parse_attributes(self.facts, value, question.unnamed, labels_of(self.game))
-            else:
-                label = find_label(self.facts, value)
-            tensor = torch.tensor(label, device=self.device)
-            return tensor.expand(rows, *tensor.shape)
-        limits = question.limits
-        if limits and value is not None and not limits.low <= value <= limits.high:
-            raise OptionError(f"--{question.name} must lie between {limits.low} and {limits.high}, not {value}.")
-        return value
+        return {
+            name: convert_answer(self.game, questions[name], rows, value, self.device)
+            for name, value in answers.items()
+        }
 
 
 def check_range(what: str, values: Tensor, low: int, high: int) -> None:
@@ -303,20 +331,3 @@ def check_range(what: str, values: Tensor, low: int, high: int) -> None:
         finite = math.isfinite(least) and math.isfinite(most)
         has = f"run from {least:g} to {most:g}" if finite else "hold NaN or infinity"
         raise OptionError(f"The {what} {has}: give finite floats in [{low}, {high}].")
-
-
-def interpolate_latents(start: Tensor, end: Tensor, steps: int, path: Literal["spherical", "linear"]) -> Tensor:
-    """Interpolate (N, K) and (N, K) -> (N, steps, K), ends included.
-
-    A straight line between two Gaussian vectors passes through points that are much shorter than any latent; the arc
-    keeps their length (Shoemake 1985; White 2016, section 2).
-    """
-    t = torch.linspace(0, 1, steps, device=start.device)[None, :, None]
-    a, b = start[:, None], end[:, None]
-    line = a + (b - a) * t
-    if path == "linear":
-        return line
-    cosine = (a * b).sum(-1, keepdim=True) / (a.norm(dim=-1, keepdim=True) * b.norm(dim=-1, keepdim=True))
-    angle = cosine.clamp(-1, 1).acos()
-    arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
-    return torch.where(angle.sin() < 1e-4, line, arc)  # where the arc is a line, or undefined

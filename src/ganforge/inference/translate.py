@@ -1,35 +1,23 @@
 """Translate files with a run: images, folders and zips of images, videos; names, folders and sizes are kept."""
 
-import inspect
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from ganforge.console import Say, silent
-from ganforge.data.contact_sheet import draw_cell
-from ganforge.data.decode import LazyImage, rescale
-from ganforge.data.layouts.files import ENDINGS, Files, check_regular, list_folder
-from ganforge.data.layouts.names import clean_name
-from ganforge.data.layouts.two_folders import candidate_names, read_instances, stem
+from ganforge.data.layouts.two_folders import stem
 from ganforge.data.layouts.untaken import describe_untaken
-from ganforge.data.layouts.zips import list_zip
-from ganforge.data.loader import to_images
-from ganforge.data.value_range import BYTES, UNIT_RANGES, to_units
 from ganforge.errors import DataError, OptionError
-from ganforge.images import Depth, grid, lossless_suffix, recolour, to_depth, write
-from ganforge.images import video as videos
+from ganforge.images import write
+from ganforge.inference.input_columns import input_columns
 from ganforge.inference.load import RunLike, load
-from ganforge.inference.trained import Trained
+from ganforge.inference.place_jobs import LayoutJob, MapJob
+from ganforge.inference.translation_job import Companions, Job
 
-ROWS, SIDE = 12, 192  # of a comparison sheet: the largest number of rows, and the side of its cells in pixels
-DEPTHS: dict[str, Depth] = {"uint8": "8", "uint16": "16", "float32": "float"}
+JOBS: dict[str, type[Job]] = {"label_map": MapJob, "boxes": LayoutJob}
+"""How files are translated, by the first column of the input; `Job` for images."""
 
 
 @dataclass
@@ -66,6 +54,9 @@ def translate(
 ) -> TranslationReport:
     """Translate an image, a folder or zip of images, or videos, into `out`, under the same names.
 
+    A run of label maps takes files of these, with `masks` for instance maps.  A run of layouts takes a text that begins
+    with `layout:`, a JSON file or a folder of these (see layouts.py).
+
     Results are lossless: PNG, or NPY for what PNG cannot hold; 16 bits stay 16 bits, floats stay floats.  With `n`
     above 1 an image has several results, `name-0.png` and so on; result k follows from (seed, k).  `masks` is a
     folder of masks with the images' names, `truth` one of ground truth: with it or `sheet` a page with the columns
@@ -77,204 +68,34 @@ def translate(
         OptionError: the run does not translate, or paths or numbers are invalid.
         DataError: nothing could be translated.
     """
-    source, out = Path(source).expanduser(), Path(out).expanduser()
+    out = Path(out).expanduser()
     if n < 1 or tile < 0:
         raise OptionError(f"{n} results in tiles of {tile} are not possible: the least is one result, and tile 0.")
     trained = load(run, device, trust=trust)
     trained.require("translate")
-    files = open_sources(source)
-    check_outside_source(source, out)
-    names = [*files.image_names, *(name for name in sorted(files.marks) if is_video(name))]
-    if not names:
-        raise DataError(f"{source} holds no images and no videos: files ending in {', '.join(ENDINGS)} are expected.")
-    job = Job(trained, files, n, seed, tile, answers, Companions(masks, "masks"), Companions(truth, "truth"), say)
+    kind = JOBS.get(next(iter(input_columns(trained.game)), "images"), Job)
+    files = kind.open(source)
+    check_outside_source(files.where, out)
+    job = kind(trained, files, n, seed, tile, answers, Companions(masks, "masks"), Companions(truth, "truth"), say)
     job.check_masks()
-    report, taken = TranslationReport(out), Counter[str]()
-    single = source.is_file() and source.suffix.lower() != ".zip" and out.suffix != "" and not out.is_dir()
+    names, report, taken = job.names(), TranslationReport(out), Counter[str]()
+    single = not files.where.is_dir() and files.where.suffix.lower() != ".zip" and out.suffix != "" and not out.is_dir()
     for name in names:
         target = out if single else out / result_name(name, taken)
         try:
-            report.written += (job.video if is_video(name) else job.image)(name, target, single)
+            report.written += job.run(name, target, single)
         except DataError as error:
             report.skipped.append(str(error))
             say(f"Skipped: {error}")
     if not report.written:
-        raise DataError(
-            f"None of the {len(names)} files in {source} could be translated. The first: {report.skipped[0]}"
-        )
+        what = f"None of the {len(names)} files in {source} could be translated. The first: "
+        raise DataError(f"{what if len(names) > 1 else ''}{report.skipped[0]}")
     report.notes = [*files.notes, *describe_untaken(files), *job.notes()]
     if job.rows and (str(sheet) or str(truth)):
         page = Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")
         write(page, job.sheet())
         report.sheet = str(page)
     return report
-
-
-@dataclass
-class Job:
-    """A translation of several files: the run, the options, and what was converted so far."""
-
-    trained: Trained
-    files: Files
-    n: int
-    seed: int
-    tile: int
-    answers: dict[str, Any]
-    masks: "Companions"
-    truth: "Companions"
-    say: Say
-    rows: list[list[np.ndarray]] = field(default_factory=list)
-    changed: Counter[str] = field(default_factory=Counter)
-    takes_masks: bool = False
-
-    def image(self, name: str, target: Path, exact: bool) -> int:
-        """Translate one image to `target`, with a suffix added unless it is `exact`; returns the number written."""
-        image = self.files.image(name)
-        array = image.read()
-        results = self.translate_array(image, array)
-        base, suffix = (target.with_suffix(""), target.suffix) if exact else (target, lossless_suffix(results[0]))
-        for k, result in enumerate(results):
-            write(base.with_name(f"{base.name}{f'-{k}' if self.n > 1 else ''}{suffix}"), result)
-        if len(self.rows) < ROWS:
-            truth = [t.read() for t in self.truth.of(name)[:1]]
-            self.rows.append([draw_cell(shown, SIDE) for shown in (array, *results, *truth)])
-        return self.n
-
-    def video(self, name: str, target: Path, exact: bool) -> int:
-        """Translate a video frame by frame; all frames use the same random numbers, so that it does not flicker."""
-        if self.n > 1 or self.masks.files:
-            raise DataError(f"{name} cannot be translated: a video can have neither several results nor masks.")
-        path = self.files.open(name)
-        if not isinstance(path, Path):
-            raise DataError(f"{name} cannot be translated inside a zip: unpack it.")
-        video = videos.read(path)
-        frame = LazyImage(name, lambda: None, lambda: None)  # pyright: ignore[reportArgumentType]
-        frames = (recolour(self.translate_array(frame, array)[0], 3) for array in video.frames)
-        if exact and not is_video(target.name):
-            raise DataError(f"{name} is a video, and {target} is not: videos end in {', '.join(videos.ENDINGS)}.")
-        videos.write(target if exact else target.with_name(f"{target.name}.mp4"), frames, video.rate)
-        self.changed["videos were written without their sound"] += 1
-        return 1
-
-    def translate_array(self, image: LazyImage, array: np.ndarray) -> np.ndarray:
-        """Translate one image (H, W, C) to its results (n, H, W, C), in the same bit depth.
-
-        Where the run has a range of values, they are float32 in the units of its data; those of videos are not.
-        """
-        reverse = bool(self.answers.get("reverse"))
-        channels, span = self.trained.channels_in(reverse), self.trained.range_out(reverse)
-        try:
-            scaled = self.scale_to_range(image, array, self.trained.range_in(reverse))
-            tensor = to_images(self.match_channels(scaled, channels)[None])
-        except DataError as error:
-            raise DataError(f"{image.name} cannot be translated: {str(error).rstrip('.')}.") from error
-        masks = self.read_masks(image, tensor).expand(self.n, -1, -1, -1) if self.takes_masks else None
-        images = tensor.expand(self.n, -1, -1, -1)
-        results = self.trained.translate_batches(images, self.seed, masks=masks, tile=self.tile, **self.answers)
-        if span and not is_video(image.name):
-            return to_units(to_depth(results, "float"), span)
-        return to_depth(results, DEPTHS[array.dtype.name])
-
-    def scale_to_range(self, image: LazyImage, array: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
-        """Scale an image's values to [-1, 1] by the run's range; integers of 8 and 16 bits are returned as they are.
-
-        Raises:
-            DataError: its values are not finite, or floats that the run has no range for.
-        """
-        if span is None:
-            return scale_to_range(array)
-        if array.dtype == np.uint16 and image.read_header().wide:
-            array = array.astype(np.float32)
-        low, high = span
-        if array.dtype != np.float32:
-            if span not in (*UNIT_RANGES, BYTES):
-                what = f"images have {array.dtype.itemsize * 8} bits: black was taken for {low:.7g} and white for "
-                self.changed[f"{what}{high:.7g}"] += 1
-            return array
-        if not np.isfinite(array).all():
-            raise DataError("it holds numbers that are not finite")
-        if array.min() < low or array.max() > high:
-            self.changed[f"images have values outside of {low:.7g} ... {high:.7g}, the run's, and were clipped"] += 1
-        return rescale(array, low, high, clip=True)
-
-    def match_channels(self, array: np.ndarray, channels: int) -> np.ndarray:
-        """Convert an image to the channels that the game takes, and count the conversion.
-
-        Raises:
-            DataError: its channels cannot be converted to these.
-        """
-        has = array.shape[2]
-        if has != channels:
-            if has in (2, 4) and channels not in (2, 4):
-                self.changed["images have transparent parts, which were laid on white"] += 1
-            if has <= 2 < channels:
-                self.changed["images are grey, and were given three equal channels"] += 1
-            if has > 2 >= channels:
-                self.changed["images are in colour, of which the luminance was taken"] += 1
-        return np.array(recolour(array, channels))  # a copy: the array may be read-only
-
-    def check_masks(self) -> None:
-        """Raise OptionError where masks are missing or superfluous."""
-        self.takes_masks = "masks" in inspect.signature(self.trained.game.translate).parameters  # pyright: ignore
-        if self.takes_masks != bool(self.masks.files):
-            raise OptionError(f"{self.trained.model} {'needs' if self.takes_masks else 'takes no'} --masks FOLDER.")
-
-    def read_masks(self, image: LazyImage, tensor: Tensor) -> Tensor:
-        """(1, M, H, W): the masks of an image, one empty mask where it has none."""
-        found = read_instances(image, self.masks.of(image.name))
-        if not found:
-            self.changed["images have no instance in a mask"] += 1
-            return torch.zeros(1, 1, *tensor.shape[2:])
-        return torch.from_numpy(np.concatenate(found, 2) >= 128).permute(2, 0, 1)[None].float()
-
-    def sheet(self) -> np.ndarray:
-        """A page with a row for each of the first images: input | output | truth."""
-        columns = max(map(len, self.rows))
-        blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
-        return grid([cell for row in self.rows for cell in [*row, *[blank] * (columns - len(row))]], columns, gap=4)
-
-    def notes(self) -> list[str]:
-        """The conversions, and how often each was made."""
-        return [f"{count} {what}." for what, count in self.changed.items()]
-
-
-class Companions:
-    """A folder or zip with a companion for each source of the same name: masks or ground truth."""
-
-    def __init__(self, where: str | Path, kind: str) -> None:
-        """Raises DataError where there is no such folder, or it holds no images."""
-        self.files = open_sources(Path(where).expanduser()) if str(where) else None
-        self.names_by_key: dict[str, list[str]] = {}
-        if self.files is not None and not self.files.image_names:
-            raise DataError(f"{where} holds no images: it should hold the {kind}, under the names of the sources.")
-        for name in self.files.image_names if self.files else ():
-            for key in candidate_names(stem(name)):
-                self.names_by_key.setdefault(key, []).append(name)
-
-    def of(self, name: str) -> Sequence[LazyImage]:
-        """The companions of a source, by its path or else by its bare name."""
-        if self.files is None:
-            return ()
-        key = stem(name)
-        names = self.names_by_key.get(key) or self.names_by_key.get(PurePosixPath(key).name, [])
-        exact = [own for own in names if stem(own) == key]
-        return [self.files.image(own) for own in exact or names]
-
-
-def open_sources(path: Path) -> Files:
-    """The files to translate: those of a folder or a zip, or a single file.
-
-    Raises:
-        DataError: there is nothing at `path`, or it is neither.
-    """
-    if path.is_dir():
-        return list_folder(path)
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give an image, a folder, a zip or a video.")
-    if path.suffix.lower() == ".zip":
-        return list_zip(path)
-    check_regular(path)
-    return Files(path, {clean_name(path.name): ""}, lambda _: path)
 
 
 def check_outside_source(source: Path, out: Path) -> None:
@@ -284,11 +105,6 @@ def check_outside_source(source: Path, out: Path) -> None:
         raise OptionError(f"The results would be written among the sources: choose a folder outside {source}.")
 
 
-def is_video(name: str) -> bool:
-    """Whether a file is a video, by its suffix."""
-    return name.lower().endswith(videos.ENDINGS)
-
-
 def result_name(name: str, taken: Counter[str]) -> str:
     """A name that no other source has: the source's without its suffix, else with it, else with a number behind it."""
     for candidate in chain((stem(name), name), (f"{name}-{k}" for k in count(2))):
@@ -296,20 +112,3 @@ def result_name(name: str, taken: Counter[str]) -> str:
             taken[candidate] += 1
             return candidate
     raise AssertionError("There are as many numbers as names.")
-
-
-def scale_to_range(array: np.ndarray) -> np.ndarray:
-    """Scale an image's floats from [0, 1] or [-1, 1] to [-1, 1]; integers are returned as they are.
-
-    Raises:
-        DataError: its floats are in neither, or not finite.
-    """
-    if array.dtype != np.float32:
-        return array
-    low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(array).all() and low >= -1 and high <= 1):
-        raise DataError(
-            f"its values run from {low:g} to {high:g}; floats are in [0, 1] or [-1, 1], because the run has stored no "
-            "range of values"
-        )
-    return array * 2 - 1 if low >= 0 else array

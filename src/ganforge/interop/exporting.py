@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ganforge.batches import COLUMNS
 from ganforge.console import Say, silent
 from ganforge.draw import Draw, RowDraw
 from ganforge.errors import GANForgeError, ModelError, OptionError, RunError
@@ -206,17 +207,20 @@ def run_capability(game: Any, verb: str) -> None:
         game.sample(2)
         return
     example = type(game).batch_type.example(2, game.facts)
-    columns = {name: getattr(example, name) for name in example.columns()}
-    images = next(columns[name] for name in ("source", "a", "images") if name in columns)
+    columns = {name: getattr(example, name) for name in (*example.columns(), *example.optional_columns())}
     answers: dict[str, Any] = {}
     questions = inspect.signature(game.translate).parameters
     for name, question in questions.items():
-        if name == "masks":
+        if name == "images":
+            answers[name] = next(columns[own] for own in ("source", "a", "images") if own in columns)
+        elif name in COLUMNS:
+            answers[name] = columns.get(name)
+        elif name == "masks":
             answers[name] = columns["a_masks"]
-        elif name != "images" and question.default is question.empty:
+        elif question.default is question.empty:
             answers[name] = columns.get("condition")
     for direction in [{"reverse": False}, {"reverse": True}] if "reverse" in questions else [{}]:
-        game.translate(images, **answers, **direction)
+        game.translate(**answers, **direction)
 
 
 def run_network(call: Call, inputs: Sequence[Tensor] | None = None) -> list[Tensor]:

@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.batches import Facts
 from ganforge.console import Say
+from ganforge.data.dataset import DataSet
+from ganforge.data.regions import UNKNOWN
 from ganforge.errors import DataError, OptionError
 from ganforge.images import to_uint8
 from ganforge.metrics.estimate import Estimate
-from ganforge.metrics.image_set import ImageSet, select_images
+from ganforge.metrics.image_set import ImageSet, select_images, subsample
 from ganforge.metrics.inputs import MetricInputs, MetricOptions
 from ganforge.metrics.label_colours import VOID, colours_to_classes, find_colours, fit_label_maps
 from ganforge.metrics.metric import Metric
@@ -24,6 +27,8 @@ from ganforge.metrics.segmenter import Segmenter, load_or_train_segmenter
 
 BATCH = 16
 DRAWS = 400  # bootstrap resamplings of the photographs, for an interval
+TrueMaps = Callable[[int, int, tuple[int, int]], np.ndarray]
+"""(start, stop, size of the photographs) -> int64 (n, H, W): the true class of every pixel, VOID for none."""
 SegmentationModel = Callable[[Tensor], Tensor]
 """Photographs (N, C, H, W) in [-1, 1] -> scores of the classes (N, K, H, W); a network in evaluation mode."""
 
@@ -108,13 +113,15 @@ def compute_fcn(inputs: MetricInputs, options: MetricOptions, say: Say) -> tuple
 
     Raises OptionError for other runs than translators of label maps, DataError where the sources are no label maps.
     """
-    if inputs.sources is None or "source" not in inputs.data.columns:
+    if inputs.sources is None or not {"source", "label_map"} & inputs.data.columns.keys():
         raise OptionError("--metrics fcn needs a translator from label maps to photographs, and pairs of the two.")
-    segmenter, colours = open_segmenter(inputs, say)
-    label_maps = select_images(
-        inputs.open(size=None, channels=0, held_out=options.held_out, native=False), "source", options.n
-    )
-    made, real = (count_confusions(segmenter, side, label_maps, colours) for side in (inputs.fake, inputs.real))
+    if "label_map" in inputs.data.columns:
+        segmenter, maps = open_region_segmenter(inputs, say), select_regions(inputs.data, options.n)
+    else:
+        segmenter, colours = open_segmenter(inputs, say)
+        native = inputs.open(size=None, channels=0, held_out=options.held_out, native=False)
+        maps = select_classes(select_images(native, "source", options.n), colours)
+    made, real = (count_confusions(segmenter, side, maps) for side in (inputs.fake, inputs.real))
     note = "The segmenter of the FCN-score was trained on these photographs: evaluate with --held-out."
     notes = () if options.held_out else (note,)
     return (*estimate_scores("fcn", made, notes), *estimate_scores("real_fcn", real, notes))
@@ -136,20 +143,60 @@ def open_segmenter(inputs: MetricInputs, say: Say) -> tuple[Segmenter, np.ndarra
     return load_or_train_segmenter(training.fingerprint, pairs, len(colours), say=say), colours
 
 
-def count_confusions(segmenter: Segmenter, photographs: ImageSet, sources: ImageSet, colours: np.ndarray) -> Tensor:
+def open_region_segmenter(inputs: MetricInputs, say: Say) -> Segmenter:
+    """A segmentation network of the data's real photographs and the regions of its label maps."""
+    training = inputs.open(held_out=False)
+    regions = training.facts.regions
+    if len(regions) < 2:
+        raise DataError(f"The label maps of {training.name} have only one region, so there is nothing to segment.")
+
+    def pairs() -> tuple[Tensor, Tensor]:
+        maps = select_regions(training)(0, len(training), (training.facts.height, training.facts.width))
+        photographs = cut_centre(np.asarray(training.columns["images"]), training.facts)
+        return torch.from_numpy(np.array(photographs)).permute(0, 3, 1, 2), torch.from_numpy(maps)
+
+    return load_or_train_segmenter(training.fingerprint, pairs, len(regions), say=say)
+
+
+def select_regions(data: DataSet, most: int = 0) -> TrueMaps:
+    """The label maps of a data set, at most `most`, in the rows of `select_images`; `unknown` is no class."""
+    stored, rows = data.columns["label_map"], subsample(np.arange(len(data)), most)
+    unknown = len(data.facts.regions) - 1 if data.facts.regions[-1:] == (UNKNOWN,) else -1
+
+    def read(start: int, stop: int, size: tuple[int, int]) -> np.ndarray:
+        maps = cut_centre(stored[rows[start:stop]], data.facts)[..., 0].astype(np.int64)
+        return fit_label_maps(np.where(maps == unknown, VOID, maps), size)
+
+    return read
+
+
+def select_classes(sources: ImageSet, colours: np.ndarray) -> TrueMaps:
+    """The label maps of images whose colours (K, C) are classes."""
+
+    def read(start: int, stop: int, size: tuple[int, int]) -> np.ndarray:
+        return fit_label_maps(colours_to_classes(to_uint8(sources.rows(start, stop)), colours), size)
+
+    return read
+
+
+def cut_centre(images: np.ndarray, facts: Facts) -> np.ndarray:
+    """The centre windows of images (N, H, W, C) that are stored with a margin."""
+    top, left = (
+        max(0, side - crop) // 2 for side, crop in zip(images.shape[1:3], (facts.height, facts.width), strict=True)
+    )
+    return images[:, top : top + facts.height, left : left + facts.width]
+
+
+def count_confusions(segmenter: Segmenter, photographs: ImageSet, maps: TrueMaps) -> Tensor:
     """int64 (N, K, K): for each photograph, the number of pixels of true class i that were predicted as j."""
     counts = []
     for start in range(0, photographs.count, BATCH):
         stop = min(start + BATCH, photographs.count)
         photos = photographs.rows(start, stop)
-        maps = fit_label_maps(
-            colours_to_classes(to_uint8(sources.rows(start, stop)), colours), (photos.shape[2], photos.shape[3])
-        )
+        true = torch.from_numpy(maps(start, stop, (photos.shape[2], photos.shape[3])))
         with torch.inference_mode():
-            predicted = segmenter(photos).argmax(1)
-        counts += [
-            confusion(one, true, len(colours)) for one, true in zip(predicted, torch.from_numpy(maps), strict=True)
-        ]
+            scores = segmenter(photos)
+        counts += [confusion(one, own, scores.shape[1]) for one, own in zip(scores.argmax(1), true, strict=True)]
     return torch.stack(counts)
 
 

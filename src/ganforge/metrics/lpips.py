@@ -16,7 +16,7 @@ from ganforge.errors import DataError, OptionError
 from ganforge.files import sha256
 from ganforge.metrics.estimate import Estimate, normal_estimate
 from ganforge.metrics.extractors.classifier import Network, limit_size, load_or_train_classifier
-from ganforge.metrics.fcn import BATCH, open_segmenter
+from ganforge.metrics.fcn import BATCH, open_region_segmenter, open_segmenter
 from ganforge.metrics.inputs import MetricInputs, MetricOptions
 from ganforge.metrics.metric import Metric
 from ganforge.metrics.paired import check_pair
@@ -123,9 +123,10 @@ def choose_distance(inputs: MetricInputs, options: MetricOptions, say: Say) -> D
     if "condition" in inputs.data.columns:
         network = load_or_train_classifier(inputs.open(held_out=False)).network
         return feature_distance(lambda images: classifier_activations(network, images), "the data's classifier")
-    if "source" in inputs.data.columns:
+    if {"source", "label_map"} & inputs.data.columns.keys():
         try:
-            segmenter, _ = open_segmenter(inputs, say)
+            has_maps = "label_map" in inputs.data.columns
+            segmenter = open_region_segmenter(inputs, say) if has_maps else open_segmenter(inputs, say)[0]
         except DataError:  # the sources are no label maps
             segmenter = None
         if segmenter is not None:

@@ -22,7 +22,6 @@ After 800 steps on crops of the usual 91 images, SRResNet is 2.1 dB above bicubi
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 import torch.nn.functional as F
@@ -30,12 +29,11 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Enlarged, Facts
-from ganforge.errors import WeightsError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.bicubic import bicubic
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.superresolution import MSRResNet, RRDBNet, VGGStyleDiscriminator, check_scale, upscale_factors
-from ganforge.nn.vgg import VGG, load_vgg
+from ganforge.nn.vgg import VGG, load_vgg19
 from ganforge.run import Preset, Run
 
 
@@ -213,13 +211,8 @@ class SRGAN(Game[Config, Enlarged]):
     def load_extractor(self) -> VGG:
         """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
         if not self.extractor:
-            file = Path(self.config.vgg or "vgg19-dcbb9e9d.pth")
-            if not file.is_file():
-                raise WeightsError(
-                    f"VGG-19's weights are needed, and there is no {file}: get torchvision's vgg19-dcbb9e9d.pth and "
-                    "name it with --config.vgg PATH, or compare pixels with --config.content pixel."
-                )
-            self.extractor.append(load_vgg(file, 19, (self.config.vgg_layer,)))
+            other = "compare pixels with --config.content pixel"
+            self.extractor.append(load_vgg19(self.config.vgg, (self.config.vgg_layer,), other))
         return self.extractor[0]
 
     def translate(self, images: Tensor) -> Tensor:

@@ -85,3 +85,17 @@ def load_vgg(path: Path, depth: Depth, seen: Sequence[str]) -> VGG:
         )
     extractor.load_state_dict({key: found[key] for key in own})
     return extractor
+
+
+def load_vgg19(path: str, seen: Sequence[str], otherwise: str) -> VGG:
+    """VGG-19 for a content loss, from `path`, or from torchvision's file in the working directory.
+
+    `otherwise` says what can be done without the weights.  Raises WeightsError where they are missing or damaged.
+    """
+    file = Path(path or "vgg19-dcbb9e9d.pth")
+    if not file.is_file():
+        raise WeightsError(
+            f"VGG-19's weights are needed, and there is no {file}: get torchvision's vgg19-dcbb9e9d.pth and "
+            f"name it with --config.vgg PATH, or {otherwise}."
+        )
+    return load_vgg(file, 19, seen)

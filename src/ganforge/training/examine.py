@@ -12,6 +12,7 @@ from ganforge.data.inspect import Examination
 from ganforge.data.inspect import inspect_source as examined
 from ganforge.data.loader import to_images
 from ganforge.data.open import find_data
+from ganforge.data.places_sheet import draw_places_sheet
 from ganforge.data.source import ImageSource
 from ganforge.engine import augmentation
 from ganforge.errors import OptionError
@@ -26,11 +27,12 @@ def examine(
     augment: Literal["none", "diffaug", "ada"] = "none",
     data_home: str | Path | None = None,
     held_out: bool = False,
+    unknown: int = 255,
 ) -> Examination:
     """Decode every image of a data set; returns layout, counts, sizes, classes, damage, and the models that fit.
 
     `sheet` names a file for a contact sheet; with `augment` it shows some images before and after that augmentation.
-    `held_out` examines the test split.
+    `held_out` examines the test split; `unknown` is the value of unknown pixels in label maps.
 
     Raises DataError when there is no data set, and OptionError for a sheet inside it.
     """
@@ -38,14 +40,15 @@ def examine(
     target = Path(sheet).resolve()
     if str(sheet) and Path(source.where).is_dir() and target.is_relative_to(Path(source.where).resolve()):
         raise OptionError(f"The contact sheet {sheet} would become one of the images: write it outside {source.where}.")
-    examination, seen = examined(source)
+    examination, seen = examined(source, unknown)
     examination = replace(examination, models=check_models(examination, str(data)))
     if str(sheet) and seen.headers:
         rows = [*seen.headers]
-        write(
-            Path(sheet),
-            draw_contact_sheet(source, rows) if augment == "none" else draw_augmented_sheet(source, rows, augment),
-        )
+        if augment != "none":
+            page = draw_augmented_sheet(source, rows, augment)
+        else:
+            page = draw_places_sheet(seen.places) if seen.places.found else draw_contact_sheet(source, rows)
+        write(Path(sheet), page)
         examination = replace(examination, sheet=str(sheet))
     return examination
 

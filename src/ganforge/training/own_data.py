@@ -13,6 +13,7 @@ from ganforge.batches import Facts
 from ganforge.catalogue import Model
 from ganforge.console import Say
 from ganforge.data.dataset import DataSet
+from ganforge.data.layouts.region_names import choose_colours
 from ganforge.data.mirroring import find_side
 from ganforge.data.open import HUB, NAMED, find_data
 from ganforge.data.read_options import ReadOptions
@@ -75,13 +76,18 @@ def median_size(data_spec: str, home: str | Path | None, halves: bool) -> tuple[
 def can_build(model: Model, config: Any, run: Run, side: int, needed: Collection[str]) -> bool:
     """Whether the model's networks can be built at this size, on the meta device; not known of models with parts."""
     channels = run.channels or 3
-    source, instances = channels * ("source" in needed), 2 * ("a_masks" in needed)
+    sides: dict[str, Any] = {"source_channels": channels * ("source" in needed), "instances": 2 * ("a_masks" in needed)}
     labels = ("0", "1") if "condition" in needed else ()
+    names = ("0", "1", "2")
+    if "label_map" in needed:
+        sides |= {"regions": names, "region_colours": choose_colours([None] * 3)}
+    if "boxes" in needed:
+        sides |= {"objects": ("", *names), "most": 4}
     if part_fields(config):
         return False
     try:
         with torch.device("meta"):
-            model.game(config, Facts(channels, side, side, labels, (), source, instances))
+            model.game(config, Facts(channels, side, side, labels, (), **sides))
     except (GANForgeError, RuntimeError, ValueError, IndexError):
         return False
     return True

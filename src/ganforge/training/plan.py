@@ -14,9 +14,9 @@ from ganforge.batches import Batch
 from ganforge.catalogue import Model, find
 from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
-from ganforge.data.open import open_data
+from ganforge.data.open import choose_make, open_data
 from ganforge.data.read_options import ReadOptions
-from ganforge.data.synthetic.domains import choose_synthetic_data
+from ganforge.data.synthetic.places import choose_synthetic_data
 from ganforge.data.value_range import Range
 from ganforge.errors import OptionError
 from ganforge.evaluation import selection
@@ -92,6 +92,7 @@ def plan(
     config: Mapping[str, Any] | Any = None,
     direction: str = "AtoB",
     make: str = "none",
+    unknown: int = 255,
     epochs: float | None = None,
     kimg: float | None = None,
     data_home: str | Path | None = None,
@@ -104,21 +105,21 @@ def plan(
 ) -> Plan:
     """Resolve everything a run needs.  Without `data`, the synthetic set that fits the model is used.
 
-    `run` are fields of `Run` and of the model's Config (`lr=1e-4`); `direction` and `make` those of `ReadOptions`.
+    `run` are fields of `Run` and of the model's Config (`lr=1e-4`); `direction`, `make`, `unknown` of `ReadOptions`.
     `init_from`: see init_from.py; `adapt`: own_data.py.  `load` opens parts; `link_parts` keeps paths and hashes only.
     Raises a GANForgeError with one sentence for whatever does not fit.
     """
-    # Resolve the settings.
     entry = find(model)
     batch_type, needed = entry.game.batch_type, entry.game.batch_type.columns()
     data_spec = str(data) or choose_synthetic_data(needed)
     run, config = route_options(entry, run, config)
-    read_options = from_plain(ReadOptions, {"direction": direction, "make": make})
     settings = resolve_config(entry, entry.preset(preset).config, config)
     options = from_plain(Run, {**to_plain(entry.preset(preset).run), **run})
     check_length(options, epochs, kimg)
     selection.check_options(options, entry.game)
     # Open the data.
+    read_options = from_plain(ReadOptions, {"direction": direction, "make": make, "unknown": unknown})
+    read_options = choose_make(data_spec, read_options, needed, data_home, say)
     if adapt and own_data.adapts(preset, data_spec, run, "size"):
         options = own_data.choose_size(entry, settings, options, data_spec, data_home, read_options, say)
     opened = open_training_data(data_spec, options, data_home, batch_type, read_options)

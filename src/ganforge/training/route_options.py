@@ -12,7 +12,21 @@ from ganforge.errors import OptionError
 from ganforge.run import Run, to_fields
 from ganforge.serialize import from_plain, to_plain
 
-OWN = ("data", "preset", "config", "direction", "make", "epochs", "kimg", "data_home", "outdir", "name", "quiet", "say")
+OWN = (
+    "data",
+    "preset",
+    "config",
+    "direction",
+    "make",
+    "unknown",
+    "epochs",
+    "kimg",
+    "data_home",
+    "outdir",
+    "name",
+    "quiet",
+    "say",
+)
 """Arguments of `train` and `plan` themselves, for the spelling of a name that is unknown."""
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
 
@@ -9,6 +10,7 @@ from ganforge.batches import Facts
 from ganforge.catalogue import Model, find, names
 from ganforge.data.dataset import describe_missing_columns
 from ganforge.data.inspect import Examination, Fit
+from ganforge.data.layouts.region_names import choose_colours
 from ganforge.errors import GANForgeError
 from ganforge.inference.parts import part_fields
 from ganforge.run import Preset
@@ -30,7 +32,10 @@ def check_model(model: Model, examination: Examination, data_spec: str) -> Fit:
     if missing:
         return Fit(model.name, False, missing, "")
     preset, needed = model.preset("small"), model.game.batch_type.columns()
-    error, own_size = "", shared_size(examination, "source" in needed and "a" not in examination.provides)
+    error, own_size = (
+        "",
+        shared_size(examination, "source" in needed and {"a", "label_map"}.isdisjoint(examination.provides)),
+    )
     for size in dict.fromkeys(size for size in (own_size, preset.run.size) if size):
         error = find_build_error(model, preset, facts_at(examination, preset, size, needed))
         if not error:
@@ -64,7 +69,11 @@ def facts_at(examination: Examination, preset: Preset, size: tuple[int, ...], ne
     channels = preset.run.channels or (most_channels if most_channels > 4 else 1 if most_channels <= 2 else 3)
     classes, attributes = tuple(examination.classes), tuple(examination.attributes)
     source, instances = channels * ("source" in needed), 2 * ("a_masks" in needed)
-    return Facts(channels, size[0], size[-1], classes, attributes, source, instances)
+    regions, objects = tuple(examination.regions), ("", *examination.objects) if examination.objects else ()
+    colours, has_instances = choose_colours([None] * len(regions)), "instance_map" in examination.provides
+    facts = Facts(channels, size[0], size[-1], classes, attributes, source, instances)
+    places = {"regions": regions, "region_colours": colours, "instance_maps": has_instances}
+    return replace(facts, **places, objects=objects, most=examination.most)
 
 
 def find_build_error(model: Model, preset: Preset, facts: Facts) -> str:

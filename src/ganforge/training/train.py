@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ganforge import distributed, system
+from ganforge.batches import Facts
 from ganforge.callbacks import default_callbacks
 from ganforge.callbacks.training_doctor import TrainingDoctor
 from ganforge.catalogue import is_own
@@ -36,7 +37,7 @@ from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder, facts_of, read_options_of, run_of
 from ganforge.runs.run_data import locate, ranges_of, run_data_arguments
 from ganforge.runs.trust import record
-from ganforge.serialize import check_config
+from ganforge.serialize import check_config, shorten
 from ganforge.training import plan as planning
 from ganforge.training.plan import Plan, open_training_data, resolve_steps
 
@@ -180,7 +181,7 @@ def plan_resume(
     planned = run_of(stored).steps if done or "imported" not in stored.data else 0  # nobody planned what was imported
     check_length(options.steps, planned, done, shorten)
     if facts_of(stored) != opened.facts:
-        raise DataError(f"The run was made for {facts_of(stored)}, but {data_spec} gives {opened.facts}.")
+        raise DataError(f"{data_spec} does not suit the run: {describe_difference(facts_of(stored), opened.facts)}.")
     # Build the game.
     loaded = parts.load_kept(config, folder.path, partial(load_part, trust=trust), stored.parts)
     with name_folder(folder.path, model):
@@ -191,6 +192,13 @@ def plan_resume(
         model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out,
         ranges_of(stored), location, stored.init_from, stored.parts,
     )  # fmt: skip
+
+
+def describe_difference(own: Facts, given: Facts) -> str:
+    """The facts in which data differ from those of a run: `height is 32, and the run's 64`."""
+    pairs = {field.name: (getattr(own, field.name), getattr(given, field.name)) for field in fields(Facts)}
+    texts = {name: (shorten(run), shorten(data)) for name, (run, data) in pairs.items() if run != data}
+    return "; ".join(f"{name} is {data}, and the run's {run}" for name, (run, data) in texts.items())
 
 
 def check_length(steps: int, planned: int, done: int, shorten: bool) -> None:

@@ -22,7 +22,7 @@ from ganforge.data.layouts.folders import find_images, open_folder
 from ganforge.data.open import find_data
 from ganforge.errors import DataError
 from ganforge.images import write
-from ganforge.inference.translate import open_sources
+from ganforge.inference.translation_job import open_sources
 from tests.data.layouts.test_folders import cache, write_image, zip_folder
 from tests.data.layouts.test_layouts import png, tarred
 

@@ -6,6 +6,8 @@
     blur     a Gaussian blur                                                   deblurring
     mask     a rectangle of it filled with grey                                inpainting
     noise    Gaussian noise of deviation 8 to 50 (of 255) added                denoising
+    colours  the label map of the image, in the colours of its regions         labels to photo
+    one-hot  the same with a channel for each region
 
 Row k of a data set always has the same source: rectangle and noise are functions of (seed, k).  In training the noise
 is new every time an image is loaded: a function of the run's seed and the image's place in the run.
@@ -92,6 +94,51 @@ class NoisyColumn:
         return add_noise(
             windows, [mix(self.seed, *place) for place in zip(down.tolist(), across.tolist(), strict=True)]
         )
+
+
+class MapColumn:
+    """A column of label maps as images, made from the indices on access; indexed like an array (N, H, W, C)."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, maps: Any, table: np.ndarray) -> None:
+        """`table` uint8 (regions, C) holds the values of each region."""
+        self.maps, self.table, self.shape = maps, table, (*maps.shape[:3], table.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.table[self.maps[rows][..., 0]]
+
+
+class MapWindows(MapColumn):
+    """The same for maps at their own scale."""
+
+    maps: Windows
+
+    def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+        """See `Windowed`."""
+        return self.table[self.maps.cut(rows, down, across)[..., 0]]
+
+
+def derive_from_maps(data: DataSet, make: Make) -> DataSet:
+    """Build a data set of pairs from images with label maps: the source is the map, `colours` or `one-hot`.
+
+    Raises:
+        DataError: `data` has no label maps.
+    """
+    data.need("images", "label_map")
+    maps, regions = data.columns["label_map"], len(data.facts.regions)
+    table = np.eye(regions, dtype=np.uint8) * np.uint8(255)
+    if make == "colours":
+        table = np.array(data.facts.region_colours, np.uint8).reshape(regions, 3)
+    source = (MapWindows if isinstance(maps, Windows) else MapColumn)(maps, table)
+    facts = replace(data.facts, instance_maps=False, source_channels=table.shape[1])
+    ranges = {"target": data.ranges["images"]} if "images" in data.ranges else {}
+    columns = {"source": source, "target": data.columns["images"]}
+    key = f"{data.fingerprint} {make}"
+    return DataSet(data.name, facts, columns, key, data.notes, ranges)  # pyright: ignore
 
 
 def add_noise(images: np.ndarray, seeds: Sequence[int]) -> np.ndarray:

@@ -23,7 +23,7 @@ from ganforge.data.decode import DecodeOptions, one_image_message
 from ganforge.data.layouts.annotations import READERS, YIELDING, find_annotations, read_annotations
 from ganforge.data.layouts.arrays import open_array
 from ganforge.data.layouts.files import Files, check_regular, list_folder
-from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.names import clean_name, shorten
 from ganforge.data.layouts.shards import index_tar, open_shards
 from ganforge.data.layouts.splits import Splits, phase_of
 from ganforge.data.layouts.two_folders import find_two_sides
@@ -71,6 +71,8 @@ def find_images(path: Path, held_out: bool = False) -> ImageSource:
         return open_shards(path, tars, held_out) if tars and not files.image_names else read_layout(files, held_out)
     if suffix == ".zip":
         return read_layout(list_zip(path), held_out)
+    if suffix == ".json":
+        return open_list(path, held_out)
     if suffix == ".tar":
         shards = index_tar(path)
         return open_shards(path, [path], held_out) if shards.labels else read_layout(shards.files, held_out)
@@ -78,11 +80,29 @@ def find_images(path: Path, held_out: bool = False) -> ImageSource:
         raise DataError(f"{path} is compressed, so that no image can be found without reading all: unpack it once.")
     if suffix[1:] in images.EXTENSIONS:
         raise DataError(f"{one_image_message(str(path))} Give the folder that it lies in.")
-    raise DataError(f"{path} is neither a folder nor a .zip, .tar, .npz or .npy file.")
+    raise DataError(f"{path} is neither a folder nor a .zip, .tar, .npz or .npy file, nor the .json of a layout.")
 
 
 def read_layout(files: Files, held_out: bool) -> ImageSource:
     """Recognise the layout of `files`: their images, splits, sides and classes."""
+    return replace(_read_layout(files, held_out), files=files, held_out=held_out)
+
+
+def open_list(path: Path, held_out: bool) -> ImageSource:
+    """The images that a COCO file names, in its folder or in the one around it.
+
+    Raises:
+        DataError: there are none.
+    """
+    for folder in (path.parent, path.parent.parent):
+        files = list_folder(folder)
+        if files.image_names:
+            name = clean_name(path.relative_to(folder).as_posix())
+            return replace(read_layout(files, held_out), listed=name, where=str(path))
+    raise DataError(f"{path} has no images beside it: give a file of boxes that lies with its images, or above them.")
+
+
+def _read_layout(files: Files, held_out: bool) -> ImageSource:
     where = str(files.where)
     untaken = tuple(describe_untaken(files))
     if not files.image_names:

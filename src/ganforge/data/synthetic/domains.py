@@ -6,7 +6,7 @@ shapes-unpaired    scenes by day, and other scenes in neon
 shapes-instances   scenes of discs, and other scenes of stars, with a mask for every object
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -108,8 +108,3 @@ def convert_channels(images: np.ndarray, channels: int) -> np.ndarray:
     if images.shape[3] == channels:
         return images
     return luminance(images) if channels == 1 else images.repeat(3, 3)
-
-
-def choose_synthetic_data(needed: Sequence[str]) -> str:
-    """The name of the synthetic data set with these columns; `shapes` if no two-sided set has them."""
-    return next((name for name, columns in DOMAINS.items() if {*needed} <= {*columns}), "shapes")

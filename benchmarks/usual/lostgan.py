@@ -15,7 +15,7 @@ from benchmarks.usual.training import autocast, count, data
 
 WIDTHS = {32: (8, 4, 2, 1), 64: (16, 8, 4, 2, 1)}
 BODY = {
-    32: ((1, False), (2, True), (4, False), (8, True)),
+    32: ((1, False), (2, True), (4, False), (4, True)),
     64: ((1, False), (2, False), (4, True), (8, True), (16, True)),
 }
 TAP = 2  # the block of the discriminator after which objects are read

@@ -18,7 +18,7 @@ from ganforge.inference.inference_mode import inference_mode
 from ganforge.interop.importing import import_weights
 from ganforge.models.instagan import Config, InstaGAN, presets, union
 from ganforge.nn.mask_sets import SetDiscriminator, SetGenerator
-from ganforge.nn.spectral import SpectralConv2d
+from ganforge.nn.spectral_norm import SpectralConv2d
 from tests.support import goldens
 from tests.support.witness import Witness, compare, ours
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganforge.batches import Facts, LaidOut
 from ganforge.draw import RoundDraw, RowDraw
@@ -18,8 +18,7 @@ from ganforge.models.lostgan import Config, LostGAN, presets
 from ganforge.nn.layouts import to_inside
 from ganforge.nn.object_discriminator import ObjectDiscriminator
 from ganforge.nn.spectral_norm import SpectralNorm
-from ganforge.nn.vgg import VGG
-from tests.support import goldens
+from ganforge.nn.vgg import CONTENT, VGG
 
 NAMES = ("", "disc", "star", "ring", "tree")
 FACTS = Facts(3, 16, 16, objects=NAMES, most=3)
@@ -295,25 +294,9 @@ def test_large_discriminators_keep_the_first_weights_of_torch():
 # -- VGG --------------------------------------------------------------------------------------
 
 
-@goldens.needed
-def test_features_are_compared_as_in_spade():
-    """The same layers and weights; the factor of 10 is SPADE's alone."""
-    table = goldens.table("spade", "LOSSES_spade")
-    extractor = VGG(19, lostgan.VGG_LAYERS)
-    for number, layer in enumerate(extractor.features):
-        if isinstance(layer, nn.Conv2d):
-            fan = layer.weight[0].numel()
-            drawn = {"weight": 1.4 / fan**0.5, "bias": 0.1}
-            for name, scale in drawn.items():
-                shape = list(getattr(layer, name).shape)
-                getattr(layer, name).copy_(goldens.normal(f"features.{number}.{name}", shape).float() * scale)
-    loss = lostgan.compare_features(extractor, table.inputs["vx"], table.inputs["vy"])
-    torch.testing.assert_close(loss, table.values["vgg.loss"].squeeze(), **table.tolerance)
-
-
 def test_vgg_is_a_term_with_a_gradient(monkeypatch: pytest.MonkeyPatch):
     own = game(content="vgg", vgg_weight=2.0)
-    extractor = VGG(19, lostgan.VGG_LAYERS)
+    extractor = VGG(19, tuple(CONTENT))
     monkeypatch.setattr(own, "load_extractor", lambda: extractor)
     *_, move = own.play(iter([batch()]), Clock())
     assert move.terms["vgg"].requires_grad

@@ -17,11 +17,11 @@ from ganforge.errors import ModelError, WeightsError
 from ganforge.game import Clock
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.interop.importing import import_weights
-from ganforge.models.spade import VGG_LAYERS, Config, GauGAN, presets
+from ganforge.models.spade import Config, GauGAN, presets
 from ganforge.models.spade.generator import SPADE, Generator, find_boundaries
 from ganforge.models.spade.losses import average_loss, match_features, score_loss
 from ganforge.models.spade.others import encoder_side
-from ganforge.nn.vgg import VGG
+from ganforge.nn.vgg import CONTENT, VGG
 from ganforge.run import Run
 from tests.support import goldens
 from tests.support.witness import RecordedLoader, Witness, compare
@@ -350,7 +350,7 @@ def test_features_codes_and_maps():
 def test_vgg():
     """Official images are not normalised: VGG sees them in [-1, 1]."""
     table = goldens.table("spade", "LOSSES_spade")
-    vgg, own = VGG(19, tuple(VGG_LAYERS)), game(content="vgg")
+    vgg, own = VGG(19, tuple(CONTENT)), game(content="vgg")
     weights = {}
     for key, value in vgg.state_dict().items():
         scale = 1.4 / value[0].numel() ** 0.5 if key.endswith("weight") else 0.1

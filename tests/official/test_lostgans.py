@@ -15,6 +15,7 @@ from ganforge.inference.load import load
 from ganforge.interop.importing import import_weights
 from ganforge.models import lostgan
 from ganforge.nn.layouts import box_masks, place_masks, relative_places, to_corners
+from ganforge.nn.losses import hinge
 from tests.support import goldens
 from tests.support.witness import Witness, compare, ours
 
@@ -113,7 +114,7 @@ def test_regions_of_interest():
 def test_losses():
     table = goldens.table("lostgans", "LOSSES_lostgans")
     scores = {key: table.inputs[key][:, 0] for key in ("real", "fake", "robj", "fobj")}
-    measured = {f"d.{key}": lostgan.hinge(score if key[0] == "r" else -score) for key, score in scores.items()}
+    measured = {f"d.{key}": hinge(score if key[0] == "r" else -score) for key, score in scores.items()}
     config = lostgan.Config()
     weights = {"real": config.image_weight, "fake": config.image_weight}
     measured["d.total"] = torch.stack(

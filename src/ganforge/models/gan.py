@@ -29,6 +29,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
+from ganforge.nn.annealing import anneal
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.maxout import Maxout
 from ganforge.run import Preset, Run
@@ -172,12 +173,7 @@ class GAN(Game[Config, Images]):
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
         c = self.config
-        for group in (group for optimiser in players.values() for group in optimiser.param_groups):
-            if c.decay != 1:
-                group["lr"] = max(group["lr"] / c.decay**now.step, min(group["lr"], 1e-6))
-            if c.optimiser == "sgd" and c.final_momentum:
-                share = min(1.0, max(0.0, (now.epoch - 1) / (250 - 1)))
-                group["momentum"] = c.momentum + share * (c.final_momentum - c.momentum)
+        anneal(players.values(), now.step, now.epoch, c.decay, (c.momentum, c.final_momentum))
 
     def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
         if now.step == 0:

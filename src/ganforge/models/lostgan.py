@@ -37,12 +37,12 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.layout_generator import LayoutGenerator
 from ganforge.nn.layouts import to_inside
+from ganforge.nn.losses import hinge
 from ganforge.nn.object_discriminator import ObjectDiscriminator
 from ganforge.nn.spectral_norm import SpectralNorm
-from ganforge.nn.vgg import VGG, load_vgg19
+from ganforge.nn.vgg import CONTENT, VGG, compare_images, load_vgg19
 from ganforge.run import Preset, Run
 
-VGG_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -139,7 +139,7 @@ class LostGAN(Game[Config, LaidOut]):
             "pixel": c.pixel_weight * F.l1_loss(fake, real),
         }
         if c.content == "vgg":
-            terms["vgg"] = c.vgg_weight * compare_features(self.load_extractor().to(real.device), fake, real)
+            terms["vgg"] = c.vgg_weight * compare_images(self.load_extractor().to(real.device), fake, real)
         yield Move("generator", **terms)
 
     def draw_images(self, boxes: Tensor, labels: Tensor, truncation: float = 0.0) -> Tensor:
@@ -173,28 +173,13 @@ class LostGAN(Game[Config, LaidOut]):
         """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
         if not self.extractor:
             other = "leave VGG out with --config.content none"
-            self.extractor.append(load_vgg19(self.config.vgg, VGG_LAYERS, other))
+            self.extractor.append(load_vgg19(self.config.vgg, tuple(CONTENT), other))
         return self.extractor[0]
 
 
 def mean(scores: Tensor) -> Tensor:
     """The mean of scores (K,); 0 of none, which a batch without objects has."""
     return scores.sum() / max(1, len(scores))
-
-
-def hinge(scores: Tensor) -> Tensor:
-    """The mean of max(0, 1 - s): scores of the real should be above 1; of the fake with the sign changed."""
-    return mean((1 - scores).relu())
-
-
-def compare_features(extractor: VGG, fake: Tensor, real: Tensor) -> Tensor:
-    """The mean absolute difference of VGG's features, deeper ones weighing more (the authors' code).
-
-    Images in [-1, 1] enter as they are, without the means of ImageNet.
-    """
-    fakes, reals = (extractor(images * extractor.std + extractor.mean) for images in (fake, real))
-    pairs = zip((1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0), fakes, reals, strict=True)
-    return torch.stack([weight * F.l1_loss(one, other) for weight, one, other in pairs]).sum()
 
 
 def truncate(codes: Tensor, limit: float) -> Tensor:

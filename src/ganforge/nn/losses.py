@@ -16,6 +16,11 @@ def fake_loss(logits: Tensor) -> Tensor:
     return F.softplus(logits).mean()
 
 
+def hinge(scores: Tensor) -> Tensor:
+    """The mean of max(0, 1 - s) over scores of any shape, 0 of none: the real's; of the fake with the sign changed."""
+    return (1 - scores).relu().sum() / max(1, scores.numel())
+
+
 Objective = Literal["vanilla", "lsgan", "wgangp"]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ganforge.nn.norms import Norm, make_norm, needs_bias
 from ganforge.nn.resnet import Padding, ResNetDecoder, ResNetEncoder
-from ganforge.nn.spectral import SpectralConv2d
+from ganforge.nn.spectral_norm import SpectralConv2d
 
 
 def nonempty_masks(masks: Tensor) -> Tensor:

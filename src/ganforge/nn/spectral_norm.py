@@ -1,7 +1,7 @@
-"""Layers under spectral normalisation (Miyato et al. 2018), whose power iteration moves in training alone.
+"""Layers under spectral normalisation (Miyato et al. 2018).
 
 A weight is divided by an estimate of its largest singular value, u W v.  In training every call improves u and v by one
-step of the power iteration; in evaluation they rest, so that equal inputs give equal outputs.
+step of the power iteration; in evaluation they rest, so that equal inputs give equal outputs (but in SpectralConv2d).
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,9 @@ class SpectralNorm(nn.Module):
     """The weight of a layer divided by its largest singular value: a mixin in front of a layer of torch."""
 
     rows_first = True
-    """Whether the outputs are the first axis of the weight."""
+    """Whether the products may take the weight as it lies in memory, which they may where its first axis is outputs."""
+    rests = True
+    """Whether the power iteration rests in evaluation."""
     weight: Tensor
     u: Tensor
     v: Tensor
@@ -46,7 +48,7 @@ class SpectralNorm(nn.Module):
     def normalised(self) -> Tensor:
         """The weight divided by u W v."""
         with torch.autocast(self.weight.device.type, enabled=False):
-            if self.training:
+            if self.training or not self.rests:
                 self.settle()
             u, v = self.u.clone(), self.v.clone()  # a later call replaces them, while these stay in the graph
             if not self.rows_first or torch.compiler.is_exporting() or torch.compiler.is_compiling():
@@ -126,6 +128,20 @@ class SpectralNormConv2d(SpectralNorm, nn.Conv2d):
         padding = kernel // 2 if padding is None else padding
         super().__init__(inputs, outputs, kernel, stride, padding, bias=bias)
         self.add_vectors(eps)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.normalised(), self.bias)
+
+
+class SpectralConv2d(SpectralNorm, nn.Conv2d):
+    """A convolution whose power iteration moves at every call, in evaluation as well (InstaGAN)."""
+
+    rows_first, rests, eps = False, False, 1e-12
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding, bias=bias)
+        self.register_buffer("u", F.normalize(self.matrix().detach().sum(1), dim=0))
+        self.register_buffer("v", F.normalize(self.matrix().detach().sum(0), dim=0))
 
     def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(input, self.normalised(), self.bias)

@@ -5,11 +5,12 @@ Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556.
 Layers are numbered as torchvision numbers them, so that its weights load by number: `features.0.weight` ...
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import WeightsError
@@ -18,6 +19,8 @@ from ganforge.nn.cpu.winograd import WinogradConv2d
 Depth = Literal[16, 19]
 CONVOLUTIONS: dict[int, tuple[int, ...]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
+CONTENT = {"relu1_1": 1 / 32, "relu2_1": 1 / 16, "relu3_1": 1 / 8, "relu4_1": 1 / 4, "relu5_1": 1.0}
+"""Layers of VGG-19 and their weights in the content loss of pix2pixHD, SPADE and LostGAN."""
 
 
 def layer_names(depth: Depth) -> list[str]:
@@ -99,3 +102,20 @@ def load_vgg19(path: str, seen: Sequence[str], otherwise: str) -> VGG:
             f"name it with --config.vgg PATH, or {otherwise}."
         )
     return load_vgg(file, 19, seen)
+
+
+def compare_features(fake: Sequence[Tensor], real: Sequence[Tensor], weights: Iterable[float]) -> Tensor:
+    """The weighted sum of the mean absolute differences of feature maps; no gradient passes the real ones."""
+    triples = zip(weights, fake, real, strict=True)
+    return torch.stack([weight * F.l1_loss(a, b.detach()) for weight, a, b in triples]).sum()
+
+
+def compare_images(extractor: VGG, fake: Tensor, real: Tensor) -> Tensor:
+    """The differences of images in [-1, 1] in the features of `CONTENT`.
+
+    Images enter as they are, without the means and deviations of ImageNet, as in the authors' code.
+    """
+    on_fake = extractor(fake * extractor.std + extractor.mean)
+    with torch.no_grad():  # after the fake: autocast keeps what it casts, and without gradients it would keep none
+        on_real = extractor(real * extractor.std + extractor.mean)
+    return compare_features(on_fake, on_real, CONTENT.values())

@@ -14,7 +14,7 @@ from ganforge.nn.init import Initial, initial_weights
 from ganforge.nn.mask_sets import SetDiscriminator, SetGenerator, build_features
 from ganforge.nn.norms import Norm, make_norm, needs_bias
 from ganforge.nn.patchgan import PatchGAN
-from ganforge.nn.spectral import SpectralConv2d
+from ganforge.nn.spectral_norm import SpectralConv2d
 from ganforge.official import Adapter, State
 from ganforge.official.pix2pix import PADDINGS, ResnetGenerator, _one_of
 

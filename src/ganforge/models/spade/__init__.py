@@ -35,14 +35,12 @@ from ganforge.capabilities import Picture, Range
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.models.spade.generator import DOUBLINGS, Generator, find_boundaries, first_weights, one_hot
-from ganforge.models.spade.losses import Outputs, average_loss, compare_features, match_features
+from ganforge.models.spade.losses import Outputs, average_loss, match_features
 from ganforge.models.spade.others import Discriminator, RegionReader, StyleEncoder, encoder_side
 from ganforge.models.spade.settings import Config
 from ganforge.models.spade.settings import presets as presets
 from ganforge.nn.spectral_norm import resting
-from ganforge.nn.vgg import VGG, load_vgg19
-
-VGG_LAYERS = {"relu1_1": 1 / 32, "relu2_1": 1 / 16, "relu3_1": 1 / 8, "relu4_1": 1 / 4, "relu5_1": 1.0}
+from ganforge.nn.vgg import CONTENT, VGG, compare_features, compare_images, load_vgg19
 
 
 class GauGAN(Game[Config, Segmented]):
@@ -165,24 +163,18 @@ class GauGAN(Game[Config, Segmented]):
 
     def compare_content(self, fake: Tensor, real: Tensor) -> Tensor:
         """The weighted differences of VGG's features, of images in [-1, 1], or of the reader's."""
-        if self.config.content == "classifier":
-            weights, read = (1 / 4, 1 / 2, 1.0), self.reader.find_features
-        else:
-            vgg, weights = self.load_extractor().to(real.device), tuple(VGG_LAYERS.values())
-
-            def read(images: Tensor) -> list[Tensor]:
-                return vgg(images * vgg.std + vgg.mean)  # vgg would normalise them
-
-        on_fake = read(fake)  # first: autocast keeps what it casts, and without gradients it would keep no gradients
+        if self.config.content == "vgg":
+            return compare_images(self.load_extractor().to(real.device), fake, real)
+        on_fake = self.reader.find_features(fake)  # first: autocast would keep casts without gradients
         with torch.no_grad():
-            on_real = read(real)
-        return compare_features(on_fake, on_real, weights)
+            on_real = self.reader.find_features(real)
+        return compare_features(on_fake, on_real, (1 / 4, 1 / 2, 1.0))
 
     def load_extractor(self) -> VGG:
         """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
         if not self.extractor:
             other = "match a network that learns the data's own regions with --config.content classifier"
-            self.extractor.append(load_vgg19(self.config.vgg, tuple(VGG_LAYERS), other))
+            self.extractor.append(load_vgg19(self.config.vgg, tuple(CONTENT), other))
         return self.extractor[0]
 
     def translate(

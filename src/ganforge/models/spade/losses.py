@@ -1,14 +1,13 @@
 """The losses of generator and discriminator, each averaged or summed over the scales as in the authors' code."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.nn.losses import Objective as Scored
-from ganforge.nn.losses import gan_loss
+from ganforge.nn.losses import gan_loss, hinge
+from ganforge.nn.vgg import compare_features
 
 Outputs = list[list[Tensor]]
 """Of every stage of the discriminator, at every scale; the last stage gives the scores."""
@@ -29,7 +28,7 @@ def score_loss(scores: Tensor, real: bool, objective: Objective, judging: bool) 
     if objective != "hinge":
         return gan_loss(scores, real, SCORED[objective])
     if judging:
-        return F.relu(1 - scores if real else 1 + scores).mean()
+        return hinge(scores if real else -scores)
     return -scores.mean()
 
 
@@ -37,9 +36,3 @@ def match_features(fake: Outputs, real: Outputs) -> Tensor:
     """The mean differences of all features but the scores, summed over stages and averaged over scales."""
     scales = [compare_features(a[:-1], b[:-1], [1.0] * (len(a) - 1)) for a, b in zip(fake, real, strict=True)]
     return torch.stack(scales).mean()
-
-
-def compare_features(fake: Sequence[Tensor], real: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """The weighted sum of mean differences of feature maps."""
-    triples = zip(weights, fake, real, strict=True)
-    return torch.stack([weight * F.l1_loss(a, b.detach()) for weight, a, b in triples]).sum()

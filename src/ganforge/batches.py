@@ -116,6 +116,10 @@ class Facts:
     """Names of the objects; `box_labels` holds indices into them.  The first name is empty: no object."""
     most: int = 0
     """Largest number of boxes of one image, where the data has boxes."""
+    region_codes: tuple[tuple[int, ...], ...] = ()
+    """(number or colour in a file of a label map, region), for every value that the data's files have."""
+    region_reading: str = ""
+    """How these files are read: by numbers; `palette`: by the colours of palettes; `grey`: grey colours are numbers."""
 
 
 @dataclass(frozen=True)

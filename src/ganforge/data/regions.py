@@ -1,10 +1,10 @@
 """The regions of label maps: which number or colour of a map is which index, its name and its colour."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ganforge.batches import Facts
 from ganforge.errors import DataError
 from ganforge.images import LabelMap
 
@@ -33,6 +33,11 @@ class Regions:
     grey: bool = False
     """Whether colours are numbers: red, green and blue are equal in all of them."""
 
+    @property
+    def reading(self) -> str:
+        """How files are read, as Facts.region_reading says it."""
+        return "palette" if self.by_palette else "grey" if self.grey else ""
+
     def index(self, found: LabelMap) -> np.ndarray:
         """uint8 or uint16 (H, W): the region of every pixel of a map.
 
@@ -49,7 +54,7 @@ class Regions:
 
     def encode(self, found: LabelMap) -> np.ndarray:
         """int64 (H, W): the code of every pixel."""
-        if found.pixels.ndim == 3 and self.grey:
+        if found.pixels.ndim == 3 and self.grey and (found.pixels == found.pixels[..., :1]).all():
             return found.pixels[..., 0].astype(np.int64)
         if found.pixels.ndim == 3 or (self.by_palette and found.palette is not None):
             return encode_colours(found.colours())
@@ -71,19 +76,13 @@ def describe_code(code: int) -> str:
     return f"the colour {decode_colour(code)}" if code >= COLOUR else f"the value {code}"
 
 
-def regions_of(names: Sequence[str], colours: Sequence[Sequence[int]], unknown: int = 255) -> Regions:
-    """The regions that a run has learned (Facts.regions and region_colours), to read further maps with.
+def regions_of(facts: Facts) -> Regions:
+    """The regions that a run has learned, to read further maps with as those of its data were read.
 
-    A map of numbers has the indices themselves, or the value `unknown` for a last region of that name; where the names
-    are numbers that are not the indices, it has those.  A map of colours has those of the regions.
+    Colours are also those of the regions.  In a run without stored codes, which was imported, numbers are indices.
     """
-    own = {index: index for index in range(len(names))}
-    if all(name.isdecimal() for name in names if name != UNKNOWN) and len(names) > 1:
-        numbers = [int(name) for name in names if name != UNKNOWN]
-        own = {number: index for index, number in enumerate(numbers)}
-    if names and names[-1] == UNKNOWN:
-        own = {number: index for number, index in own.items() if index < len(names) - 1}
-        own[unknown] = len(names) - 1
-    triples = [(colour[0], colour[1], colour[2]) for colour in colours]
-    shades = {COLOUR + (r << 16) + (g << 8) + b: index for index, (r, g, b) in enumerate(triples)}
-    return Regions(tuple(names), tuple(triples), tuple({**shades, **own}.items()))
+    names, reading = facts.regions, facts.region_reading
+    own = dict(facts.region_codes) if facts.region_codes else {index: index for index in range(len(names))}
+    triples = [(colour[0], colour[1], colour[2]) for colour in facts.region_colours]
+    shades = {int(encode_colours(np.array(colour))): index for index, colour in enumerate(triples)}
+    return Regions(names, tuple(triples), tuple({**shades, **own}.items()), reading == "palette", reading == "grey")

@@ -92,7 +92,7 @@ def read_regions(source: Any, facts: Facts, name: str = "") -> Tensor:
 
 def index_regions(found: LabelMap, facts: Facts, name: str) -> Tensor:
     """int64 (H, W): the regions of a map.  Raises DataError for a value or colour that no region has."""
-    regions = regions_of(facts.regions, facts.region_colours)
+    regions = regions_of(facts)
     try:
         return torch.from_numpy(regions.index(found).astype(np.int64))
     except OutsideError as error:

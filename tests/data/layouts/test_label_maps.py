@@ -1,19 +1,23 @@
 """Label maps beside images: every layout of them, their names and colours, and a sentence for every fault."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from ganforge.batches import Images, Paired, Segmented
+from ganforge.batches import Facts, Images, Paired, Segmented
 from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.data.regions import OutsideError, regions_of
 from ganforge.errors import DataError, OptionError
 from ganforge.images import LabelMap, fit, fit_nearest, read_label_map
+from ganforge.inference.input_columns import read_regions
 from ganforge.run import Run
 from tests.data.layouts.test_folders import cache
 
@@ -418,10 +422,44 @@ def test_image_map_and_instances_share_window_and_mirror(tmp_path, native):
 
 
 def test_regions_of_a_run_read_further_maps():
-    regions = regions_of(("ground", "tree", "unknown"), ((0, 0, 0), (0, 255, 0), (255, 255, 255)))
+    facts = Facts(regions=("ground", "tree", "unknown"), region_colours=((0, 0, 0), (0, 255, 0), (255, 255, 255)))
+    regions = regions_of(replace(facts, region_codes=((0, 0), (1, 1), (255, 2))))
     assert regions.index(LabelMap(np.array([[0, 1, 255]], np.uint8))).tolist() == [[0, 1, 2]]
     assert regions.index(LabelMap(np.array([[[0, 255, 0], [255, 255, 255]]], np.uint8))).tolist() == [[1, 2]]
     with pytest.raises(OutsideError, match="the value 7"):
         regions.index(LabelMap(np.array([[7]], np.uint8)))
-    sparse = regions_of(("0", "700", "9000"), ((0, 0, 0), (1, 0, 0), (2, 0, 0)))
-    assert sparse.index(LabelMap(np.array([[9000, 700]], np.uint16))).tolist() == [[2, 1]]
+    assert regions_of(facts).index(LabelMap(np.array([[0, 1, 2]], np.uint8))).tolist() == [[0, 1, 2]]  # imported
+
+
+def palette_map(path: Path, numbers: np.ndarray, palette: Sequence[Sequence[int]]) -> None:
+    image = Image.fromarray(numbers.astype(np.uint8), "P")
+    image.putpalette([value for colour in palette for value in colour])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["numbers", "unknown 0", "unknown 11", "palettes in other orders", "grey as colours", "sparse", "colours"]
+)
+def test_a_run_reads_the_files_of_its_data_as_training_did(tmp_path, kind):
+    """What `translate` reads in a file is what the run was trained on."""
+    rng, colours = np.random.default_rng(0), [(200, 0, 0), (0, 90, 0), (0, 0, 250)]
+    for k in range(4):
+        numbers = rng.integers(0, 3, (4, 4)).repeat(6, 0).repeat(6, 1)
+        write(tmp_path / f"images/{k}.png", np.array(colours, np.uint8)[numbers])
+        path = tmp_path / f"labels/{k}.png"
+        if kind == "palettes in other orders":
+            order = rng.permutation(3)
+            palette_map(path, np.argsort(order)[numbers], np.array(colours)[order].tolist())
+        elif kind == "grey as colours":
+            write(path, (numbers * 40)[..., None].repeat(3, 2).astype(np.uint8))
+        elif kind == "colours":
+            write(path, np.array(colours, np.uint8)[numbers])
+        else:
+            value = {"unknown 11": np.array([3, 5, 11]), "sparse": np.array([0, 700, 9000])}.get(kind, np.arange(3))
+            write(path, value[numbers].astype(np.uint16 if kind == "sparse" else np.uint8))
+    unknown = int(kind.split()[-1]) if kind.startswith("unknown") else 255
+    data = opened(tmp_path, size=(24, 24), unknown=unknown)
+    for k in range(4):
+        stored = torch.from_numpy(np.array(data.columns["label_map"][k])[..., 0].astype(np.int64))
+        assert torch.equal(read_regions(tmp_path / f"labels/{k}.png", data.facts), stored)

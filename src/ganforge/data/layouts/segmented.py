@@ -61,6 +61,8 @@ def assemble(
         width,
         regions=regions.names,
         region_colours=regions.colours,
+        region_codes=regions.codes,
+        region_reading=regions.reading,
         instance_maps="instance_map" in maps,
     )
     key = fingerprint("segmented", ranged.key, source.files.identify((*source.maps, *source.instances)), regions.codes)

@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ganforge.game import Game
 
 FOLDER = Path(__file__).parent / "models"
+ALIAS = "ganforge_own_"  # begins the module names of users' own models
 CODE = (".py", ".pyc", *importlib.machinery.EXTENSION_SUFFIXES)
 MOST_FILES = 2_000  # of one model of a user's own
 
@@ -38,6 +39,8 @@ class Model:
     presets: Mapping[str, Preset]
     about: str
     """The docstring of its file."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """{path within its folder: text that was run} of a user's own file and of the modules beside it."""
 
     def preset(self, name: str) -> Preset:
         """The preset of that name; a file without presets has only `small`, the defaults of its Config.
@@ -73,6 +76,7 @@ def find(name: str, files: Mapping[str, bytes] | None = None) -> Model:
     `files` are the contents that are run instead of what lies on the disk now (see `own_files`).
     """
     own = is_own(name)
+    files = (own_files(Path(name)) if files is None else files) if own else {}
     module = import_file(Path(name), files) if own else import_packaged(name)
     from ganforge.game import Game  # after the module: it has imported torch anyway
 
@@ -82,7 +86,7 @@ def find(name: str, files: Mapping[str, bytes] | None = None) -> Model:
         raise ContractError(f"{name} must define exactly one Game; it defines {len(games)}.")
     game = games[0]
     presets = getattr(module, "presets", None) or {"small": Preset(game.Config(), default_run())}
-    return Model(str(Path(name).resolve()) if own else name, game, presets, inspect.getdoc(module) or "")
+    return Model(str(Path(name).resolve()) if own else name, game, presets, inspect.getdoc(module) or "", files)
 
 
 def default_run() -> Any:
@@ -106,14 +110,13 @@ def is_own(name: str) -> bool:
     return name.endswith(".py")
 
 
-def import_file(path: Path, files: Mapping[str, bytes] | None = None) -> ModuleType:
+def import_file(path: Path, files: Mapping[str, bytes]) -> ModuleType:
     """Import a user's own file as a module; one module per path and content.  Raises ModelError where that fails.
 
     Only the text of the file and of the modules beside it is run, never bytecode that lies in __pycache__.
     """
-    files = own_files(path) if files is None else files
     content = b"".join(name.encode() + hashlib.sha256(text).digest() for name, text in sorted(files.items()))
-    alias = f"ganforge_own_{path.stem}_{hashlib.sha256(content + str(path.resolve()).encode()).hexdigest()[:12]}"
+    alias = f"{ALIAS}{path.stem}_{hashlib.sha256(content + str(path.resolve()).encode()).hexdigest()[:12]}"
     if alias in sys.modules:
         return sys.modules[alias]
     ModulesBeside.add(path.parent, files)
@@ -144,13 +147,24 @@ class SourceLoader(importlib.machinery.SourceFileLoader):
 
 
 class ModulesBeside(importlib.abc.MetaPathFinder):
-    """Finds the modules that lie beside a user's model, from the texts that were read with it."""
+    """Finds the modules that lie beside a user's model, from the texts that were read with it.
+
+    One name is one module of a process: the last model that has a file of it.  Earlier models keep the modules that
+    they imported then.
+    """
 
     found: dict[str, tuple[Path, bytes]] = {}  # noqa: RUF012 - {path without its ending: (path, text)}, of the process
 
     @classmethod
     def add(cls, folder: Path, files: Mapping[str, bytes]) -> None:
-        """Let `import` find these files of a folder."""
+        """Let `import` find these files of a folder, and forget modules of other texts under their names."""
+        texts = {str(folder / name): text for name, text in files.items()}
+        for name, module in [*sys.modules.items()]:
+            loader = getattr(module, "__loader__", None)
+            if not isinstance(loader, SourceLoader) or name.startswith(ALIAS):
+                continue
+            if texts.get(loader.path) != loader.text:
+                del sys.modules[name]
         cls.found |= {name.removesuffix(".py"): (folder / name, text) for name, text in files.items()}
         if not any(isinstance(finder, cls) for finder in sys.meta_path):
             sys.meta_path.insert(0, cls())

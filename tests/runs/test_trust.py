@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import ganforge
+from ganforge.catalogue import find
 from ganforge.cli import run as command
 from ganforge.errors import GANForgeError, ModelError
 from ganforge.runs import trust
@@ -219,6 +220,21 @@ def test_modules_beside_the_model_count(tmp_path, monkeypatch, change, sentence)
     with pytest.raises(ModelError, match=sentence):
         ganforge.load(run.path, device="cpu")
     assert not (tmp_path / "mark").exists()
+
+
+def test_a_helper_is_that_of_its_own_folder_and_as_it_is_now(tmp_path):
+    """Two models with a helper.py each, and one whose helper was edited: every model runs its own text."""
+    for k, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper.py").write_text(f"number = {k}")
+        (tmp_path / folder / "mine.py").write_text(MODEL.format(first="import helper\nNUMBER = helper.number"))
+
+    def number(folder: str) -> int:
+        return sys.modules[find(str(tmp_path / folder / "mine.py")).game.__module__].NUMBER
+
+    assert [number("one"), number("two"), number("one")] == [0, 1, 0]
+    (tmp_path / "one" / "helper.py").write_text("number = 7")
+    assert number("one") == 7
 
 
 def test_bytecode_beside_the_model_is_not_run(own, made, tmp_path, monkeypatch):

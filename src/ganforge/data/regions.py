@@ -82,7 +82,7 @@ def regions_of(facts: Facts) -> Regions:
     Colours are also those of the regions.  In a run without stored codes, which was imported, numbers are indices.
     """
     names, reading = facts.regions, facts.region_reading
-    own = dict(facts.region_codes) if facts.region_codes else {index: index for index in range(len(names))}
+    own = {code[0]: code[1] for code in facts.region_codes} or {index: index for index in range(len(names))}
     triples = [(colour[0], colour[1], colour[2]) for colour in facts.region_colours]
     shades = {int(encode_colours(np.array(colour))): index for index, colour in enumerate(triples)}
     return Regions(names, tuple(triples), tuple({**shades, **own}.items()), reading == "palette", reading == "grey")

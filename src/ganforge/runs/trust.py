@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from ganforge.catalogue import own_files
+from ganforge.catalogue import Model, own_files
 from ganforge.console import note
 from ganforge.errors import GANForgeError, ModelError
 from ganforge.files import reason, write_atomic
@@ -38,10 +38,11 @@ def record_path(found: Mapping[str, str]) -> Path:
     return home() / "trained" / found[""] / f"{hashlib.sha256(whole).hexdigest()}.json"
 
 
-def record(path: Path) -> None:
-    """Record that the model in a file is trained here.  Where that cannot be written, a note says so."""
+def record(model: Model) -> None:
+    """Record that a model in a user's file, as it was imported, is trained here; a note where that is not possible."""
+    path = Path(model.name)
     try:
-        found = hashes(path, own_files(path))
+        found = hashes(path, model.files)
         target = record_path(found)
         if not target.is_file():
             write_atomic(target, json.dumps(found, indent=1) + "\n")

@@ -20,7 +20,6 @@ from ganforge.data.synthetic.places import choose_synthetic_data
 from ganforge.data.value_range import Range
 from ganforge.errors import OptionError
 from ganforge.evaluation import selection
-from ganforge.files import sha256
 from ganforge.game import Clock, Game, parameters
 from ganforge.inference import parts
 from ganforge.inference.load import build_game
@@ -28,6 +27,7 @@ from ganforge.inference.trained import Trained
 from ganforge.run import LIMITS, Run, check_number
 from ganforge.runs.folder import RunConfig, versions
 from ganforge.runs.run_data import locate
+from ganforge.runs.trust import hashes
 from ganforge.serialize import check_config, from_plain, to_plain
 from ganforge.tracing import describe_round, trace_round
 from ganforge.training import own_data
@@ -62,7 +62,6 @@ class Plan:
 
     def run_config(self) -> RunConfig:
         """The contents of the run folder's config.yaml."""
-        model_file = Path(self.model.name)
         return RunConfig(
             model=self.model.name,
             preset=self.preset,
@@ -78,7 +77,7 @@ class Plan:
                 **({} if self.ranges is None else {"ranges": to_plain(self.ranges)}),
             },
             parts=self.part_records,
-            source=sha256(model_file) if model_file.suffix == ".py" else "",
+            source=hashes(Path(self.model.name), self.model.files).get("", ""),
             versions=versions(),
             init_from=self.init_from,
         )

@@ -15,7 +15,6 @@ from ganforge import distributed, system
 from ganforge.batches import Facts
 from ganforge.callbacks import default_callbacks
 from ganforge.callbacks.training_doctor import TrainingDoctor
-from ganforge.catalogue import is_own
 from ganforge.console import Say, outlive_terminal, silent
 from ganforge.data.loader import BatchLoader
 from ganforge.engine import Callback, Engine
@@ -245,7 +244,7 @@ def run_training(
         if main:
             folder.remove_drafts()
             folder.rewrite(plan.run_config()) if changed else None
-            record(Path(plan.model.name)) if is_own(plan.model.name) else None
+            record(plan.model) if plan.model.files else None
         with outlive_terminal(), stop_on_signals(engine, resume_hint, say) as signals, save_on_error(engine):
             game = train_with_recovery(engine, checkpoints)
     except ProcessError as error:

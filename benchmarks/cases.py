@@ -88,6 +88,20 @@ def cgan(terms: Terms) -> Iterator[str]:
     yield rates("cgan, 32 x 32 colour, batch 64", race(entries, terms.pace), ["usual loop, fp32"])
 
 
+def text_encoder(terms: Terms) -> Iterator[str]:
+    """The `small` preset against a one-file loop of words and images."""
+    own = [ours(precision, model="text_encoder", preset="small") for precision in precisions()]
+    entries = [*own, *(usual("text_encoder", precision) for precision in precisions())]
+    yield rates("text_encoder, 32 x 32 colour, 12 words, batch 64", race(entries, terms.pace), ["usual loop, fp32"])
+
+
+def r3gan(terms: Terms) -> Iterator[str]:
+    """The `small` preset against the authors' loop."""
+    own = [ours(precision, model="r3gan", preset="small") for precision in precisions()]
+    results = race([*own, *(usual("r3gan", precision) for precision in precisions())], terms.pace)
+    yield rates("r3gan, 32 x 32 colour, batch 32", results, ["usual loop, fp32"], memory=True)
+
+
 def pix2pix(terms: Terms) -> Iterator[str]:
     """The paper's networks at 256 x 256 against the usual loop, batches of one, and of four."""
     for batch in (1,) if terms.quick else (1, 4):
@@ -122,6 +136,32 @@ def spade(terms: Terms) -> Iterator[str]:
         entries = [ours(precision, **own) for precision in precisions()]
         entries += [usual("spade", p, side=size[0], batch=batch, **networks) for p in precisions()]
         yield rates(title, race(entries, terms.pace), ["usual loop, fp32"], memory=True)
+
+
+def gan_cls(terms: Terms) -> Iterator[str]:
+    """Narrow networks of GAN-INT-CLS at 64 x 64 against the authors' loop."""
+    networks = {"width": 32, "judge_width": 32}
+    config = {**networks, "encoder_from": 0.0}
+    own = [ours(p, model="gan_cls", preset="paper", batch=32, config=config, **PLAIN) for p in precisions()]
+    loops = [usual("gan_cls", precision, batch=32, width=32) for precision in precisions()]
+    title = "gan_cls, 64 x 64 colour, batch 32"
+    yield rates(title, race([*own, *loops], terms.pace), ["usual loop, fp32"], memory=True)
+
+
+def stackgan(terms: Terms) -> Iterator[str]:
+    """Narrow networks of Stage I at 64 x 64 against the authors' loop."""
+    networks = {"width": 64, "judge_width": 32}
+    own = [ours(p, model="stackgan", preset="paper", batch=16, config=networks, **PLAIN) for p in precisions()]
+    loops = [usual("stackgan", precision, batch=16, **networks) for precision in precisions()]
+    title = "stackgan, Stage I, 64 x 64 colour, batch 16"
+    yield rates(title, race([*own, *loops], terms.pace), ["usual loop, fp32"], memory=True)
+
+
+def stylegan2(terms: Terms) -> Iterator[str]:
+    """The `small` preset at 64 x 64 against the reference form, with weights made for each image."""
+    own = {"model": "stylegan2", "preset": "small", "config": {"gamma": 1.0}, **PLAIN}
+    entries = [*(ours(precision, **own) for precision in precisions()), *(usual("stylegan2", p) for p in precisions())]
+    yield rates("stylegan2, 64 x 64 colour, batch 16", race(entries, terms.pace), ["usual loop, fp32"], memory=True)
 
 
 def lostgan(terms: Terms) -> Iterator[str]:
@@ -160,6 +200,25 @@ def roialign(terms: Terms) -> Iterator[str]:
     yield rates("roialign, 8 boxes an image, 256 channels of 32 x 32", race(entries, terms.pace), against, memory=True)
     if not python:
         yield f"torchvision is not here, so it did not take part. {TORCHVISION}"
+
+
+def adaptive(terms: Terms) -> Iterator[str]:
+    """Sample-adaptive convolutions with their gradients, against a grouped convolution."""
+    for side, bank in ((8, 2),) if terms.quick else ((4, 4), (8, 2), (16, 1), (16, 4)):
+        sizes = {"side": side, "bank": bank}
+        entries = [
+            Entry(f"{name}, {precision}", f"adaptive:{form}", {**sizes, "precision": precision})
+            for precision in precisions()
+            for name, form in (("ganforge", "ours"), ("grouped", "grouped"))
+        ]
+        title = f"adaptive, {side} x {side}, 64 channels, {bank} kernels, batch 16"
+        yield rates(title, race(entries, terms.pace), ["grouped, fp32"], memory=True)
+
+
+def anogan(terms: Terms) -> Iterator[str]:
+    """Descents of a batch of images together against one image after the other."""
+    entries = [Entry("ganforge", "anomaly:ours"), Entry("usual loop, fp32", "anomaly:usual")]
+    yield rates("anogan, 32 x 32 colour, 20 steps of descent", race(entries, terms.pace), ["usual loop, fp32"])
 
 
 def loader(terms: Terms) -> Iterator[str]:
@@ -298,7 +357,8 @@ def rates(title: str, results: Mapping[str, Result], against: Sequence[str], mem
 CASES: dict[str, Case] = {
     case.__name__: case
     for case in (
-        *(chapter, dcgan64, wgan_gp, cgan, pix2pix, cyclegan, spade, lostgan, roialign),
+        *(chapter, dcgan64, wgan_gp, cgan, stylegan2, r3gan, pix2pix, cyclegan, spade, lostgan, roialign),
+        *(text_encoder, gan_cls, stackgan, adaptive, anogan),
         *(loader, startup, memory, peak, judging),
     )
 }

@@ -30,6 +30,14 @@ def maps(side: int, values: int, n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, values, (n, side, side), np.uint8)
 
 
+def sentences(n: int, words: int = 40, length: int = 12) -> np.ndarray:
+    """int64 (n, length): rows of 4 to `length` random words of `words`, 0 behind them; every word occurs."""
+    chance = np.random.default_rng(0)
+    tokens = chance.integers(2, words + 2, (n, length))
+    tokens[0] = words + 1
+    return np.where(np.arange(length) < chance.integers(4, length + 1, (n, 1)), tokens, 0)
+
+
 def boxes_and_labels(n: int, classes: int, most: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """Boxes float32 (n, most, 4), corners in [0, 1] with sides of 0.2 to 0.6, and labels int64 (n, most) from 1 on."""
     random = np.random.default_rng(0)

@@ -11,8 +11,8 @@ CELLS, SCALE, SIDE = 8, 0.25, 128  # as LostGAN-V2's discriminator of 128 pixels
 
 
 def ours(batch: int = 8, channels: int = 256) -> Program:
-    """`ganforge.nn.roi_align`: all boxes by two small matrices each."""
-    from ganforge.nn.roi_align import roi_align
+    """`ganforge.models.lostgan.roi_align`: all boxes by two small matrices each."""
+    from ganforge.models.lostgan.roi_align import roi_align
 
     return program(batch, channels, lambda features, boxes: roi_align(features, boxes, CELLS, SCALE))
 

@@ -25,7 +25,7 @@ from ganforge.capabilities import capabilities, labels_of
 from ganforge.catalogue import Model, file_of, find, names
 from ganforge.data.loader import BatchLoader
 from ganforge.data.places_sheet import draw_places
-from ganforge.data.synthetic.places import choose_synthetic_data
+from ganforge.data.synthetic.places import choose_embedded
 from ganforge.images import enlarge, grid, read, recolour, to_uint8, write
 from ganforge.images.figure import save
 from ganforge.inference.layouts import to_boxes
@@ -126,7 +126,7 @@ def draw_run(name: str) -> None:
 
 def render_run(run: ganforge.Trained) -> np.ndarray:
     """The image of a run on its page, (H, W, C) of 0 ... 255."""
-    can = capabilities(type(run.game))
+    can = capabilities(run.game)
     if "traverse" in can:
         return read(ganforge.traverse(run.path, rows=2)[0])
     if "sample" not in can:
@@ -193,7 +193,7 @@ def format_caption(name: str) -> list[str]:
     options, model = RUNS.get(name, {}), find(name.partition("-")[0])
     preset = options.get("preset", "small")
     steps = options.get("steps", model.preset(preset).run.steps)
-    data = options.get("data") or choose_synthetic_data(model.game.batch_type.columns())
+    data = options.get("data") or choose_embedded(model.game)
     make = f" with `--make {options['make']}`" if "make" in options else ""
     return [f"Held-out images of `{data}`{make} after {steps:,} steps of `{preset}`: {CAPTIONS[name]}", ""]
 

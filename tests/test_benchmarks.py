@@ -2,13 +2,26 @@
 
 import pytest
 
-from benchmarks import roialign
+from benchmarks import adaptive, anomaly, roialign
 from benchmarks.__main__ import conditions
 from benchmarks.cases import ours, rates
 from benchmarks.ours import game
 from benchmarks.race import Entry, Pace, Result, race
 from benchmarks.table import spread, table
-from benchmarks.usual import cgan, chapter, cyclegan, dcgan, lostgan, pix2pix, spade, wgan_gp
+from benchmarks.usual import (
+    cgan,
+    chapter,
+    cyclegan,
+    dcgan,
+    gan_cls,
+    lostgan,
+    pix2pix,
+    r3gan,
+    spade,
+    stackgan,
+    text_encoder,
+    wgan_gp,
+)
 
 NARROW = {"width": 4, "hidden": 8, "judge_width": 4}
 SMALL = {"width": 4, "latent": 8, "embedding": 6, "mask_width": 8}
@@ -23,18 +36,28 @@ def lostgan_of(side: int) -> dict[str, object]:
     return {"model": "lostgan", "preset": "paper", "batch": 2, "size": (side,), "config": config}
 
 
+def words_of(model: str, **config: object) -> dict[str, object]:
+    return {"model": model, "preset": "paper", "batch": 2, "config": {"width": 8, "judge_width": 8, **config}}
+
+
 LIKE = {
     "chapter": (game, {"model": "dcgan", "preset": "chapter", "batch": 2}, chapter.loop, {"batch": 2}),
     "dcgan64": (game, {"model": "dcgan", "preset": "pytorch", "batch": 2}, dcgan.loop, {"batch": 2}),
     "wgan_gp": (game, {"model": "wgan_gp", "preset": "small", "batch": 2}, wgan_gp.loop, {"batch": 2}),
+    "r3gan": (game, {"model": "r3gan", "preset": "small", "batch": 2}, r3gan.loop, {"batch": 2}),
     "pix2pix": (game, {"model": "pix2pix", "preset": "paper", "size": (32,)}, pix2pix.loop, {"side": 32}),
     "cyclegan": (game, {"model": "cyclegan", "preset": "paper", "size": (32,)}, cyclegan.loop, {"side": 32}),
     "cgan": (game, {"model": "cgan", "preset": "small", "batch": 2}, cgan.loop, {"batch": 2}),
+    "text_encoder": (game, {"model": "text_encoder", "preset": "small", "batch": 2}, text_encoder.loop, {"batch": 2}),
     "spade": (game, spade_of(64, use_vae=True, latent=8, **NARROW), spade.loop, {"batch": 2, "latent": 8, **NARROW}),
     "spade, paper": (game, spade_of(32, **NARROW), spade.loop, {"batch": 2, "side": 32, "latent": 0, **NARROW}),
     "lostgan": (game, lostgan_of(32), lostgan.loop, {"batch": 2, **SMALL}),
     "lostgan, paper": (game, lostgan_of(64), lostgan.loop, {"batch": 2, "side": 64, **SMALL}),
+    "gan_cls": (game, words_of("gan_cls", encoder_from=0.0), gan_cls.loop, {"batch": 2, "width": 8}),
+    "stackgan": (game, words_of("stackgan"), stackgan.loop, {"batch": 2, "width": 8, "judge_width": 8}),
+    "anogan": (anomaly.ours, {"batch": 2, "descent": 2}, anomaly.usual, {"batch": 2, "descent": 2}),
     "roialign": (roialign.ours, {"batch": 2, "channels": 4}, roialign.theirs, {"batch": 2, "channels": 4}),
+    "adaptive": (adaptive.ours, {"batch": 2, "channels": 4}, adaptive.grouped, {"batch": 2, "channels": 4}),
 }
 TINY = {"latent": 8, "width": 4, "critic_moves": 2, "side": 16, "batch": 8}
 
@@ -49,7 +72,7 @@ def test_both_sides_have_the_same_networks_and_data(name):
     b.play(1)
 
 
-@pytest.mark.parametrize("name", ["spade", "lostgan", "roialign"])
+@pytest.mark.parametrize("name", ["spade", "lostgan", "text_encoder", "roialign", "anogan"])
 def test_ours_plays_on_maps_and_boxes_that_are_not_files(name):
     build, own, _, _ = LIKE[name]
     build(**own).play(1)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganforge.batches import Batch, Facts, Images, Labelled, is_mask
+from ganforge.batches import Batch, Captioned, Facts, Images, Labelled, is_mask
 from ganforge.capabilities import capabilities
-from ganforge.catalogue import Model, find, headline, names
+from ganforge.catalogue import Model, build_stand_ins, find, headline, names
 from ganforge.draw import RowDraw
 from ganforge.engine import Callback, Engine
 from ganforge.errors import ModelError
-from ganforge.game import Game, parameters_of
+from ganforge.game import Game, parameters_of, rest
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
@@ -29,6 +29,8 @@ def facts_of(run: Run, kind: type[Batch] = Images) -> Facts:
     facts = Facts(channels, run.size[0], run.size[-1], ("circle", "square", "star"), (), source, instances)
     if "label_map" in columns:
         return replace(facts, labels=(), regions=("sky", "sea", "land"))
+    if "tokens" in columns:
+        return replace(facts, labels=(), vocabulary=12, caption_length=9, captions=1)
     return replace(facts, labels=(), objects=("", "circle", "star"), most=3) if "boxes" in columns else facts
 
 
@@ -37,7 +39,8 @@ def tiny(model: Model) -> tuple[Game, Run, Facts]:
     preset = model.preset("tiny")
     facts = facts_of(preset.run, model.game.batch_type)
     torch.manual_seed(0)
-    return model.game(preset.config, facts), replace(preset.run, log_every=1, save_every=0), facts
+    parts = build_stand_ins(model, preset.config, facts)
+    return rest(model.game(preset.config, facts, **parts), parts), replace(preset.run, log_every=1, save_every=0), facts
 
 
 def engine_of(model: Model, checkpoints: Checkpoints | None = None, **changes) -> Engine:
@@ -109,7 +112,7 @@ def test_stopping_and_resuming_equals_not_stopping(model, tmp_path):
 
 def test_capabilities_answer_in_range_and_repeat_under_a_seed(model):
     engine = engine_of(model)
-    can = capabilities(model.game)
+    can = capabilities(engine.game)
     assert can, "a game that can do nothing"
     averaged = engine.train()
     for verb, answer in {"sample": sampled, "translate": translated}.items():
@@ -126,9 +129,16 @@ def sampled(game: Game, start: int, rows: int) -> torch.Tensor:
     """Images `start` ... of seed 3."""
     with inference_mode(game):
         game.draw = RowDraw(3, start)
-        pictures = game.sample(rows)
+        pictures = game.sample(rows, **sentences(game, "sample", start, rows))
     assert pictures.shape[2:] == (game.facts.height, game.facts.width)
     return pictures
+
+
+def sentences(game: Game, verb: str, start: int, rows: int) -> dict[str, torch.Tensor]:
+    """Rows `start` ... of sentences, where the method reads them: GANForge always gives some."""
+    if "text" not in inspect.signature(getattr(game, verb)).parameters or not hasattr(game, "text"):
+        return {}
+    return {"text": Captioned.example(8, game.facts, 1).tokens[start : start + rows]}
 
 
 def translated(game: Game, start: int, rows: int) -> torch.Tensor:
@@ -144,6 +154,7 @@ def translated(game: Game, start: int, rows: int) -> torch.Tensor:
             given[name] = torch.rand(5, facts.instances or 2, *sides, generator=chance).round()
         elif name != "images" and parameter.default is parameter.empty:
             given[name] = Labelled.example(5, facts).condition  # a label or attributes
+    given |= sentences(game, "translate", 0, 5)
     with inference_mode(game):
         game.draw = RowDraw(3, start)
         takes_images = "images" in inspect.signature(game.translate).parameters
@@ -164,7 +175,8 @@ def test_samples_are_generated_from_noise(model):
         noise = game.noise(3)
         game.draw = RowDraw(1)
         assert noise.ndim == 2
-        torch.testing.assert_close(game.generate(noise).shape, game.sample(3).shape)
+        asked = sentences(game, "sample", 0, 3)
+        torch.testing.assert_close(game.generate(noise, **asked).shape, game.sample(3, **asked).shape)
 
 
 def test_the_log_has_the_discriminators_outputs(model):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ganforge.catalogue import list as list
     from ganforge.evaluation.compare import compare as compare
     from ganforge.evaluation.evaluate import evaluate as evaluate
+    from ganforge.evaluation.score import score as score
     from ganforge.explainer.explain import explain as explain
     from ganforge.human_study.pictures import study as study
     from ganforge.human_study.results import study_results as study_results
@@ -56,6 +57,7 @@ __all__ = [
     "reproduce",
     "resume",
     "sample",
+    "score",
     "show",
     "study",
     "study_results",
@@ -83,6 +85,7 @@ HOMES: dict[str, str] = {
     "reproduce": "ganforge.reproduction.run",
     "resume": "ganforge.training.train",
     "sample": "ganforge.inference.sample",
+    "score": "ganforge.evaluation.score",
     "show": "ganforge.inference.show",
     "study": "ganforge.human_study.pictures",
     "study_results": "ganforge.human_study.results",

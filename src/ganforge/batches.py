@@ -10,6 +10,8 @@ A batch is a frozen dataclass of tensors.  The name of a field says what it hold
     instance_map                    int64 (N, H, W): pixels of one instance of a region have one number
     boxes                           float (N, M, 4): x, y of the upper left and the lower right corner, in [0, 1]
     box_labels                      int64 (N, M): what is in a box, an index into `Facts.objects`; 0: nothing
+    tokens                          int64 (N, T): a caption as the run's tokeniser writes it; 0 fills up at the end,
+                                    1 is an unknown word
 """
 
 from dataclasses import MISSING, dataclass, fields, replace
@@ -44,6 +46,10 @@ MAPS = (
     "with the same names"
 )
 LAYOUTS = "a COCO instances.json, YOLO .txt or Pascal VOC .xml files, or metadata.jsonl with objects beside the images"
+CAPTIONS = (
+    "captions beside the images: metadata.jsonl or metadata.csv with file_name and text, a .txt beside each "
+    "image with a line a caption, COCO's captions.json, or Flickr8k's token file"
+)
 INSTANCES = "masks beside the two folders (path/trainA_masks/1_0.png, 1_1.png ..., an instance each)"
 
 COLUMNS: dict[str, Column] = {
@@ -64,6 +70,7 @@ COLUMNS: dict[str, Column] = {
     "instance_map": Column("label_map", layout="a folder path/instances of indexed PNGs beside the label maps"),
     "boxes": Column("boxes", layout=LAYOUTS),
     "box_labels": Column("boxes", layout=LAYOUTS),
+    "tokens": Column("tokens", layout=CAPTIONS),
 }
 """Every column that a batch can have, by its name.  A model file may add one of its own."""
 
@@ -120,6 +127,14 @@ class Facts:
     """(number or colour in a file of a label map, region), for every value that the data's files have."""
     region_reading: str = ""
     """How these files are read: by numbers; `palette`: by the colours of palettes; `grey`: grey colours are numbers."""
+    vocabulary: int = 0
+    """Number of values that tokens have, 0 (fills up) and 1 (unknown) included."""
+    caption_length: int = 0
+    """Tokens of a caption: shorter ones are filled up, longer ones cut."""
+    captions: int = 0
+    """Largest number of captions of one image, where the data has captions."""
+    tokeniser: str = ""
+    """Hash of the tokeniser that makes `tokens`; its file lies in the run folder."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,8 @@ class Batch:
     def example(cls, n: int, facts: Facts, seed: int = 0) -> Self:
         """A random batch of the right shapes: for tests and for tracing a step without data."""
         source = torch.Generator().manual_seed(seed)
-        absent = {"low": not facts.smaller, "instance_map": not facts.instance_maps}
+        unlabelled = not (facts.labels or facts.attributes)
+        absent = {"low": not facts.smaller, "instance_map": not facts.instance_maps, "condition": unlabelled}
         names = [*cls.columns(), *(name for name in cls.optional_columns() if not absent.get(name))]
         return cls(**{name: _example(name, n, facts, source) for name in names})
 
@@ -173,6 +189,11 @@ def _example(column: str, n: int, facts: Facts, source: torch.Generator) -> Tens
         return ends.flatten(2)
     if column == "box_labels":
         return torch.randint(len(facts.objects) or 4, (n, facts.most or 4), generator=source)
+    if column == "tokens":
+        length = facts.caption_length or 8
+        tokens = torch.randint(1, max(3, facts.vocabulary or 16), (n, length), generator=source)
+        ends = torch.randint(1, length + 1, (n, 1), generator=source)
+        return tokens.where(torch.arange(length) < ends, 0)
     raise ContractError(f"No example of a column of kind {column_of(column).kind!r} can be made: {column}.")
 
 
@@ -189,6 +210,14 @@ class Labelled(Batch):
 
     images: Tensor
     condition: Tensor
+
+
+@dataclass(frozen=True)
+class PerhapsLabelled(Batch):
+    """Images and, where the data has them, a class or a vector of attributes each."""
+
+    images: Tensor
+    condition: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +252,14 @@ class LaidOut(Batch):
     images: Tensor
     boxes: Tensor
     box_labels: Tensor
+
+
+@dataclass(frozen=True)
+class Captioned(Batch):
+    """Images with a caption each, as tokens."""
+
+    images: Tensor
+    tokens: Tensor
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,21 @@ GIVEN = frozenset(
 
 
 @dataclass(frozen=True)
+class Codes:
+    """Editable codes of N images: what `code`, `invert` and `edit` give and `decode` takes.
+
+    A game whose `decode` needs more tensors of an image has a subclass with them as further fields, None by default;
+    they have N rows, and edits leave them as they are.
+    """
+
+    w: Tensor
+    """(N, L, K): a vector for each of the L layers that read one; directions and truncation act on it alone."""
+
+    def __len__(self) -> int:
+        return len(self.w)
+
+
+@dataclass(frozen=True)
 class Range:
     """Limits of a number: `strength: Annotated[float, Range(-3, 3)] = 1.0` becomes a flag and a slider."""
 
@@ -55,6 +70,12 @@ facts' attributes as words (`red,large`, `red=0.5,large`) or as K numbers.
 
 Picture = Annotated[Tensor | None, Meaning("image")]
 """A reference image (n, C, H, W) in [-1, 1]; users give a file, a PIL image or an array.  None: without one."""
+
+Text = Annotated[Tensor | None, Meaning("text")]
+"""A sentence that each image is to show: int64 (n, T), as the column `tokens`; users give one sentence or several.
+
+Where users give none, the first such argument gets captions that the run has kept.  None: a run without captions.
+"""
 
 Change = Annotated[Tensor, Meaning("label", unnamed=math.nan)]
 """What each image is to become: as `Label`, but attributes that are not named are NaN, which means unchanged."""
@@ -98,6 +119,25 @@ def list_questions(method: Callable[..., Any]) -> list[Question]:
     return questions
 
 
-def capabilities(game: type[Any]) -> Mapping[str, list[Question]]:
-    """{verb: its options} for every capability of a game."""
+class only:
+    """Decorates a capability that a game has with one value of its Config alone: `@only("networks", "base")`.
+
+    The class has it, for its signature; a game of another value has no such method.
+    """
+
+    def __init__(self, field: str, value: Any) -> None:
+        self.field, self.value = field, value
+
+    def __call__(self, method: Any) -> Any:
+        self.method = method
+        return self
+
+    def __get__(self, game: Any, kind: type[Any]) -> Any:
+        if game is not None and getattr(game.config, self.field) != self.value:
+            raise AttributeError(self.method.__name__)
+        return self.method if game is None else self.method.__get__(game, kind)
+
+
+def capabilities(game: Any) -> Mapping[str, list[Question]]:
+    """{verb: its options} for every capability of a game, or of a class of games."""
     return {verb: list_questions(getattr(game, verb)) for verb in VERBS if hasattr(game, verb)}

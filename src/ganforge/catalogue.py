@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from ganforge.errors import ContractError, ModelError
 from ganforge.run import Preset
 
 if TYPE_CHECKING:
-    from ganforge.game import Game
+    from ganforge.batches import Facts
+    from ganforge.game import Game, Part
 
 FOLDER = Path(__file__).parent / "models"
 ALIAS = "ganforge_own_"  # begins the module names of users' own models
@@ -87,6 +88,42 @@ def find(name: str, files: Mapping[str, bytes] | None = None) -> Model:
     game = games[0]
     presets = getattr(module, "presets", None) or {"small": Preset(game.Config(), default_run())}
     return Model(str(Path(name).resolve()) if own else name, game, presets, inspect.getdoc(module) or "", files)
+
+
+def part_models(part: "Part", model: str) -> tuple[str, ...]:
+    """The models that a part of `model` may be of; files of a user's own as paths, found beside the model's file."""
+    place = Path(model).parent
+    return tuple(str((place / name).resolve()) if is_own(name) else name for name in part.models)
+
+
+def build_stand_ins(
+    model: Model, config: Any, facts: "Facts", known: "Mapping[str, Game[Any, Any]] | None" = None
+) -> "dict[str, Game[Any, Any]]":
+    """{field: an untrained game} for the parts that a Config needs and does not name: the preset tiny of their models.
+
+    Parts of parts that have a name in `known` are those.  Raises ContractError for a needed part of any model.
+    """
+    from ganforge.game import missing_parts, rest
+
+    made = dict(known or {})
+    for name, part in missing_parts(config).items():
+        if not part.models:
+            raise ContractError(
+                f"The part {name!r} of {model.name} is needed, and of any model: name one, Part('dcgan')."
+            )
+        if name in made:
+            continue
+        other = find(part_models(part, model.name)[0])
+        preset = other.presets["tiny" if "tiny" in other.presets else "small"]
+        size = (
+            dict(zip(("height", "width"), (preset.run.size[0], preset.run.size[-1]), strict=True))
+            if preset.run.size
+            else {}
+        )
+        own = replace(facts, **{side: pixels for side, pixels in size.items() if side in part.free})
+        inner = build_stand_ins(other, preset.config, own, made)
+        made[name] = rest(other.game(preset.config, own, **inner), inner).eval()
+    return {name: made[name] for name in missing_parts(config)}
 
 
 def default_run() -> Any:

@@ -134,7 +134,7 @@ class LastingStream:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+        self.stream, self.lost = stream, ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -164,11 +164,16 @@ class LastingStream:
             self.redirect(error)
 
     def redirect(self, error: OSError | ValueError) -> None:
-        """Write to nowhere from now on.  Raises errors that do not come from a lost reader or a lack of room."""
+        """Write to nowhere from now on; `lost` says why, but for a reader that has gone.
+
+        Raises errors of the program itself: letters that are none, bad arguments.
+        """
         if isinstance(error, OSError) and error.errno in (errno.EINTR, errno.EAGAIN):
             return  # a slow reader: this text is lost, later ones may pass
         if isinstance(error, ValueError) and not self.stream.closed:
             raise error
+        if isinstance(error, OSError) and error.errno != errno.EPIPE:
+            self.lost = self.lost or error.strerror or str(error)
         with suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())  # what the buffer still holds goes there too
@@ -198,6 +203,10 @@ def outlive_terminal() -> Iterator[None]:
     try:
         with lasting_output():
             yield
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, LastingStream):
+                    stream.flush()
+                    stream.lost = ""  # what a training prints may be lost
     finally:
         if previous is not None:
             signal.signal(signal.SIGHUP, previous)

@@ -24,8 +24,11 @@ def join_processes(device: torch.device) -> Iterator[torch.device]:
     """Join the process group inside the block if torchrun started this process; yields this process's device.
 
     Tensors on GPUs are sent by nccl, those on the CPU by gloo, so that flags need no GPU synchronisation.
-    Raises OptionError where there are fewer GPUs than processes.
+    A block inside of another one stays in its group.  Raises OptionError where there are fewer GPUs than processes.
     """
+    if dist.is_initialized():
+        yield torch.device("cuda", local_rank()) if device.type == "cuda" else device
+        return
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
@@ -71,13 +74,18 @@ def all_reduce(values: Tensor, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) 
 
 
 def average_gradients(parameters: Sequence[Tensor]) -> None:
-    """Replace every gradient by its mean over the processes; a missing one counts as zero."""
+    """Replace every gradient by its mean over the processes; a missing one counts as zero.
+
+    What has none in any process gets none: an optimiser passes it over, as in one process.
+    """
     if world_size() == 1:
         return
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    unflatten_into(gradients, average(torch.cat([g.flatten() for g in gradients])))
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+    there = gradients[0].new_tensor([float(p.grad is not None) for p in parameters])
+    mean = average(torch.cat([*(g.flatten() for g in gradients), there]))
+    unflatten_into(gradients, mean[: -len(there)])
+    for parameter, gradient, share in zip(parameters, gradients, mean[-len(there) :].tolist(), strict=True):
+        parameter.grad = gradient if share else None
 
 
 def unflatten_into(tensors: Sequence[Tensor], flat: Tensor) -> None:
@@ -110,8 +118,8 @@ def all_max(value: Tensor) -> Tensor:
 
 
 def any_process(flag: bool) -> bool:
-    """True in all processes if `flag` is true in any: all of them stop after the same step."""
-    return bool(all_max(torch.tensor(int(flag))))
+    """Whether `flag` is true in any process, in all processes."""
+    return any_of_each(flag)[0]
 
 
 def any_of_each(*flags: bool) -> list[bool]:

@@ -12,8 +12,8 @@ averaged weights, checkpoints and logs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args, get_origin
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -57,6 +57,11 @@ class Clock:
     """Completed passes through the data."""
     progress: float = 0.0
     """Completed share of the run, in [0, 1)."""
+    batch: int = 1
+    """Images of one batch, over all processes and micro-batches."""
+
+
+ANY = "*"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,44 @@ class Part:
     """
 
     model: str
-    """The model that the run must be of; the error about a missing part names the command that trains it."""
+    """The model that the run must be of; the error about a missing part names the command that trains it.  Several are
+    possible, `wgan_gp|wgan`; `*`, alone or beside names, is any model that `can` do what is asked.  A file is looked
+    for beside the model's."""
+    needed: bool | Callable[[Any], bool] = field(default=False, kw_only=True)
+    """Whether the model cannot be built without it; a function of the Config where that depends on its settings."""
+    free: tuple[str, ...] = field(default=(), kw_only=True)
+    """Facts in which the part's data may differ from the run's; all others must be equal."""
+    can: tuple[str, ...] = field(default=(), kw_only=True)
+    """Methods that the part's game must have."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that it may be of, as they are written; the first is trained where a needed part is missing."""
+        return tuple(name for name in map(str.strip, self.model.split("|")) if name != ANY)
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether it may be of any model."""
+        return ANY in map(str.strip, self.model.split("|"))
+
+
+def part_fields(config: Any) -> dict[str, Part]:
+    """{field: its Part} for every field of a Config that may name a part."""
+    fields = {}
+    for name, hint in get_type_hints(type(config), include_extras=True).items():
+        notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        if part := next((note for note in notes if isinstance(note, Part)), None):
+            fields[name] = part
+    return fields
+
+
+def missing_parts(config: Any) -> dict[str, Part]:
+    """{field: its Part} for every part that a Config needs and does not name."""
+
+    def is_needed(part: Part) -> bool:
+        return part.needed(config) if callable(part.needed) else part.needed
+
+    return {name: part for name, part in part_fields(config).items() if not getattr(config, name) and is_needed(part)}
 
 
 RENAMED = {"judges": "augmented", "verdicts": "discriminator_output"}
@@ -85,16 +127,20 @@ class Game(nn.Module, ABC, Generic[C, B]):
 
     Config: ClassVar[type[Any]]
     batch_type: ClassVar[type[Batch]]
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
-    """Networks that the capabilities use; a run may keep an exponential moving average of their weights."""
+    averaged: tuple[str, ...] = ("generator",)
+    """Networks that the capabilities use; a run may keep an exponential moving average of their weights.  A game whose
+    networks are configured sets it in its constructor."""
     ema: ClassVar[float | Callable[[Any, Clock], float]] = 0.0
     """The paper's half-life, in images, of those averages; 0 where the paper has none.  A method `ema(self, now)` gives
     it for the state of the run after each step."""
+    embedded: ClassVar[str] = ""
+    """The embedded data set that it trains on without --data; empty: the one that has its columns."""
     augmented: ClassVar[tuple[str, ...]] = ()
     """Discriminators in front of which a run may put differentiable augmentation."""
     pipe: str | tuple[str, ...] = "bgc"
     """The transformations of `--augment ada`: one of StyleGAN2-ADA's names (blit, geom, color, filter, noise, cutout,
-    bg, bgc, bgcf, bgcfn, bgcfnc), or several names of those or of single transformations (xflip, hue ...)."""
+    bg, bgc, bgcf, bgcfn, bgcfnc), or several names of those or of single transformations (xflip, hue ...).  A name may
+    have a share of the probability: `color=0.5`."""
     discriminator_output: Literal["logits", "scores"] = "logits"
     """What discriminators return: logits of a probability, or scores without a scale (a critic's)."""
     penalised: ClassVar[tuple[str, ...]] = ()
@@ -106,8 +152,13 @@ class Game(nn.Module, ABC, Generic[C, B]):
     """Least height and width of `translate`'s input; smaller images are padded in the same way."""
     fixed_size: bool = False
     """Whether `translate` works at the facts' size alone: other images are resized to it, not padded."""
+    labelled: bool = True
+    """Whether the networks take labels, where `sample` has an argument for them.  A game whose networks are configured
+    sets it in its constructor."""
     editable: tuple[str, ...] = ()
     """The labels that `translate` can edit; empty: all labels of the facts."""
+    descent: tuple[int, float] = (500, 0.01)
+    """Steps and Adam's learning rate of the descent that finds an image's code, for `score(images, code)`."""
     draw: Draw
     resting: tuple[nn.Module, ...] = ()
     """The modules of the parts; set by GANForge."""
@@ -166,6 +217,11 @@ class Game(nn.Module, ABC, Generic[C, B]):
         It may change parameters, not buffers: each micro-batch has its own buffers until the step is over.
         """
 
+    @classmethod
+    def token_kind(cls, config: Any) -> Literal["words", "characters"]:
+        """What captions are split into, unless the user says another: of a model that makes its tokens itself."""
+        return "words"
+
     def augment_p(self, now: Clock) -> float | None:
         """The probability of `--augment ada --augment-p game` in a step, in [0, 1]; None: the game has none."""
         return None
@@ -196,6 +252,14 @@ def type_arguments(kind: type[Game[Any, Any]]) -> tuple[Any, ...]:
             f"`class {kind.__name__}(Game[Config, Images])`, first the Config, then the batches."
         )
     return arguments
+
+
+def rest(game: Game[Any, Any], parts: Mapping[str, nn.Module]) -> Game[Any, Any]:
+    """The game, whose `parts` stay in evaluation mode and as they are."""
+    for part in parts.values():
+        part.eval().requires_grad_(False)
+    game.resting = tuple(module for part in parts.values() for module in part.modules())
+    return game
 
 
 def resting_ids(game: nn.Module) -> set[int]:

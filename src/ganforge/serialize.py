@@ -59,7 +59,7 @@ def check_config(config: Any) -> None:
         value, default, flag = getattr(config, f.name), f.default, f"--config.{f.name.replace('_', '-')}"
         limits = next((note for note in get_args(hints[f.name])[1:] if isinstance(note, Range)), None)
         for number in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or value == default:
                 continue
             low, high = least_of(f.name, number), math.inf
             if isinstance(default, (int, float)):

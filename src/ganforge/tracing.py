@@ -1,6 +1,6 @@
 """Trace the training steps of a model: which player moves, along which terms, and their values before training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 
 from ganforge.batches import Batch, Facts, is_mask
 from ganforge.draw import RoundDraw
-from ganforge.game import Clock, Game
+from ganforge.game import Clock, Game, rest
 from ganforge.run import Preset, Run
 
 ROWS = 4  # images of a traced batch: few, even, and more than one for batch norm
@@ -57,11 +57,18 @@ class Round:
         return self.times, *(turn.form for turn in self.turns)
 
 
-def build_from_preset(kind: type[Game[Any, Any]], preset: Preset, config: Any = None) -> Game[Any, Any]:
-    """The game of a preset with initial weights, for example facts."""
+Parts = Callable[[Any, Facts], Mapping[str, Game[Any, Any]]]
+
+
+def build_from_preset(
+    kind: type[Game[Any, Any]], preset: Preset, config: Any = None, parts: Parts = lambda config, facts: {}
+) -> Game[Any, Any]:
+    """The game of a preset with initial weights, for example facts; `parts` makes what it is built on."""
     config = preset.config if config is None else config
+    facts = facts_for(kind.batch_type, config, preset.run)
+    made = parts(config, facts)
     torch.manual_seed(0)
-    return kind(config, facts_for(kind.batch_type, config, preset.run))
+    return rest(kind(config, facts, **made), made)
 
 
 def facts_for(batch_type: type[Batch], config: Any, run: Run) -> Facts:
@@ -80,6 +87,9 @@ def facts_for(batch_type: type[Batch], config: Any, run: Run) -> Facts:
         most=4 if "boxes" in columns else 0,
         regions=("ground", "circle", "square", "star") if "label_map" in columns else (),
         instance_maps="instance_map" in batch_type.optional_columns(),
+        vocabulary=32 if "tokens" in columns else 0,
+        caption_length=16 if "tokens" in columns else 0,
+        captions=1 if "tokens" in columns else 0,
     )
 
 
@@ -132,7 +142,7 @@ def probe_steps(steps: int) -> list[int]:
 
 def clock_at(step: int, run: Run) -> Clock:
     """The clock of a run at that step."""
-    return Clock(step, step * run.batch, 0, step / max(run.steps, 1))
+    return Clock(step, step * run.batch, 0, step / max(run.steps, 1), run.batch)
 
 
 def trace_turns(game: Game[Any, Any], now: Clock) -> Iterator[Turn]:

@@ -17,11 +17,11 @@ from ganforge.callbacks import default_callbacks, training_doctor
 from ganforge.callbacks.log import Log, read_rows
 from ganforge.callbacks.samples import generate_images
 from ganforge.callbacks.training_doctor import Advice, TrainingDoctor, read_advice
-from ganforge.catalogue import find, names
+from ganforge.catalogue import build_stand_ins, find, names
 from ganforge.data.loader import BatchLoader
 from ganforge.engine import Callback, Engine
 from ganforge.errors import NotFiniteError
-from ganforge.game import Clock, Game, Move
+from ganforge.game import Clock, Game, Move, rest
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder
@@ -158,9 +158,10 @@ def test_it_is_silent_on_healthy_runs_and_changes_nothing(name, tmp_path):
         run = replace(preset.run, steps=6, log_every=1, sample_every=2)
         facts, folder = facts_of(run, model.game.batch_type), tmp_path / str(doctor)
         callbacks = default_callbacks(folder, tensorboard=False, bar=False, doctor=doctor)
-        engine = Engine(
-            model.game(preset.config, facts), run, make_loader(run, facts, model.game.batch_type), None, callbacks
-        )
+        folder.mkdir()  # the log is in it, also that of a game that draws nothing
+        parts = build_stand_ins(model, preset.config, facts)
+        game = rest(model.game(preset.config, facts, **parts), parts)
+        engine = Engine(game, run, make_loader(run, facts, model.game.batch_type), None, callbacks)
         engine.train()
         results.append(weights(engine.game))
         assert not read_advice(folder / "doctor.jsonl")

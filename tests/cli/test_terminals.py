@@ -62,6 +62,15 @@ def test_a_verb_whose_output_nobody_reads_does_its_work(monkeypatch, tmp_path):
     assert command(["sample", "nowhere"]) == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [["list"], ["explain", "gan"], ["env"]])
+def test_a_report_that_finds_no_room_is_an_error(words, monkeypatch, capsys):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert command(words) == 1
+    assert "The output cannot be written (No space left on device)" in capsys.readouterr().err
+
+
 def test_streams_are_put_back_and_other_errors_pass(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)

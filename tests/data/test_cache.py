@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import time
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,3 +165,27 @@ def test_threads_keep_the_order_and_propagate_errors():
     assert list(map_in_threads(lambda k: k * k, range(500))) == [k * k for k in range(500)]
     with pytest.raises(ZeroDivisionError):
         list(map_in_threads(lambda k: 1 // k, [1, 0]))
+
+
+def test_an_abandoned_generator_may_be_closed_in_one_of_its_own_threads():
+    suspended, errors = Event(), list[BaseException]()
+
+    def work(number: int) -> int:
+        if number == 1:
+            suspended.wait(10)
+            try:
+                results.close()
+            except BaseException as error:
+                errors.append(error)
+            suspended.clear()
+        return number
+
+    results: Any = map_in_threads(work, range(100))
+    assert next(results) == 0
+    suspended.set()
+    for _ in range(1_000):
+        if not suspended.is_set():
+            break
+        time.sleep(0.01)
+    assert not suspended.is_set()
+    assert not errors

@@ -256,6 +256,12 @@ def refuses(match: str, *words: object, kind: type[Exception] = DataError, **opt
         evaluate(*words, **options)  # pyright: ignore[reportArgumentType]
 
 
+def test_images_of_label_maps_are_not_held_to_their_one_true_image(tmp_path: Path) -> None:
+    run = ganforge.train("spade", preset="tiny", steps=1, sample_every=0, outdir=tmp_path, quiet=True)
+    report = ganforge.evaluate(run, n=12, features="pixels")
+    assert [figure.name for figure in report.figures] == ["fid", "kid", "precision", "recall", "density", "coverage"]
+
+
 def test_without_labels_and_inception_the_rows_say_that_they_are_of_pixels(place: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "bare.npy", stripes(20, 0)[0])
     messages: list[str] = []

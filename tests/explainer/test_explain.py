@@ -15,8 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ganforge
 from ganforge.batches import Facts, Images
-from ganforge.catalogue import FOLDER, Model, find, names
+from ganforge.catalogue import FOLDER, Model, build_stand_ins, find, names
 from ganforge.cli import run as command
+from ganforge.data.read_options import ReadOptions
 from ganforge.errors import ContractError, GANForgeError, ModelError, OptionError, WeightsError
 from ganforge.explainer import Lesson, explain
 from ganforge.explainer.diagram import build_boxes, draw_network, fold_repeats
@@ -71,7 +72,7 @@ def trace_model(model: Model, config: Any) -> list[Turn]:
     """The turns of its first and last step; none for settings that do not fit together, or need weights."""
     preset = model.preset("tiny")
     try:
-        game = build_from_preset(model.game, preset, config)
+        game = build_from_preset(model.game, preset, config, lambda own, facts: build_stand_ins(model, own, facts))
         return [turn for step in (0, preset.run.steps - 1) for turn in turns(game, clock_at(step, preset.run))]
     except (ModelError, WeightsError):
         return []
@@ -144,7 +145,8 @@ def test_notes_are_in_both_languages_and_formulas_can_be_drawn(model):
 
 def test_advised_options_exist(model):
     known = {f"--config.{field.name.replace('_', '-')}" for field in fields(model.game.Config)}
-    known |= {f"--{field.name.replace('_', '-')}" for field in fields(Run)} | {"--against"}
+    known |= {f"--{field.name.replace('_', '-')}" for kind in (Run, ReadOptions) for field in fields(kind)}
+    known |= {"--against"}
     for advice in read_notes(model.name).trying:
         for language in ("en", "ko"):
             assert {*re.findall(r"--[a-z][a-z0-9.-]*[a-z0-9]", advice[language])} <= known

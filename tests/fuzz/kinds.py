@@ -1,12 +1,13 @@
 """Every kind of case by its name."""
 
-from tests.fuzz import archives, arguments, arrays, checkpoints, folders, imports, lists, runs, sides, studies
+from tests.fuzz import archives, arguments, arrays, checkpoints, folders, imports, lists, places, runs, sides, studies
 from tests.fuzz.case import Kind
 
 KINDS: dict[str, Kind] = {
     **folders.KINDS,
     **lists.KINDS,
     **sides.KINDS,
+    **places.KINDS,
     **arrays.KINDS,
     **archives.KINDS,
     **runs.KINDS,

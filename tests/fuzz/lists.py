@@ -226,4 +226,53 @@ def spoiled(chance: Chance, content: bytes) -> bytes:
     ))  # fmt: skip
 
 
-KINDS: dict[str, Kind] = {"lists": lists}
+SENTENCES = (
+    "a red star",
+    "빨간 별이 있다",
+    "don't stop, ever",
+    "♥",
+    "",
+    "...",
+    "x" * 20_000,
+    "a\nb",
+    "\ud800",
+    "一只猫",
+    "é" * 9,
+)
+
+
+def captions(making: Making) -> Case:
+    """Captions of one of the kinds, some of them missing, empty or no text, or the list spoiled."""
+    chance = making.chance
+    taken = shots(chance, chance.randint(3, 6), channels=3, ending="png")
+    names = [f"{name}.png" for name in stems(chance, len(taken), 0.8, zipped=True)]
+    own = [[chance.choice((*SENTENCES, 7, None, {}, [])) for _ in range(chance.randint(0, 4))] for _ in names]
+    pairs = [(name, caption) for name, found in zip(names, own, strict=True) for caption in found]
+    kind = chance.choice(
+        ("metadata.jsonl", "metadata.jsonl", "captions.json", "Flickr8k.token.txt", "txt", "captions.txt")
+    )
+    texts = {
+        "metadata.jsonl": lambda: "\n".join(
+            json.dumps({"file_name": name, "captions": found}) for name, found in zip(names, own, strict=True)
+        ),
+        "captions.json": lambda: json.dumps({
+            "images": [{"id": k, "file_name": name} for k, name in enumerate(names)],
+            "annotations": [{"image_id": k, "caption": c} for k, found in enumerate(own) for c in found],
+        }),
+        "Flickr8k.token.txt": lambda: "\n".join(f"{name}#0\t{caption}" for name, caption in pairs),
+        "captions.txt": lambda: "\n".join(["image,caption", *(f'{name},"{caption}"' for name, caption in pairs)]),
+    }  # fmt: skip
+    tree: Tree = {name: s.content for name, s in zip(names, taken, strict=True)}
+    if kind == "txt":
+        lists = {f"{name[:-4]}.txt": "\n".join(map(str, found)) for name, found in zip(names, own, strict=True)}
+    else:
+        lists = {kind: texts[kind]()}
+    contents = {name: text.encode("utf-8", "replace") for name, text in lists.items()}
+    if chance.often(0.3):
+        first = min(contents)
+        contents[first] = spoiled(chance, contents[first])
+    path = packed(chance, {**tree, **contents}, making.given)
+    return accepted(making, path, f"{kind}: {contents[min(contents)][:300]!r}", None)
+
+
+KINDS: dict[str, Kind] = {"lists": lists, "captions": captions}

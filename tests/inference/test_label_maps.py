@@ -115,7 +115,7 @@ def test_styles_are_files_images_and_between_two(tmp_path, numbers):
         trained.translate(numbers, to_style=a)
     with pytest.raises(OptionError, match="between 0 and 1"):
         trained.translate(numbers, style=a, amount=2.0)
-    with pytest.raises(OptionError, match="2 images for 3"):
+    with pytest.raises(OptionError, match="--style has 2 rows for 3 images"):
         trained.translate([numbers] * 3, style=torch.zeros(2, 3, 8, 8))
     questions = {question.name: question.meaning for question in list_questions(trained.game.translate)}
     assert questions == {"style": "image", "to_style": "image", "amount": ""}

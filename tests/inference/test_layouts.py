@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ganforge
-from ganforge.batches import Facts, LaidOut
+from ganforge.batches import Facts, Images, LaidOut
 from ganforge.catalogue import find
 from ganforge.cli import run as command
 from ganforge.errors import DataError, OptionError
@@ -23,6 +23,7 @@ from ganforge.serialize import to_plain
 
 FACTS = Facts(3, 32, 32, objects=("", "star", "big ring"), most=4)
 TEXT = "layout:star 0.1 0.2 0.5 0.6; big ring 0.5, 0.5, 0.9, 0.9"
+IMAGES = Images(torch.zeros(1, 3, 32, 32))
 STAR, RING = ("star", 0.1, 0.2, 0.5, 0.6), ("big ring", 0.5, 0.5, 0.9, 0.9)
 
 
@@ -76,11 +77,21 @@ def test_a_layout_that_is_none_is_refused(text, message):
         read_layout(text, FACTS)
 
 
-@pytest.mark.parametrize("content", ["{", "3", '{"objects": 4}', "[" * 5000])
+@pytest.mark.parametrize("content", ["{", "3", '{"objects": 4}', "[" * 5000, " " * 2**20 + "[]"])
 def test_a_file_that_is_no_layout_is_refused(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(DataError, match=r"a\.json"):
         read_layout(tmp_path / "a.json", FACTS)
+
+
+def test_an_entry_that_is_no_box_and_a_folder_are_refused(tmp_path):
+    for entry in ({"object": "star", "box": 5}, {"object": "star"}, 5, ["star", "abcd"]):
+        (tmp_path / "a.json").write_text(json.dumps([entry]))
+        with pytest.raises(OptionError, match=r"a\.json is no box"):
+            read_layout(tmp_path / "a.json", FACTS)
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(DataError, match=r"b\.json is no layout .*is a folder"):
+        read_layout(tmp_path / "b.json", FACTS)
 
 
 def test_python_takes_texts_tensors_and_batches(trained):
@@ -99,7 +110,7 @@ def test_python_takes_texts_tensors_and_batches(trained):
 @pytest.mark.parametrize(
     ("boxes", "labels", "message"),
     [
-        (torch.zeros(1, 4, 4), None, "takes box_labels"),
+        (torch.zeros(1, 4, 4), None, "takes boxes and box_labels, not boxes"),
         (torch.zeros(1, 4, 4), torch.zeros(1, 4), "takes box_labels"),
         (torch.zeros(1, 4, 3), torch.zeros(1, 4, dtype=torch.int64), "takes boxes"),
         (torch.zeros(1, 4, 4), torch.full((1, 4), 3), "box_labels run from 3 to 3"),
@@ -113,8 +124,9 @@ def test_tensors_that_are_no_layout_are_refused(trained, boxes, labels, message)
 
 
 def test_images_are_no_layout(trained):
-    with pytest.raises(OptionError, match="takes boxes"):
-        trained.translate_batches(torch.zeros(1, 3, 32, 32))
+    for given in (lambda: trained.translate_batches(torch.zeros(1, 3, 32, 32)), lambda: trained.translate(IMAGES)):
+        with pytest.raises(OptionError, match="takes boxes and box_labels, not"):
+            given()
     with pytest.raises(OptionError, match="cannot be tiled"):
         trained.translate(TEXT, tile=64)
 
@@ -157,6 +169,8 @@ def test_a_moved_object_keeps_the_codes_of_all(run, tmp_path, monkeypatch):
     [
         ({"move": ["disc", "0.1,0"]}, "no 'disc'; it has star"),
         ({"move": ["star:2", "0.1,0"]}, "no 'star:2'"),
+        ({"move": ["star:two", "0.1,0"]}, "no 'star:two'"),
+        ({"move": ["star:-1", "0.1,0"]}, "no 'star:-1'"),
         ({"move": ["star"]}, "takes a name and a change in turn"),
         ({"move": ["star", "0.1"]}, "it is two numbers"),
         ({"resize": ["star", "x"]}, "it is a number"),

@@ -197,3 +197,38 @@ def test_a_checkpoint_that_holds_its_parts_weights_keeps_them(stages):
     again = ganforge.resume(run.path, steps=8, quiet=True)
     assert torch.equal(again.game.first[0].weight, drifted["first.0.weight"])
     assert set(drifted) <= tensors_of(run.path)["game"]
+
+
+# What a part may be -----------------------------------------------------------------------------
+
+
+def declared(folder: Path, part: str) -> str:
+    """The file of a stage whose part is declared so."""
+    text = STAGE.replace('Part("BASE")', part)
+    (folder / "stage.py").write_text(text)
+    return str(folder / "stage.py")
+
+
+def test_a_part_may_be_of_several_models_or_of_any_that_can_do_what_is_asked(stages, tmp_path):
+    first = stages("base")
+    (tmp_path / "other.py").write_text(BASE)
+    declared(tmp_path, 'Part("dcgan|./base.py")')
+    assert stages("stage", config={"first": str(first.path)}).step == 6
+    other = stages("other")
+    with pytest.raises(ModelError, match=r"must be a run of dcgan or .*base.py; .* is one of .*other.py"):
+        stages("stage", config={"first": str(other.path)})
+    declared(tmp_path, 'Part("*", can=("translate",))')
+    assert stages("stage", config={"first": str(other.path)}).step == 6
+    declared(tmp_path, 'Part("*", can=("translate", "traverse"))')
+    with pytest.raises(ModelError, match=r"must be able to translate and traverse, and .*other.py cannot traverse"):
+        stages("stage", config={"first": str(other.path)})
+
+
+def test_a_part_of_other_data_is_refused_but_for_free_facts(stages, tmp_path):
+    first = stages("base")
+    with pytest.raises(ModelError, match=r"'first' was made for 16x16 and this run is 24x24: say --size 16, or train"):
+        stages("stage", config={"first": str(first.path)}, size=24)
+    with pytest.raises(ModelError, match=r"'first' was made for data whose channels is 3, and here it is 1: give the"):
+        stages("stage", config={"first": str(first.path)}, channels=1)
+    declared(tmp_path, f'Part("{tmp_path / "base.py"}", free=("height", "width"))')
+    assert stages("stage", config={"first": str(first.path)}, size=24).step == 6

@@ -21,6 +21,7 @@ from ganforge.images import write
 from ganforge.inference.trained import Trained
 from ganforge.interop.exporting import Call, check_difference, export, write_pt2
 from ganforge.interop.importing import import_weights
+from ganforge.official.text_encoder import ALPHABET
 from ganforge.runs.folder import RunFolder
 
 DENOISING = "inference/denoising/test.prototxt"
@@ -169,6 +170,23 @@ def test_generators_of_maps_and_layouts_are_imported_without_the_weights_of_vgg(
     place = source if model == "lostgan" else str(tmp_path / source)
     assert command(["translate", str(path), place, str(tmp_path / "out"), "-n", "2"]) == 0
     assert len([*(tmp_path / "out").iterdir()]) == 2
+
+
+def test_the_character_network_is_imported_with_the_authors_letters(tmp_path: Path):
+    network = theirs("text_encoder", "DocumentCNN.cnn", {"alphasize": 70, "emb_dim": 8, "cnn_dim": 6, "avg": 1})
+    said = []
+    path = import_weights(saved(network, tmp_path / "net_T.pth"), "text_encoder", tmp_path / "run", say=said.append)
+    assert any("avg=1" in sentence for sentence in said)
+    run = ganforge.load(path, device="cpu")
+    assert (run.facts.vocabulary, run.facts.caption_length, run.tokeniser.length) == (72, 201, 201)
+    sentences = ["A red bird - with (white) wings.", "\u00fc"]
+    tokens = torch.from_numpy(run.tokeniser.encode(sentences))
+    letters = torch.zeros(2, 201, 70)
+    for place, letter in enumerate(sentences[0].lower()):
+        letters[0, place, ALPHABET.rindex(letter)] = 1  # the authors' table keeps the last of two equal letters
+    with torch.no_grad():
+        torch.testing.assert_close(run.game(tokens, tokens > 0)[1], network.eval()(letters))
+    assert run.tokeniser.unknown(sentences[1]) == ["\u00fc"]
 
 
 def test_two_directions_are_two_files(tmp_path: Path):

@@ -30,8 +30,9 @@ KINDS = {
     "features": ("fid", "fid_infinity", "kid", "prdc", "cmmd"),
     "logits": ("is", "modes"),
     "target": ("psnr", "ssim", "l1"),
-    "inputs": ("cas", "diversity", "fcn", "labels", "lpips"),
+    "inputs": ("cas", "diversity", "fcn", "labels", "lpips", "ppl"),
     "labels": ("edits",),
+    "captions": ("retrieval",),
 }
 
 BRIGHTNESS = '''"""brightness: how far the mean brightness of an image is from that of its target."""
@@ -174,7 +175,17 @@ def test_the_metrics_of_the_package_and_their_order() -> None:
     found = catalogue.find_all()
     assert {kind: tuple(n for n, m in found.items() if m.needs == kind) for kind in KINDS} == KINDS
     assert catalogue.names() == sorted(found)
-    assert [n for n, m in found.items() if m.default] == ["fid", "kid", "prdc", "is", "psnr", "ssim", "l1", "edits"]
+    assert [n for n, m in found.items() if m.default] == [
+        "fid",
+        "kid",
+        "prdc",
+        "is",
+        "psnr",
+        "ssim",
+        "l1",
+        "edits",
+        "retrieval",
+    ]
     assert selection.list_selectable() == ("fid", "kid", "cmmd", "is", "psnr", "ssim", "l1")
     assert [n for n, m in found.items() if m.of_features and not m.per_class] == ["is", "modes"]
 

@@ -48,6 +48,18 @@ def test_images_need_not_be_square(sides):
         assert game.discriminator(pictures).shape == (2,)
 
 
+@pytest.mark.parametrize("side", [8, 28, 64])
+def test_kernels_of_the_paper_are_5_and_halve_and_double_as_those_of_4_do(side: int):
+    game = DCGAN(Config(latent=4, width=2, kernel=5), Facts(1, side, side)).eval()
+    strided = [layer for layer in game.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    strided = [layer for layer in strided if layer.stride == (2, 2)]
+    assert len(strided) == 2 * sum(isinstance(layer, nn.BatchNorm2d) for layer in game.generator)
+    assert {layer.kernel_size for layer in strided} == {(5, 5)}
+    pictures = game.sample(2)
+    assert pictures.shape == (2, 1, side, side)
+    assert game.discriminator(pictures).shape == (2,)
+
+
 def test_sides_it_cannot_make_are_answered_with_those_it_can():
     with pytest.raises(ModelError, match=r"100 x 100.*--size 80, 96, 112"):
         DCGAN(Config(), Facts(3, 100, 100))

@@ -15,18 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.batches import Facts, Images, is_mask
-from ganforge.catalogue import find, names
+from ganforge.catalogue import build_stand_ins, find, names
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine
 from ganforge.game import Clock, Game, parameters
 from ganforge.models import dcgan, gan
 from ganforge.run import Run
+from tests.support.words import WordTable
 
 NARROW: dict[str, dict[str, Any]] = {
     "gan": {"marginals": 3},
     "lsgan": {"width": 8},
     "wgan": {"width": 16},
     "wgan_gp": {"width": 16},
+    "f_anogan": {"width": 16},
+    "anogan": {},
+    "autoencoder": {"width": 16},
     "infogan": {"width": 32, "hidden": 128},
     "pix2pix": {"width": 8, "judge_width": 16},
     "regression": {"width": 8},
@@ -38,7 +42,14 @@ NARROW: dict[str, dict[str, Any]] = {
     "rbdn": {"width": 24},
     "lostgan": {"width": 2, "mask_width": 8, "judge_width": 2, "content": "none"},
     "spade": {"width": 8, "judge_width": 16, "content": "none"},
-}
+    "gan_cls": {"width": 8, "judge_width": 8},
+    "stackgan": {"width": 8, "judge_width": 8},
+    "text_encoder": {"image_width": 4},
+    "gigagan": {"capacity": 2, "widest": 8, "start": 8, "width": 4, "judge_capacity": 2, "judge_widest": 8, "style": 8,
+                "text_width": 8, "judge_text_width": 8, "head": 4, "judge_head": 4, "features": 8, "content": "pixel"},
+    "r3gan": {"width": 64, "group": 8},
+    "stylegan2": {"latent": 8, "style": 8, "capacity": 64, "most": 8},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,9 +97,23 @@ def built(model: str, preset: str) -> Built:
     facts = replace(facts, instances=2 if any(map(is_mask, needed)) else 0)
     if "boxes" in needed:
         facts = replace(facts, labels=(), objects=("", "circle", "square"), most=2)
+    if "tokens" in needed:
+        facts = replace(facts, labels=(), vocabulary=72, caption_length=201, captions=10)
     torch.manual_seed(0)
-    game = found.game(replace(chosen.config, **NARROW.get(model, {})), facts)
+    game = found.game(replace(chosen.config, **NARROW.get(model, {})), facts, **parts_of(model, preset, facts))
     return Built(run, chosen.config, game, Engine(game, replace(run, accumulate=1), NoImages()))
+
+
+def parts_of(model: str, preset: str, facts: Facts) -> dict[str, Any]:
+    """What a model of sentences needs: a text encoder of the authors' width, or the run of Stage I."""
+    found = find(model)
+    if model not in ("gan_cls", "stackgan"):
+        return build_stand_ins(found, found.preset(preset).config, facts)
+    if preset != "paper-stage-2":
+        return {"text": WordTable(1_024)}
+    first = replace(find(model).preset("paper").config, **NARROW[model])
+    small = replace(facts, height=facts.height // 4, width=facts.width // 4)
+    return {"stage1": find(model).game(first, small, text=WordTable(1_024))}
 
 
 # -- what is compared -------------------------------------------------------------------------------
@@ -125,11 +150,57 @@ def rate_is(at: Mapping[int, float | list[float]]) -> Check:
     return check
 
 
+def rate_halves(rate: float, every: int) -> Check:
+    """The learning rate, halved after so many epochs, again and again."""
+
+    def check(own: Built) -> None:
+        for epoch, times in ((0, 0), (every - 1, 0), (every, 1), (3 * every, 3)):
+            own.rates(0)
+            own.game.tune(own.engine.players, Clock(epoch=epoch))
+            assert [group["lr"] for group in own.groups()] == pytest.approx([rate / 2**times] * len([*own.groups()]))
+
+    return check
+
+
+def epoch_rate_is(at: Mapping[int, float]) -> Check:
+    """{epoch: the learning rate}, of a game that sets it."""
+
+    def check(own: Built) -> None:
+        for epoch, published in at.items():
+            own.game.tune(own.engine.players, Clock(epoch=epoch))
+            assert [group["lr"] for group in own.groups()] == pytest.approx([published]), epoch
+
+    return check
+
+
+def text_weights_are_uniform(limit: float) -> Check:
+    """All weights and biases of the text network."""
+
+    def check(own: Built) -> None:
+        for weight in own.game.get_submodule("text_network").parameters():
+            assert limit * 0.9 < float(weight.detach().abs().max()) <= limit
+
+    return check
+
+
 def betas_are(beta1: float, beta2: float) -> Check:
     """Adam's."""
 
     def check(own: Built) -> None:
         assert {group["betas"] for group in own.groups()} == {(beta1, beta2)}
+
+    return check
+
+
+def follows_images(at: Mapping[int, tuple[float, float]]) -> Check:
+    """{images of each player: (Adam's rate, its second momentum)}, where two batches are drawn in a step."""
+
+    def check(own: Built) -> None:
+        for images, published in at.items():
+            own.engine.set_learning_rates(Clock(seen=2 * images))
+            for group in own.groups():
+                assert (group["lr"], group["betas"][1]) == pytest.approx(published), images
+                assert group["betas"][0] == 0
 
     return check
 
@@ -212,14 +283,20 @@ PYTORCH = "pytorch/examples, dcgan/main.py"
 INFOGAN = "openai/InfoGAN, launchers/run_mnist_exp.py"
 INFOGAN_OPS = "openai/InfoGAN, infogan/misc/custom_ops.py"
 PIX2PIX = "section 3.3"
+TEXT = "reedscot/cvpr2016, train_sje_hybrid.lua"
 CYCLEGAN = "section 4"
 BICYCLEGAN = "junyanz/BicycleGAN, scripts/train_facades.sh"
 STARGAN = "section 5, training"
 INSTAGAN = "sangwoomo/instagan, README.md, jeans2skirt"
+GAN_CLS, GAN_CLS_CODE = "2016, section 5", "reedscot/icml2016, main_cls.lua"
+STACKGAN, STACKGAN_CODE = "2017, section 4.2", "hanzhanggit/StackGAN-Pytorch"
+GIGAGAN = "arXiv 2303.05511"
 LOSTGAN, LOSTGAN_CODE = "2019, experiments", "WillSuen/LostGANs, train.py"
 SRGAN, ESRGAN = "section 3.2", "ESRGAN, section 4.1"
 DENOISING, RELIGHTING = "venkai/RBDN, training/denoising", "venkai/RBDN, training/relighting"
 COLOURING, COLOUR_RATES = "venkai/RBDN, training/colorization", [3.16e-3, 3.16e-4, 3.16e-4, 3.16e-4, 3.16e-3]
+R3GAN = "brownvc/R3GAN, train.py"
+STYLEGAN2 = "NVlabs/stylegan2-ada-pytorch, train.py"
 SPADE, SPADE_CODE = "section 4", "NVlabs/SPADE, options/train_options.py"
 SPADE_TERMS = {"gan": "hinge", "features": 10.0, "content": "vgg", "content_weight": 10.0, "kl": 0.05, "use_vae": False}
 FIRST_RATES = [1e-7, 1e-8, 1e-8, 1e-8, 1e-7]  # weights, biases, the last layer's two, norms
@@ -290,6 +367,22 @@ TABLE: dict[tuple[str, str], list[Published]] = {
         ("betas", "algorithm 1", betas_are(0.0, 0.9)),
         ("penalty", "algorithm 1", config_has(penalty=10.0, critic_moves=5)),
         ("noise", "igul222/improved_wgan_training, gan_64x64.py", noise_is("normal", 1.0)),
+    ],
+    ("f_anogan", "paper"): [
+        ("batch", "tSchlegl/f-AnoGAN, z_encoding_izif.py", run_has(batch=64, size=(64,), channels=1)),
+        ("length", "tSchlegl/f-AnoGAN, z_encoding_izif.py", run_has(steps=50_000)),
+        ("rate", "tSchlegl/f-AnoGAN, z_encoding_izif.py", rate_is({0: 5e-5, 49_999: 5e-5})),
+        ("losses", "section 2.2", config_has(training="izi_f", feature_weight=1.0)),
+        ("codes", "tSchlegl/f-AnoGAN, z_reg_type tanh_fc", config_has(bound="tanh", reach=1.0)),
+        ("networks", "tSchlegl/f-AnoGAN, wgangp_64x64.py", config_has(width=64)),
+    ],
+    ("anogan", "paper"): [
+        ("descent", "section 3", config_has(steps=500, feature_weight=0.1)),
+        ("patches", "section 3: 64 x 64, grey", run_has(size=(64,), channels=1)),
+    ],
+    ("autoencoder", "paper"): [
+        ("as f_anogan", "tSchlegl/f-AnoGAN, z_encoding_izif.py", run_has(batch=64, size=(64,), steps=50_000)),
+        ("code", "f_anogan's", config_has(latent=128, width=64)),
     ],
     ("infogan", "paper"): [
         ("batch", INFOGAN, run_has(batch=128, size=(28,), channels=1)),
@@ -372,6 +465,49 @@ TABLE: dict[tuple[str, str], list[Published]] = {
         ("betas", LOSTGAN_CODE, betas_are(0.0, 0.999)),
         ("the whole image is an object", "data/vg.py", config_has(whole_image=True)),
     ],
+    ("gan_cls", "paper"): [
+        ("batch", GAN_CLS, run_has(batch=64, size=(64,), flip=True, crop=True)),
+        ("length", f"{GAN_CLS}: 600 epochs of 8,855 birds", run_has(steps=83_000)),
+        ("rate", GAN_CLS, rate_halves(2e-4, 100)),
+        ("betas", GAN_CLS, betas_are(0.5, 0.999)),
+        ("noise", GAN_CLS, noise_is("normal", 1.0)),
+        ("text", "2016, section 4.1", config_has(projected=128, text_norm=False, joint=True)),
+        ("interpolation", "2016, section 4.3", config_has(beta=0.5, variant="int-cls")),
+        ("half a batch of interpolated texts", GAN_CLS_CODE, config_has(between_weight=0.5)),
+        ("networks", GAN_CLS_CODE, config_has(width=128, judge_width=64, residual=1, latent=100)),
+        (
+            "first weights",
+            GAN_CLS_CODE,
+            weights_are("normal", 0.02, "generator.body discriminator.features discriminator.judge"),
+        ),
+    ],
+    **{
+        ("stackgan", preset): [
+            ("batch", STACKGAN, run_has(batch=64, size=size, flip=True, crop=True)),
+            ("length", f"{STACKGAN}: 600 epochs of 8,855 birds", run_has(steps=83_000)),
+            ("rate", STACKGAN, rate_halves(2e-4, 100)),
+            ("betas", STACKGAN_CODE, betas_are(0.5, 0.999)),
+            ("networks", STACKGAN_CODE, config_has(stage=stage, width=128, judge_width=64, blocks=4)),
+            ("condition", STACKGAN, config_has(condition=128, latent=100, objective="released")),
+            ("first weights", STACKGAN_CODE, weights_are("normal", 0.02, "generator discriminator")),
+        ]
+        for preset, stage, size in (("paper", 1, (64,)), ("paper-stage-2", 2, (256,)))
+    },
+    ("text_encoder", "paper"): [
+        ("batch", TEXT, run_has(batch=40)),
+        (
+            "rate",
+            f"{TEXT}, train_flowers_hybrid.sh: 0.98 of it after every epoch",
+            epoch_rate_is({0: 7e-4, 2: 7e-4 * 0.98**2}),
+        ),
+        ("first weights", TEXT, text_weights_are_uniform(0.08)),
+        ("loss", f"equation 5; {TEXT}", config_has(symmetric=True)),
+        (
+            "networks",
+            "reedscot/icml2016, HybridCNNLong.lua",
+            config_has(filters=(384, 512, 512), width=1024, average=True),
+        ),
+    ],
     ("srgan", "paper"): [
         ("batch", SRGAN, run_has(batch=16, size=(96,), native=True, crop=True)),
         ("length", f"{SRGAN}: 1e6, 1e5 and 1e5 updates", run_has(steps=1_200_000)),
@@ -400,6 +536,17 @@ TABLE: dict[tuple[str, str], list[Published]] = {
         ("L2", f"{DENOISING}/train.prototxt, decay 1 everywhere", decay_is(5e-4)),
         ("first weights", f"{DENOISING}/train.prototxt", weights_are("normal", 1e-3, "generator")),
         ("branches", f"{DENOISING}/train.prototxt", config_has(branches=3, width=64, depth=9, white=255.0)),
+    ],
+    ("gigagan", "paper"): [
+        ("size", f"{GIGAGAN}: a base of 64 pixels", run_has(size=(64,))),
+        ("text", f"{GIGAGAN}, section 3.1", config_has(networks="base", reading="paper", texts=True)),
+        ("attention", f"{GIGAGAN}, section 3.2: by distances", config_has(distance=True, judge_distance=True)),
+        ("pyramid", f"{GIGAGAN}, section 3.3: five sizes, 64 to 4", config_has(enter=(64, 32, 16, 8, 4))),
+        ("nothing of others", GIGAGAN, config_has(decoders=(), skips=0, judge_skips=0, shuffle=False)),
+    ],
+    ("gigagan", "paper-upsampler"): [
+        ("size", f"{GIGAGAN}, section 3.4: 64 to 512", run_has(size=(512,))),
+        ("scale", f"{GIGAGAN}, section 3.4", config_has(networks="upsampler", scale=8, reading="paper")),
     ],
     ("spade", "paper"): [
         ("batch", SPADE, run_has(batch=32, size=(256,))),
@@ -434,6 +581,73 @@ TABLE: dict[tuple[str, str], list[Published]] = {
         ("length", f"{SPADE}: 200 epochs of 2,975 images", run_has(steps=200 * (2_975 // 16))),
         ("rates of G and D", SPADE, rate_is({0: [1e-4, 4e-4], 27_750: [5e-5, 2e-4]})),
         ("doublings", "data/cityscapes_dataset.py", config_has(layers="more", boundaries=True)),
+    ],
+    ("r3gan", "paper"): [
+        ("batch", "README.md", run_has(batch=256, size=(256,), flip=True)),
+        (
+            "rate and beta2",
+            R3GAN,
+            follows_images({0: (2e-4, 0.9), 10_000_000: (1.25e-4, 0.945), 20_000_000: (5e-5, 0.99)}),
+        ),
+        ("gamma", f"{R3GAN}, FFHQ-256", config_has(gamma=150.0, final_gamma=15.0, decay=20_000_000)),
+        ("averages", f"{R3GAN}, FFHQ-256", config_has(final_half_life=500_000.0)),
+        ("no ramp-up", "training/training_loop.py", run_has(ema_rampup=None)),
+        ("augmentation", f"{R3GAN}, FFHQ-256", config_has(final_augment_p=0.3)),
+        ("its schedule", R3GAN, run_has(augment="ada", augment_p="game")),
+        ("networks", f"{R3GAN}, FFHQ-256", config_has(latent=64, width=768, full=32, group=16, blocks=2, expansion=2)),
+        ("length", "open: a departure", run_has(steps=78_125)),
+    ],
+    ("r3gan", "cifar"): [
+        ("batch", "README.md", run_has(batch=512, size=(32,), flip=True)),
+        ("gamma", f"{R3GAN}, CIFAR10", config_has(gamma=0.05, final_gamma=0.005)),
+        ("averages", f"{R3GAN}, CIFAR10", config_has(final_half_life=5e6, decay=20_000_000)),
+        ("augmentation", f"{R3GAN}, CIFAR10", config_has(final_augment_p=0.55)),
+        ("classes", "README.md: --cond=1", config_has(conditional=True)),
+    ],
+    ("r3gan", "ffhq64"): [
+        ("batch", "README.md", run_has(batch=256, size=(64,), flip=True)),
+        ("gamma", f"{R3GAN}, FFHQ-64", config_has(gamma=2.0, final_gamma=0.2, final_augment_p=0.3)),
+    ],
+    ("r3gan", "imagenet32"): [
+        ("batch", "README.md", run_has(batch=4096, size=(32,), flip=True)),
+        ("gamma", f"{R3GAN}, ImageNet-32", config_has(gamma=0.5, final_gamma=0.05, final_augment_p=0.5)),
+        ("averages", f"{R3GAN}, ImageNet-32", config_has(final_half_life=5e7, decay=200_000_000)),
+        ("networks", f"{R3GAN}, ImageNet-32", config_has(width=1536, group=32, conditional=True)),
+    ],
+    ("r3gan", "imagenet64"): [
+        ("batch", "README.md", run_has(batch=4096, size=(64,), flip=True)),
+        ("gamma", f"{R3GAN}, ImageNet-64", config_has(gamma=1.0, final_gamma=0.1, final_augment_p=0.4)),
+    ],
+    ("stylegan2", "paper"): [
+        ("batch", f"{STYLEGAN2}, stylegan2", run_has(batch=32, size=(1024,), augment="none", ema_rampup=None)),
+        ("length", "section 5: 25 million images", run_has(steps=25_000_000 // 32)),
+        ("rates", f"{STYLEGAN2}, lazy ratios 4/5 and 16/17", rate_is({0: [0.002 * 4 / 5, 0.002 * 16 / 17]})),
+        ("mapping", STYLEGAN2, config_has(latent=512, style=512, mapping_layers=8, capacity=32_768, most=512)),
+        ("R1 and path length", STYLEGAN2, config_has(gamma=10.0, r1_every=16, path_weight=2.0, path_every=4)),
+        ("mixing and batch deviation", STYLEGAN2, config_has(mixing=0.9, group=4, half_life=10_000.0)),
+        ("forms", "figure 7", config_has(generator_form="skip", discriminator_form="resnet")),
+    ],
+    ("stylegan2", "paper256"): [
+        ("batch", f"{STYLEGAN2}, paper256", run_has(batch=64, size=(256,), augment="ada", steps=25_000_000 // 64)),
+        ("rates", STYLEGAN2, rate_is({0: [0.0025 * 4 / 5, 0.0025 * 16 / 17]})),
+        ("column", STYLEGAN2, config_has(group=8, capacity=16_384, gamma=1.0, half_life=20_000.0, mapping_layers=8)),
+    ],
+    ("stylegan2", "paper512"): [
+        ("batch", f"{STYLEGAN2}, paper512", run_has(batch=64, size=(512,), augment="ada", steps=25_000_000 // 64)),
+        ("rates", STYLEGAN2, rate_is({0: [0.0025 * 4 / 5, 0.0025 * 16 / 17]})),
+        ("column", STYLEGAN2, config_has(group=8, capacity=32_768, gamma=0.5, half_life=20_000.0, mapping_layers=8)),
+    ],
+    ("stylegan2", "paper1024"): [
+        ("batch", f"{STYLEGAN2}, paper1024", run_has(batch=32, size=(1024,), augment="ada", steps=25_000_000 // 32)),
+        ("rates", STYLEGAN2, rate_is({0: [0.002 * 4 / 5, 0.002 * 16 / 17]})),
+        ("column", STYLEGAN2, config_has(group=4, capacity=32_768, gamma=2.0, half_life=10_000.0, mapping_layers=8)),
+    ],
+    ("stylegan2", "cifar"): [
+        ("batch", f"{STYLEGAN2}, cifar", run_has(batch=64, size=(32,), augment="ada", ema_rampup=0.05)),
+        ("length", STYLEGAN2, run_has(steps=100_000_000 // 64)),
+        ("rates", STYLEGAN2, rate_is({0: [0.0025 * 4 / 5, 0.0025 * 16 / 17]})),
+        ("column", STYLEGAN2, config_has(group=32, capacity=32_768, gamma=0.01, half_life=500_000.0, mapping_layers=2)),
+        ("what is left out", STYLEGAN2, config_has(path_weight=0.0, mixing=0.0, discriminator_form="orig")),
     ],
     ("rbdn", "relighting"): [
         ("batch", f"{RELIGHTING}: 32, iter_size 2", run_has(batch=64, accumulate=2, size=(224,))),

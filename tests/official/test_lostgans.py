@@ -14,7 +14,7 @@ from ganforge.errors import WeightsError
 from ganforge.inference.load import load
 from ganforge.interop.importing import import_weights
 from ganforge.models import lostgan
-from ganforge.nn.layouts import box_masks, place_masks, relative_places, to_corners
+from ganforge.models.lostgan.layouts import box_masks, place_masks, relative_places, to_corners
 from ganforge.nn.losses import hinge
 from tests.support import goldens
 from tests.support.witness import Witness, compare, ours

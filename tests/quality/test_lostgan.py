@@ -16,7 +16,7 @@ from ganforge.draw import RowDraw
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.trained import Trained
 from ganforge.models.lostgan import presets
-from ganforge.nn.roi_align import roi_align
+from ganforge.models.lostgan.roi_align import roi_align
 
 pytestmark = pytest.mark.quality
 SIZE = presets["small"].run.size * 2

@@ -299,6 +299,9 @@ def test_a_damaged_row_is_left_out_with_a_note_and_the_others_stay(tmp_path, cap
     caplog.clear()
     assert read_rows(path) == good
     assert not caplog.text
+    path.write_text("".join([*lines[:2], '{"st\n', *lines[2:]]) + '{"step": 6, "f')  # and damage before it
+    assert read_rows(path) == good
+    assert "damaged in line 3" in caplog.text
     assert read_rows(tmp_path / "log.jsonl") == []
 
 

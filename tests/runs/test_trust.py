@@ -149,6 +149,14 @@ def test_trust_runs_it(foreign, made, tmp_path, verb):
     assert (tmp_path / "another-home").exists() == (verb == "resume")  # only training is recorded
 
 
+@pytest.mark.parametrize("verb", ["sample", "show", "resume", "evaluate"])
+def test_the_last_of_trust_and_no_trust_counts(foreign, made, verb):
+    words = [str(foreign) if word == "RUN" else word for word in VERBS[verb].split()]
+    assert command([*words, "--trust", "--no-trust"]) == 1
+    assert not (made / "mark").exists()
+    assert command([*words, "--no-trust", "--trust"]) == 0
+
+
 def test_python_takes_trust(foreign):
     with pytest.raises(ModelError, match=r"trust=True in Python"):
         ganforge.load(foreign)
@@ -182,7 +190,7 @@ def test_a_part_that_lies_in_the_run_folder_is_not_run_either(made, tmp_path, fo
     with pytest.raises(ModelError, match="was not trained on this machine"):
         ganforge.load(inner)
     (tmp_path / "part.py").write_text(PART)
-    trust.record(tmp_path / "part.py")
+    trust.record(find(str(tmp_path / "part.py")))
     shutil.copy2(foreign / "config.yaml", tmp_path / "outer")
     source = hashlib.sha256(PART.encode()).hexdigest()
     rewritten(tmp_path / "outer", model=str(tmp_path / "part.py"), source=source, config={"generator": "x", "lr": 0.1})

@@ -37,6 +37,8 @@ def make_data(n: int = 40, facts: Facts = FACTS, seed: int = 0, kind: type[Batch
             columns[name] = np.sort(rng.random((rows, facts.most, 2, 2), np.float32), 2).reshape(rows, -1, 4)
         elif name == "box_labels":
             columns[name] = rng.integers(0, len(facts.objects), (rows, facts.most))
+        elif name == "tokens":
+            columns[name] = kind.example(rows, facts, seed).tokens.numpy()  # pyright: ignore
         elif facts.attributes:
             columns[name] = rng.integers(0, 2, (rows, len(facts.attributes))).astype(np.float32)
         else:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from ganforge import distributed
 from ganforge.batches import Images
-from ganforge.catalogue import find, names
+from ganforge.catalogue import build_stand_ins, find, names
 from ganforge.engine import Engine
 from ganforge.errors import ContractError, NotFiniteError
-from ganforge.game import Clock, Move
+from ganforge.game import Clock, Move, rest
 from ganforge.runs.checkpoint import Checkpoints
 from tests.support.toys import FACTS, Config, Toy, make_loader, run
 from tests.test_catalogue import facts_of
@@ -29,9 +29,11 @@ def train_tiny(name: str, shares: int) -> dict[str, Tensor]:
     model = find(name)
     preset = model.preset("tiny")
     settings = replace(preset.run, accumulate=shares // distributed.world_size(), ema=100.0, save_every=0)
-    torch.manual_seed(distributed.rank())  # only the first process's weights must count
     facts = facts_of(settings, model.game.batch_type)
-    game = model.game(preset.config, facts)
+    torch.manual_seed(0)  # every process loads the same parts
+    parts = build_stand_ins(model, preset.config, facts)
+    torch.manual_seed(distributed.rank())  # only the first process's weights must count
+    game = rest(model.game(preset.config, facts, **parts), parts)
     engine = Engine(game, settings, make_loader(settings, facts, model.game.batch_type))
     averaged = engine.train()
     whole = {**game.state_dict(), **{f"averaged.{key}": value for key, value in averaged.state_dict().items()}}

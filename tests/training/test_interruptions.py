@@ -119,6 +119,18 @@ def test_rows_wait_where_the_disk_of_the_log_is_full(tmp_path, monkeypatch, capl
     assert engine.step == 5
 
 
+def test_rows_that_find_no_room_until_the_end_are_said_to_be_lost(tmp_path, monkeypatch, caplog):
+    def refuse(path: Path, waiting: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ganforge.callbacks.log.append_rows", refuse)
+    game = Toy(Config(), FACTS)
+    engine = Engine(game, run_of_toy(steps=3, log_every=1), make_loader(), callbacks=[Log(tmp_path / "log.jsonl")])
+    engine.train()
+    assert engine.step == 3
+    assert "The last 3 rows of the log are lost" in caplog.text
+
+
 class Fails(Callback):
     """Cannot write its file at a step."""
 
@@ -177,6 +189,12 @@ def test_a_stopped_run_says_only_how_to_go_on(tmp_path, monkeypatch, capsys, num
     stop_at(monkeypatch, -1, number)
     assert command(["resume", str(tmp_path / "00000-run"), "--no-tensorboard"]) == 0
     assert "--steps 60" in capsys.readouterr().out
+
+
+def test_a_signal_in_the_last_step_finds_a_finished_run(tmp_path, monkeypatch, capsys):
+    stop_at(monkeypatch, 30, signal.SIGTERM)
+    assert command([*LONG, "--outdir", str(tmp_path), "--name", "run", "--steps", "30"]) == 0
+    assert "Stopped" not in capsys.readouterr().out
 
 
 # Refused resumes ------------------------------------------------------------------------------------

@@ -45,8 +45,10 @@ class Log(Callback):
     def end(self, engine: Engine) -> None:
         """Write the rows that still wait."""
         if self.waiting:
-            last = self.waiting.pop()
-            self.log(engine, last)
+            try:
+                append_rows(self.path, self.waiting)
+            except OSError as error:
+                note(f"{log_error(self.path, error)}  The last {len(self.waiting)} rows of the log are lost.")
 
 
 def log_error(path: Path, error: OSError) -> RunError:

@@ -8,12 +8,14 @@ samples/training.gif         the animation
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ganforge.callbacks.translations import TranslationGrid
-from ganforge.capabilities import capabilities
+from ganforge.capabilities import capabilities, list_questions
 from ganforge.engine import Callback, Engine
 from ganforge.images import enlarge, grid, read, to_uint8, visible_channels, write, write_gif
 from ganforge.inference.inference_mode import sample_batches
@@ -79,7 +81,7 @@ class SampleGrids(Callback):
             write(self.folder / name, whole)
             for listener in self.grid_listeners:
                 listener(engine.step, whole)
-            for listener in self.image_listeners if "sample" in capabilities(type(engine.game)) else ():
+            for listener in self.image_listeners if "sample" in capabilities(engine.game) else ():
                 listener(engine, images)
         if frame:
             self.frame_at = engine.step
@@ -108,7 +110,7 @@ class SampleGrids(Callback):
 
 def choose_renderer(engine: Engine) -> Renderer | None:
     """The function that draws the images of a grid with so many rows; None where the game cannot draw any."""
-    can = capabilities(type(engine.game))
+    can = capabilities(engine.game)
     if "sample" in can:
         return lambda rows: (generate_images(engine, rows**2), rows)
     translations = TranslationGrid(engine) if "translate" in can else None
@@ -117,9 +119,26 @@ def choose_renderer(engine: Engine) -> Renderer | None:
 
 def generate_images(engine: Engine, n: int) -> np.ndarray:
     """The first `n` images of the seed, (n, H, W, C) of 0 ... 255, in batches that fit a shard's memory."""
-    batches = sample_batches(engine.averaged, n, SEED, engine.device, batch=engine.run.batch // engine.shares)
+    answers = answer_questions(engine, n)
+
+    def options(first: int, rows: int) -> dict[str, Any]:
+        return {name: answer[first : first + rows] for name, answer in answers.items()}
+
+    size = engine.run.batch // engine.shares
+    batches = sample_batches(engine.averaged, n, SEED, engine.device, batch=size, options=options)
     # A game that has just diverged is stopped at the next log: until then NaN is drawn as grey.
     return np.concatenate([visible_channels(to_uint8(images.nan_to_num())) for images in batches])
+
+
+def answer_questions(engine: Engine, n: int) -> dict[str, Tensor]:
+    """The captions (n, T) of the first images that are trained on, where the game asks for a sentence."""
+    questions = list_questions(engine.game.sample)  # pyright: ignore[reportArgumentType]
+    names = [question.name for question in questions if question.meaning == "text"]
+    if not names or not hasattr(engine.loader.batch(0, 0, 1), "tokens"):
+        return {}
+    batches = range(-(-n // engine.run.batch))
+    tokens = torch.cat([engine.loader.batch(number, 0, 1).tokens for number in batches])  # pyright: ignore
+    return {names[0]: tokens[:n].to(engine.device)}
 
 
 def parse_step(path: Path) -> int:

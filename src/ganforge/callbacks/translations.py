@@ -111,10 +111,10 @@ class TranslationGrid:
         size = engine.run.batch // engine.shares
         for first in range(0, len(direction.source), size):
             rows = slice(first, first + size)
-            given = [tensor[rows].to(engine.device) for tensor in direction.columns.values()]
+            given = {name: tensor[rows].to(engine.device) for name, tensor in direction.columns.items()}
             own = {name: value[rows].to(engine.device) for name, value in labels.items()}
             with inference_mode(engine.averaged, RowDraw(SEED, first, engine.device)) as game:
-                outputs.append(game.translate(*given, **own, **direction.answers))  # pyright: ignore
+                outputs.append(game.translate(**given, **own, **direction.answers))  # pyright: ignore
         # A game that has just diverged is stopped at the next log: until then NaN is drawn as grey.
         return torch.cat(outputs).nan_to_num().float().cpu()
 

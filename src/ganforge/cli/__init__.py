@@ -10,9 +10,22 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ganforge.cli import evaluate, info, lab, rearrange, reproduce, sample, study, sweep, train, translate, weights
+from ganforge.cli import (
+    evaluate,
+    info,
+    lab,
+    rearrange,
+    reproduce,
+    sample,
+    score,
+    study,
+    sweep,
+    train,
+    translate,
+    weights,
+)
 from ganforge.cli.options import IS_FIRST_PROCESS
-from ganforge.console import lasting_output
+from ganforge.console import LastingStream, lasting_output
 from ganforge.errors import GANForgeError, ProcessError
 from ganforge.version import __version__
 
@@ -25,6 +38,7 @@ VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "traverse": sample.traverse,
     "translate": translate.translate,
     "rearrange": rearrange.rearrange,
+    "score": score.score,
     "evaluate": evaluate.evaluate,
     "compare": evaluate.compare,
     "reproduce": reproduce.reproduce,
@@ -64,7 +78,12 @@ def run(argv: Sequence[str]) -> int:
     goes away (`| head`) ends nothing.
     """
     with lasting_output():
-        return run_words(list(argv))
+        code = run_words(list(argv))
+        if isinstance(sys.stdout, LastingStream):
+            sys.stdout.flush()
+            if sys.stdout.lost and not code:
+                return print_error(f"The output cannot be written ({sys.stdout.lost}): it is not complete.", 1)
+        return code
 
 
 def run_words(words: list[str]) -> int:

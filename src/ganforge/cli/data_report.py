@@ -25,6 +25,7 @@ def format_report(examination: Examination) -> str:
         else "",
         "regions": f"{len(examination.regions)}: {format_shares(examination.regions)}" if examination.regions else "",
         "objects": f"{len(examination.objects)}: {format_first(examination.objects)}" if examination.objects else "",
+        "captions": format_captions(examination),
         "copies": f"{len(examination.duplicates):,} groups, such as {' = '.join(examination.duplicates[0][:4])}"
         if examination.duplicates
         else "",
@@ -45,6 +46,19 @@ def format_report(examination: Examination) -> str:
     lines += [f"\nThe contact sheet is {examination.sheet}."] if examination.sheet else []
     lines += [f"Try next:\n  {first.command}"] if first else []
     return "\n".join(lines)
+
+
+def format_captions(examination: Examination) -> str:
+    """How many captions there are, and of which words; empty without any."""
+    if not examination.caption_words:
+        return ""
+    least, middle, most = examination.caption_words
+    without = examination.images - examination.captioned
+    lacking = f", {without:,} images have none" if without else ""
+    return (
+        f"{examination.captions:,} of {examination.captioned:,} images (at most {examination.most_captions} an image"
+        f"{lacking}), {least} to {most} words, median {middle}; {examination.vocabulary:,} different words"
+    )
 
 
 def format_shares(shares: Mapping[str, float]) -> str:

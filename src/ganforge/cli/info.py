@@ -15,6 +15,7 @@ from ganforge.cli.options import (
     take_first_word,
     trust_option,
 )
+from ganforge.data.read_options import UNKNOWN_VALUE
 
 
 def data(words: list[str]) -> None:
@@ -40,7 +41,7 @@ def data(words: list[str]) -> None:
         ),
         ("json", Annotated[bool, help_text("Print as JSON; a contact sheet only with -o.")], False),
         ("held_out", Annotated[bool, help_text("Examine the test or validation split.")], False),
-        ("unknown", Annotated[int, help_text("The value of pixels without a region in label maps.")], 255),
+        ("unknown", Annotated[int, help_text("The value of pixels without a region in label maps.")], UNKNOWN_VALUE),
         data_home_option(),
     )
     from ganforge.cli.data_report import choose_sheet_path, format_report

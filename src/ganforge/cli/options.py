@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from ganforge.errors import OptionError
 from ganforge.run import FLAGS, Run
+
+if TYPE_CHECKING:
+    from ganforge.capabilities import Question
 
 IS_FIRST_PROCESS = os.environ.get("RANK", "0") == "0"  # among those started by torchrun
 
@@ -176,9 +179,25 @@ def game_options(run: str, method: str, words: Sequence[str]) -> list[tuple[str,
     from ganforge.runs.folder import RunFolder
 
     path, _ = parse_run_address(run)
-    game = model_of(RunFolder.open(path).run_config, "--trust" in words).game
+    game = model_of(RunFolder.open(path).run_config, is_trusted(words)).game
     questions = list_questions(getattr(game, method)) if hasattr(game, method) else []
-    return [(q.name, str | None if q.meaning else q.type, None if q.meaning else q.default) for q in questions]
+    return [(q.name, option_type(q), None if q.meaning else q.default) for q in questions]
+
+
+def option_type(question: "Question") -> Any:
+    """The type of a question's option: words where it has a meaning, whose tensors are made later."""
+    if question.meaning == "text":
+        import tyro
+
+        aliases = ["--text-a"] if question.name == "text" else None  # the first of two, beside --text-b
+        return Annotated[str | None, tyro.conf.arg(aliases=aliases, help="A sentence, or @FILE with one a line.")]
+    return str | None if question.meaning else question.type
+
+
+def is_trusted(words: Sequence[str]) -> bool:
+    """Whether --trust is on, on a command line before it is parsed: the last of --trust and --no-trust counts."""
+    given = [word for word in words if word in ("--trust", "--no-trust")]
+    return given[-1:] == ["--trust"]
 
 
 def take_first_word(words: list[str], usage: str, what: str) -> tuple[str, list[str]]:

@@ -25,6 +25,7 @@ def sample(words: list[str]) -> None:
             ],
             "8",
         ),
+        ("upscale", Annotated[str, help_text("A run that enlarges the images; it gets the same sentence.")], ""),
         ("batch", Annotated[int, help_text("Batch size; the images do not depend on it.")], 64),
         trust_option(),
         *game_options(name, "sample", rest),

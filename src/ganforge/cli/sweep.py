@@ -27,7 +27,7 @@ def sweep(words: list[str]) -> None:
     name, rest = take_first_word(words, "ganforge sweep MODEL", MODEL_WORD)
     rest = replace_old_flags(rest)
     from ganforge.catalogue import find
-    from ganforge.data.synthetic.places import choose_synthetic_data
+    from ganforge.data.synthetic.places import choose_embedded
     from ganforge.serialize import to_plain
     from ganforge.tuning import trials
     from ganforge.tuning.table import format_table
@@ -41,7 +41,7 @@ def sweep(words: list[str]) -> None:
         ("over", Annotated[tuple[str, ...], help_text("Settings to search: lr=1e-5..1e-3 batch=32,64.")], ()),
         ("trials", Annotated[int, help_text("Number of runs.")], 20),
         ("metric", Annotated[str, help_text("The metric, as for train --select. Empty: the model's first.")], ""),
-        data_option(choose_synthetic_data(model.game.batch_type.columns())),
+        data_option(choose_embedded(model.game)),
         preset_option(model.presets, "The base settings of every trial."),
         run_options(preset.run),
         ("config", model.game.Config, preset.config),

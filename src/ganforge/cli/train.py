@@ -35,7 +35,7 @@ def train(words: list[str]) -> int:
     name, rest = take_first_word(words, "ganforge train MODEL", MODEL_WORD)
     rest = replace_old_flags(rest)
     from ganforge.catalogue import find
-    from ganforge.data.synthetic.places import choose_synthetic_data
+    from ganforge.data.synthetic.places import choose_embedded
     from ganforge.inference.load import load_part
     from ganforge.serialize import to_plain
     from ganforge.training import train as training
@@ -47,7 +47,7 @@ def train(words: list[str]) -> int:
         f"ganforge train {name}",
         model.about,
         rest,
-        data_option(choose_synthetic_data(model.game.batch_type.columns())),
+        data_option(choose_embedded(model.game)),
         ("reading", unprefixed(ReadOptions), ReadOptions()),
         preset_option(model.presets, "Named settings; other options override them."),
         run_options(preset.run),
@@ -78,13 +78,15 @@ def train(words: list[str]) -> int:
         changed["threads"] = fewer
     more = {"config": options.config, "epochs": options.epochs, "kimg": options.kimg, "data_home": options.data_home}
     more |= {"init_from": options.init_from, "link_parts": options.link_parts, **to_plain(options.reading)}
+    given = any(find_option(rest, flag) is not None for flag in ("--data", "--dataroot"))
+    data = options.data if given else ""
     if options.dry_run:
         load = partial(load_part, trust=options.trust)
-        planned = plan(name, options.data, options.preset, load=load, say=say, **more, **changed)
+        planned = plan(name, data, options.preset, load=load, say=say, stand_ins=True, **more, **changed)
         print_yaml(describe(planned))
         return 0
     trained = training.train(
-        name, options.data, options.preset, outdir=options.outdir, name=options.name, tensorboard=options.tensorboard,
+        name, data, options.preset, outdir=options.outdir, name=options.name, tensorboard=options.tensorboard,
         doctor=options.doctor, trust=options.trust, say=say, **more, **changed,
     )  # fmt: skip
     return print_summary(trained)
@@ -136,8 +138,11 @@ def print_summary(trained: Any) -> int:
         say(f"  {grids[-1]}")
     for advice in summarise_advice(path):
         say(f"  training doctor, {advice}")
-    if hasattr(trained.game, "sample"):
-        say(f"Try next:\n  ganforge sample {path} -n 64 -o grid.png\n  ganforge interpolate {path} -o walk.png")
+    if hasattr(trained.game, "score"):
+        say(f"Try next:\n  ganforge score {path} path/to/images path/to/results")
+    elif hasattr(trained.game, "sample"):
+        text = f' --text "{trained.captions[0]}"' if trained.captions else ""
+        say(f"Try next:\n  ganforge sample {path} -n 64{text} -o grid.png\n  ganforge interpolate {path} -o walk.png")
     elif hasattr(trained.game, "translate"):
         given = f"{name_input(trained)} path/to/results{format_required_options(trained)}"
         say(f"Try next:\n  ganforge translate {path} {given}")

@@ -224,15 +224,13 @@ def _decode_into_memory(job: DecodeJob, why: str) -> Decoded:
 def map_in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield `function(item)` for each item, in order, computed ahead in threads: decoders release Python's lock."""
     workers = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > 8 * workers:
-                    yield ahead.popleft().result()
-            while ahead:
+    pool, ahead = ThreadPoolExecutor(workers), deque[Future[R]]()
+    try:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > 8 * workers:
                 yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:  # an abandoned generator may be closed in one of its own threads, which cannot wait for itself
+        pool.shutdown(wait=False, cancel_futures=True)

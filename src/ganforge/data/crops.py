@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @runtime_checkable
@@ -20,11 +21,30 @@ class Windowed(Protocol):
 
 @runtime_checkable
 class Redrawn(Protocol):
-    """A column that has another random part, such as noise, every time a row is loaded for training."""
+    """A column that has another random part, as noise or the choice of a caption, every time a row is loaded."""
 
     def redraw(self, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """The images (n, H, W, C) `rows`; their random parts are functions of `numbers`, random integers (n,)."""
+        """The values of `rows`, as images (n, H, W, C); random parts follow from `numbers`, random integers (n,)."""
         ...
+
+
+def count_steps(sizes: ArrayLike, window: tuple[int, int], unit: int = 1) -> np.ndarray:
+    """int64 (..., 2): how many units a window can move down and to the right in images of `sizes` (..., 2)."""
+    return np.maximum(np.asarray(sizes, np.int64) - window, 0) // unit
+
+
+def place_windows(steps: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
+    """int64 (..., 2): the units from the top left corner at which windows begin, by random integers or in the centre.
+
+    `steps` and `numbers` are (..., 2), down and to the right; see `count_steps`.
+    """
+    return steps // 2 if numbers is None else numbers % (steps + 1)
+
+
+def cut_windows(images: np.ndarray, starts: np.ndarray, window: tuple[int, int]) -> np.ndarray:
+    """The windows (n, h, w, C) of images (n, H, W, C) that begin at `starts` (n, 2), in pixels."""
+    places = zip(images, starts.tolist(), strict=True)
+    return np.stack([image[top : top + window[0], left : left + window[1]] for image, (top, left) in places])
 
 
 class Windows:
@@ -47,20 +67,25 @@ class Windows:
         return len(self.sizes)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        windows = [self.window_at(row, *(steps // 2 for steps in self.steps(row))) for row in rows.tolist()]
-        return np.stack(windows) if windows else np.empty((0, *self.shape[1:]), self.dtype)
+        return self.cut_at(rows, place_windows(self.steps(rows)))
 
     def cut(self, rows: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
         """See `Windowed`."""
-        places = []
-        for row, *numbers in zip(rows.tolist(), down.tolist(), across.tolist(), strict=True):
-            places.append((row, *(c % (steps + 1) for c, steps in zip(numbers, self.steps(row), strict=True))))
-        return np.stack([self.window_at(*place) for place in places])
+        return self.cut_at(rows, place_windows(self.steps(rows), np.stack([down, across], 1)))
 
-    def steps(self, row: int) -> tuple[int, int]:
-        """How many units the window can move down and to the right."""
-        (height, width), (h, w) = self.sizes[row], self.window
-        return max(0, height - h) // self.unit, max(0, width - w) // self.unit
+    def cut_at(self, rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """The windows (n, h, w, C) of the images `rows` that begin at `starts` (n, 2), in units."""
+        places = zip(rows.tolist(), starts.tolist(), strict=True)
+        windows = [self.window_at(row, down, right) for row, (down, right) in places]
+        return np.stack(windows) if windows else np.empty((0, *self.shape[1:]), self.dtype)
+
+    def sizes_of(self, rows: np.ndarray) -> np.ndarray:
+        """int64 (n, 2): height and width of the images `rows`."""
+        return np.array([self.sizes[row] for row in rows.tolist()], np.int64).reshape(-1, 2)
+
+    def steps(self, rows: np.ndarray) -> np.ndarray:
+        """int64 (n, 2): how many units the windows of the images `rows` can move down and to the right."""
+        return count_steps(self.sizes_of(rows), self.window, self.unit)
 
     def window_at(self, row: int, down: int, right: int) -> np.ndarray:
         """The window (h, w, C) of one image that begins `down` and `right` units from its top left corner."""

@@ -231,11 +231,12 @@ def one_image_message(where: str) -> str:
 
 
 def attempt(function: Callable[[], R]) -> R | DataError:
-    """What `function` returns, or the DataError that it raises."""
+    """What `function` returns, or the DataError that it raises, without its traceback: that holds the file's bytes."""
     try:
         return function()
     except DataError as error:
-        return DataError(str(error))  # without its traceback, which holds the bytes of the file
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
 
 
 def _all_corrupt_error(where: str, count: int, failed: dict[int, DataError]) -> DataError:

@@ -12,11 +12,14 @@ import numpy as np
 
 from ganforge.console import track
 from ganforge.data.cache import map_in_threads
+from ganforge.data.caption_counts import CaptionCounts, count_captions
 from ganforge.data.decode import LazyImage, one_image_message
+from ganforge.data.layouts.captions import drop_used_columns
 from ganforge.data.layouts.pairings import divide, note_on_wide_images, pair_up
 from ganforge.data.layouts.pairs import check_partners, find_columns, find_mask_error
 from ganforge.data.mirroring import find_side
 from ganforge.data.places import Places, examine_places
+from ganforge.data.read_options import UNKNOWN_VALUE
 from ganforge.data.source import ImageSource
 from ganforge.data.value_range import Values, join_values, note_on_bits, note_on_sides, range_note
 from ganforge.errors import DataError
@@ -84,6 +87,15 @@ class Examination:
     """{object: the number of its boxes}."""
     most: int = 0
     """Largest number of boxes of one image."""
+    captions: int = 0
+    captioned: int = 0
+    """Number of images that have captions."""
+    most_captions: int = 0
+    """Largest number of captions of one image."""
+    caption_words: tuple[int, int, int] | None = None
+    """Words of the shortest, the median and the longest caption."""
+    vocabulary: int = 0
+    """Number of different words in the captions."""
 
 
 @dataclass
@@ -100,13 +112,15 @@ class ScanResult:
     """{row: its values}, of images of more than 8 bits."""
     places: Places = field(default_factory=Places)
     """Label maps and boxes."""
+    captions: CaptionCounts = field(default_factory=CaptionCounts)
 
 
-def inspect_source(source: ImageSource, unknown: int = 255) -> tuple[Examination, ScanResult]:
+def inspect_source(source: ImageSource, unknown: int = UNKNOWN_VALUE) -> tuple[Examination, ScanResult]:
     """Decode every image of a source and summarise what was found; `unknown` is that of ReadOptions."""
     scan = scan_images(source)
     named = {source.images[row].name: header for row, header in scan.headers.items()}
     scan.places = places = examine_places(source, named, unknown)
+    scan.captions = captions = count_captions(source, named)
     headers = list(scan.headers.values())
     rows = list(scan.headers)
     labels = source.labels
@@ -121,9 +135,11 @@ def inspect_source(source: ImageSource, unknown: int = 255) -> tuple[Examination
     deeper = sum(header.deeper for header in headers)
     depth_notes = [f"{deeper} images {high_bit_depth.PARTLY_READ}"] if deeper else []
     depth_notes += describe_values(source, scan)
-    provides = tuple(dict.fromkeys((*find_columns(source, scan.headers), *places.columns)))
+    columns = (*find_columns(source, scan.headers), *places.columns, *(["tokens"] if captions.captions else []))
+    provides = tuple(dict.fromkeys(columns))
     wide = note_on_wide_images(scan.headers)
     shape_notes = [wide] if wide and "source" not in provides else []
+    said = [note for note in map(drop_used_columns if captions.captions else str, source.every_note) if note]
     examination = Examination(
         data=source.where,
         layout=source.layout,
@@ -140,12 +156,18 @@ def inspect_source(source: ImageSource, unknown: int = 255) -> tuple[Examination
             *list_problems(source, scan, classes, attributes, groups),
             *list_pair_problems(source, scan),
             *places.problems,
+            *captions.problems,
         ),
-        notes=(*places.notes, *source.every_note, *shape_notes, *depth_notes),
+        notes=(*places.notes, *captions.notes, *said, *shape_notes, *depth_notes),
         provides=provides,
         regions=places.regions,
         objects=places.objects,
         most=places.facts.most,
+        captions=captions.captions,
+        captioned=len(captions.of_image),
+        most_captions=captions.most,
+        caption_words=captions.lengths,
+        vocabulary=captions.vocabulary,
     )
     return examination, scan
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganforge.batches import Batch, column_of
 from ganforge.data.boxes import cut_boxes, mirror_boxes
-from ganforge.data.crops import Redrawn, Windowed, Windows
+from ganforge.data.crops import Redrawn, Windowed, Windows, count_steps, cut_windows, place_windows
 from ganforge.data.dataset import DataSet
 from ganforge.draw import GOLDEN, mix, splitmix
 from ganforge.run import Run
@@ -63,10 +63,13 @@ class BatchLoader:
         if declared.kind == "boxes":
             boxes, labels = self.place_boxes(rows, places, side)
             return torch.from_numpy(boxes if name == "boxes" else labels)
+        if declared.kind == "tokens":
+            numbers = self.random_integers(places, 5, side)
+            return torch.from_numpy(column.redraw(rows, numbers) if isinstance(column, Redrawn) else column[rows])
         if isinstance(column, Redrawn) and not self.run.crop:
             images = self.cut(column.redraw(rows, self.random_integers(places, 4, side)), places, side)
         elif self.run.crop and isinstance(column, Windowed):
-            images = column.cut(rows, self.random_integers(places, 1, side), self.random_integers(places, 2, side))
+            images = column.cut(rows, *self.numbers_of_windows(places, side).T)
         else:
             images = self.cut(column[rows], places, side)
         images = self.flip(images, places, side)
@@ -84,16 +87,13 @@ class BatchLoader:
 
     def windows(self, rows: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
         """float64 (n, 4): left, top, right, bottom of the window that is cut out of each image, in shares of it."""
-        images, (h, w), n = self.data.columns["images"], self.window, len(rows)
+        images, unit = self.data.columns["images"], 1
+        sizes = np.array([images.shape[1:3]] * len(rows))
         if isinstance(images, Windows):
-            sizes = np.array([images.sizes[row] for row in rows.tolist()])
-            steps = np.array([images.steps(row) for row in rows.tolist()])
-        else:
-            sizes = np.array([images.shape[1:3]] * n)
-            steps = np.maximum(sizes - self.window, 0)
-        random = np.stack([self.random_integers(places, purpose, side) for purpose in (1, 2)], 1)
-        starts = (random % (steps + 1) if self.run.crop else steps // 2) * getattr(images, "unit", 1)
-        corners = np.concatenate([starts, starts + np.array([h, w])], 1)
+            sizes, unit = images.sizes_of(rows), images.unit
+        numbers = self.numbers_of_windows(places, side) if self.run.crop else None
+        starts = place_windows(count_steps(sizes, self.window, unit), numbers) * unit
+        corners = np.concatenate([starts, starts + np.array(self.window)], 1)
         return corners[:, [1, 0, 3, 2]] / sizes[:, [1, 0, 1, 0]]
 
     def cut(self, images: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
@@ -101,12 +101,15 @@ class BatchLoader:
         (height, width), (h, w) = images.shape[1:3], self.window
         if height <= h and width <= w:
             return images
-        top, left = (height - h) // 2, (width - w) // 2
+        steps = count_steps((height, width), self.window)
         if not self.run.crop:
+            top, left = place_windows(steps).tolist()
             return images[:, top : top + h, left : left + w]
-        tops = self.random_integers(places, 1, side) % (height - h + 1)
-        lefts = self.random_integers(places, 2, side) % (width - w + 1)
-        return np.stack([p[t : t + h, x : x + w] for p, t, x in zip(images, tops, lefts, strict=True)])
+        return cut_windows(images, place_windows(steps, self.numbers_of_windows(places, side)), self.window)
+
+    def numbers_of_windows(self, places: np.ndarray, side: str) -> np.ndarray:
+        """int64 (n, 2): random integers for the places of windows, down and to the right."""
+        return np.stack([self.random_integers(places, purpose, side) for purpose in (1, 2)], 1)
 
     def flip(self, images: np.ndarray, places: np.ndarray, side: str) -> np.ndarray:
         """Flip each image left to right with probability 1/2, if the run asks for it."""

@@ -14,6 +14,7 @@ from ganforge.batches import column_of, is_image, is_mask
 from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, LazyImage
+from ganforge.data.layouts.captions import CaptionSource, build_captioned, find_captions
 from ganforge.data.layouts.derived_pairs import derive_from_maps, derive_pairs
 from ganforge.data.layouts.folders import find_images
 from ganforge.data.layouts.label_maps import MapSource, NoMapError, find_label_maps
@@ -27,11 +28,15 @@ from ganforge.data.layouts.two_folders import split_halves
 from ganforge.data.paths import data_home
 from ganforge.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from ganforge.data.source import ImageSource, Labels, build_dataset
+from ganforge.data.synthetic.captions import VARIANTS as CAPTIONED
+from ganforge.data.synthetic.captions import open_described
 from ganforge.data.synthetic.domains import DOMAINS, open_domains
 from ganforge.data.synthetic.places import VARIANTS, open_places
+from ganforge.data.tokens import TokenColumn, tokenise
 from ganforge.data.value_range import Range
 from ganforge.errors import DataError, OptionError
 from ganforge.images import header_of
+from ganforge.text.tokeniser import Tokeniser
 
 HUB = "hub:"
 OTHER = {"source": "target", "target": "source", "a": "b", "b": "a", "a_masks": "b_masks", "b_masks": "a_masks"}
@@ -50,6 +55,8 @@ class OpenOptions:
     home: Path | None
     held_out: bool
     native: bool = False
+    captions: bool = False
+    """Whether captions are wanted, of a set that has them for the models that read them."""
 
 
 def open_data(
@@ -67,6 +74,7 @@ def open_data(
     native: bool = False,
     ranges: Mapping[str, Range] | None = NO_RANGES,
     where: str = "",
+    tokeniser: Tokeniser | None = None,
 ) -> DataSet:
     """Open the data set `spec`: a name in NAMED, a name under the data home, a path, or hub:owner/name.
 
@@ -75,7 +83,8 @@ def open_data(
     that a model requires, which decides whether two sides are read as pairs or as domains; `optional` are columns that
     it uses if they are there; `native` keeps the images at their own scale and cuts windows from them; `ranges` are
     those of a run, {column: (low, high)}, and columns without one get theirs from the images (None: each split by its
-    own extremes, as in runs that have stored none); `where` is the name of the data in messages and fingerprints.
+    own extremes, as in runs that have stored none); `where` is the name of the data in messages and fingerprints;
+    `tokeniser` is that of a run or of a text encoder, and without one it is built from the captions of these data.
 
     Raises:
         DataError: there is no such data set, it cannot be read, or it lacks a column.
@@ -83,7 +92,7 @@ def open_data(
     """
     sided = not {"source", "a"}.isdisjoint(needed)
     makes, derived = reading.make != "none", reading.make not in ("none", "halves")
-    of_maps = reading.make in OF_MAPS
+    of_maps, captioned = reading.make in OF_MAPS, "tokens" in {*needed, *optional}
     if makes and "source" not in needed:
         raise OptionError(f"--make {reading.make} makes pairs, and this model needs {' and '.join(needed)}.")
     if reading.direction == "BtoA" and not sided:
@@ -91,7 +100,7 @@ def open_data(
     if spec in NAMED and reading.make == "halves":
         raise OptionError(f"--make halves is for images of a person's own, and {spec} is a named set.")
     if spec in NAMED:
-        data = NAMED[spec](OpenOptions(size, channels, crop, seed, home, held_out, native))
+        data = NAMED[spec](OpenOptions(size, channels, crop, seed, home, held_out, native, captioned))
     else:
         source = find_data(spec, home=home, held_out=held_out)
         source = rename_source(source, source.where, where) if where else source
@@ -103,6 +112,8 @@ def open_data(
         data = build(source, options, needed, optional, reading, known)
     if derived:
         data = derive_from_maps(data, reading.make) if of_maps else derive_pairs(data, reading.make, seed)
+    kind = "words" if reading.tokens == "auto" else reading.tokens
+    data = tokenise(data, tokeniser, kind) if captioned else data
     return swap_sides(data) if reading.direction == "BtoA" else data
 
 
@@ -154,6 +165,13 @@ def need_layouts(source: ImageSource, reading: ReadOptions) -> LayoutSource:
     raise DataError(f"{source.where} has no boxes. What would provide them: {column_of('boxes').layout}.")
 
 
+def need_captions(source: ImageSource, found: CaptionSource | None) -> CaptionSource:
+    """The captions that were found.  Raises DataError if there are none."""
+    if found:
+        return found
+    raise DataError(f"{source.where} has no captions. What would provide them: {column_of('tokens').layout}.")
+
+
 def build(
     source: ImageSource,
     options: DecodeOptions,
@@ -167,6 +185,10 @@ def build(
         return build_segmented(need_maps(source, reading), options)
     if "boxes" in needed:
         return build_laid_out(need_layouts(source, reading), options)
+    if "tokens" in {*needed, *optional}:
+        found = find_captions(source)
+        if found or "tokens" in needed:
+            return build_captioned(need_captions(source, found), options, "condition" in {*needed, *optional})
     if "low" in optional and has_two_sizes(pair_up(source)):
         return build_superresolution_pairs(pair_up(source), options, ranges)
     if reading.make == "halves":
@@ -207,7 +229,7 @@ def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) ->
         DataError: there is no such data set.
     """
     if spec in NAMED:
-        return _source_of_named_set(NAMED[spec](OpenOptions(None, 0, False, 0, home, held_out)))
+        return _source_of_named_set(NAMED[spec](OpenOptions(None, 0, False, 0, home, held_out, captions=True)))
     if spec.startswith(HUB):
         from ganforge.data.layouts.hub import open_hub
 
@@ -230,9 +252,11 @@ def _source_of_named_set(data: DataSet) -> ImageSource:
     names = [name for name in columns if is_image(name)]
     labels, keys = Labels(data.columns.get("condition"), data.facts.labels, data.facts.attributes), ()
     if len(names) == 1:
-        return ImageSource(
-            data.name, "a named set", data.fingerprint, columns[names[0]], labels, data.notes, named=data
-        )
+        images, tokens = columns[names[0]], data.columns.get("tokens")
+        source = ImageSource(data.name, "a named set", data.fingerprint, images, labels, data.notes, named=data)
+        if not isinstance(tokens, TokenColumn):
+            return source
+        return replace(source, read_captions=lambda: [tokens.captions(row) for row in range(len(tokens))])
     if "source" in columns:
         keys = tuple(str(k) for k in range(len(data)))
     masks = {name: tuple((mask,) for mask in columns.get(f"{name}_masks", ())) for name in names}
@@ -263,7 +287,10 @@ def _shapes_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
         from ganforge.data.synthetic.shapes import open_shapes
 
         size, channels = options.size or (32, 32), options.channels or 3
-        return open_shapes(variant, size=size, channels=channels, seed=options.seed, held_out=options.held_out)
+        held_out, captions = options.held_out, options.captions and variant == "shapes-scenes"
+        return open_shapes(
+            variant, size=size, channels=channels, seed=options.seed, held_out=held_out, captions=captions
+        )
 
     return open_variant
 
@@ -288,6 +315,14 @@ def _places_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
     return open_variant
 
 
+def _described_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
+    def open_variant(options: OpenOptions) -> DataSet:
+        size, channels, seed = options.size, options.channels, options.seed
+        return open_described(variant, size=size, channels=channels, seed=seed, held_out=options.held_out)
+
+    return open_variant
+
+
 def _open_fashion_mnist(options: OpenOptions) -> DataSet:
     from ganforge.data.layouts.fashion_mnist import open_fashion_mnist
 
@@ -303,5 +338,6 @@ NAMED: dict[str, Callable[[OpenOptions], DataSet]] = {
     **{name: _domains_opener(name) for name in DOMAINS},
     **{name: _places_opener(name) for name in VARIANTS},
     "shapes-attributes": _shapes_opener("shapes-attributes"),
+    **{name: _described_opener(name) for name in CAPTIONED},
     "fashion-mnist": _open_fashion_mnist,
 }

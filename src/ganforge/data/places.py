@@ -19,6 +19,7 @@ from ganforge.data.layouts.label_maps import MapSource, NoMapError, find_label_m
 from ganforge.data.layouts.laid_out import LayoutSource, find_layouts
 from ganforge.data.layouts.names import shorten
 from ganforge.data.layouts.segmented import check_map_sizes
+from ganforge.data.read_options import UNKNOWN_VALUE
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.images import ImageHeader, centre_cut, header_of
@@ -48,12 +49,11 @@ class Places:
     """{region: its share of all pixels}."""
     objects: dict[str, int] = field(default_factory=dict)
     """{object: the number of its boxes}."""
-    layouts: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def examine_places(source: ImageSource, readable: Mapping[str, ImageHeader], unknown: int = 255) -> Places:
+def examine_places(source: ImageSource, readable: Mapping[str, ImageHeader], unknown: int = UNKNOWN_VALUE) -> Places:
     """Examine the label maps and boxes of a source, given the headers of its readable images by their names."""
     if source.named is not None:
         return places_of_named_set(source.named)

@@ -6,6 +6,7 @@ from typing import Literal
 from ganforge.errors import OptionError
 
 Make = Literal["none", "edges", "grey", "lowres", "blur", "mask", "noise", "halves", "colours", "one-hot"]
+UNKNOWN_VALUE = 255  # of label maps: the number of pixels without a region, unless the user says another
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,11 @@ class ReadOptions:
     """Derive pairs from plain images: the source is their edges, grey, lowres (a quarter), blur, mask (a hole)
     or noise; for halves it is the left half of each image, and the target the right one.  With label maps the source
     is the map, in its colours or one-hot."""
-    unknown: int = 255
+    unknown: int = UNKNOWN_VALUE
     """The value of pixels without a region in label maps of numbers: they become a last region, unknown."""
+    tokens: Literal["auto", "words", "characters"] = "auto"
+    """What a caption is split into, where the model has no text encoder with a tokeniser of its own.  Auto: what the
+    model is made for, words unless it says characters."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.unknown <= 65_535:

@@ -1,8 +1,9 @@
 """Build a data set from the images that a layout found; every reader of files ends here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, LazyImage
 from ganforge.data.layouts.files import Files
+from ganforge.data.tokens import store_captions
 from ganforge.data.value_range import decode_in_range
 from ganforge.errors import DataError
 
@@ -55,6 +57,8 @@ class ImageSource:
     """The file of boxes that the user named, if they did."""
     named: DataSet | None = None
     """The data set itself, of a named set."""
+    read_captions: Callable[[], Sequence[Sequence[Any]]] | None = None
+    """Reads what stands as captions with each image, where they do not lie in `files`."""
 
     @property
     def every_note(self) -> tuple[str, ...]:
@@ -69,10 +73,13 @@ class ImageSource:
         return tuple(f"A model of single images takes both sides; one alone is --data {where}." for where in alone[:1])
 
 
-def build_dataset(source: ImageSource, options: DecodeOptions, labelled: bool = True) -> DataSet:
+def build_dataset(
+    source: ImageSource, options: DecodeOptions, labelled: bool = True, captions: Sequence[Sequence[str]] = ()
+) -> DataSet:
     """Decode the images of a source, or load them from the cache, and return them as a data set.
 
-    Labels that cannot be used are an error if they are needed (`labelled`), and else a note.
+    Labels that cannot be used are an error if they are needed (`labelled`), and else a note.  `captions`, one or more
+    of each image, become the column `tokens`.
 
     Raises:
         DataError: the labels cannot be used, or the images do not make a data set (see decode.py).
@@ -86,10 +93,13 @@ def build_dataset(source: ImageSource, options: DecodeOptions, labelled: bool = 
     _, height, width, channels = images.shape
     if options.size:
         height, width = options.size
-    columns, labels = {"images": images}, source.labels
+    columns: dict[str, Any] = {"images": images}
+    labels = source.labels
     if labels.column is not None:
         columns["condition"] = labels.column[list(decoded.report.kept)]
         key = fingerprint(key, labels.names, labels.attributes, labels.column.tobytes().hex())
+    if captions:
+        columns["tokens"], key = store_captions(key, [captions[row] for row in decoded.report.kept])
     facts = Facts(channels, height, width, labels.names, labels.attributes)
     key = fingerprint(key, options.size) if options.native else key
     ranges = {"images": ranged.range} if ranged.range else {}

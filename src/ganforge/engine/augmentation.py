@@ -222,13 +222,22 @@ class Replay:
 
 
 def make_pipe(game: Game[Any, Any]) -> Pipe:
-    """The transformations that `Game.pipe` names.  Raises ContractError, with the known names, for others."""
-    names = (game.pipe,) if isinstance(game.pipe, str) else game.pipe
-    known = {**{f.name: (f.name,) for f in fields(Pipe)}, **GROUPS}
-    for name in names:
+    """The transformations that `Game.pipe` names, and their shares of p.
+
+    Raises ContractError, with the known names, for others, and for a share that is no number.
+    """
+    known, shares = {**{f.name: (f.name,) for f in fields(Pipe)}, **GROUPS}, {}
+    for word in (game.pipe,) if isinstance(game.pipe, str) else game.pipe:
+        name, _, share = word.partition("=")
         if name not in known:
             raise ContractError(f"{type(game).__name__}.pipe names {name!r}, which is none of {', '.join(known)}.")
-    return Pipe(**dict.fromkeys((t for name in names for t in known[name]), 1))
+        try:
+            shares |= dict.fromkeys(known[name], float(share or 1))
+        except ValueError as error:
+            raise ContractError(
+                f"{type(game).__name__}.pipe has {word!r}: write a number after =, as in color=0.5."
+            ) from error
+    return Pipe(**shares)
 
 
 def find_networks(game: nn.Module, names: Sequence[str]) -> list[nn.Module]:

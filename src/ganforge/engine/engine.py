@@ -35,7 +35,7 @@ from ganforge.runs.checkpoint import (
     load_weights,
     unflatten_optimiser,
 )
-from ganforge.runs.fitting import check_counts, check_optimiser, find_not_finite
+from ganforge.runs.fitting import check_counts, check_finite, check_optimiser, find_not_finite
 from ganforge.runs.full_disk import go_on_without_room
 
 CLOCK_EVERY = INTERVAL
@@ -187,7 +187,8 @@ class Engine:
     def clock(self) -> Clock:
         """The state of the run before the next step."""
         seen = self.batches_drawn * self.run.batch
-        return Clock(self.step, seen, seen // max(1, self.loader.count), self.step / max(1, self.run.steps))
+        epoch, progress = seen // max(1, self.loader.count), self.step / max(1, self.run.steps)
+        return Clock(self.step, seen, epoch, progress, self.run.batch)
 
     def set_learning_rates(self, now: Clock) -> None:
         """Apply the run's schedule and warm-up, then the game's own (`tune`)."""
@@ -210,9 +211,10 @@ class Engine:
         weight = 1 - 0.5 ** (self.run.batch / max(half_life, 1e-8))
         live, mean = averaged_tensors(self.game), averaged_tensors(self.averaged)
         floats = [i for i, tensor in enumerate(mean) if tensor.is_floating_point()]
-        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-            [mean[i] for i in floats], [live[i] for i in floats], weight
-        )
+        if floats:  # a game may average nothing
+            torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+                [mean[i] for i in floats], [live[i] for i in floats], weight
+            )
         for i in set(range(len(mean))) - set(floats):
             mean[i].copy_(live[i])
 
@@ -254,6 +256,8 @@ class Engine:
 
     def restore(self, state: State) -> None:
         """Continue from `state`.  Raises CheckpointError when it belongs to another game."""
+        for group in ("game", "averaged"):
+            check_finite(group, state.tensors.get(group, {}))
         load_weights(self.game, state, averaged=self.averaged)
         players = {}
         try:

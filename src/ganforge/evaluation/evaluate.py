@@ -23,6 +23,7 @@ from ganforge.evaluation.feature_metrics import (
 )
 from ganforge.evaluation.inputs import EvalInputs, EvalOptions, open_inputs
 from ganforge.evaluation.report import Report, format_report
+from ganforge.inference.input_columns import input_columns
 from ganforge.inference.load import RunLike, parse_run_address
 from ganforge.metrics import catalogue
 from ganforge.metrics.estimate import Estimate, normal_estimate
@@ -75,10 +76,12 @@ def evaluate_inputs(inputs: EvalInputs, options: EvalOptions, say: Say = silent)
     began = time.perf_counter()
     system.keep_memory()
     metrics = {name: catalogue.find(name) for name in options.metrics} or find_default_metrics(inputs)
+    if inputs.embed and (wrong := [name for name, metric in metrics.items() if metric.needs != "captions"]):
+        raise OptionError(f"--metrics {wrong[0]} compares images, and a text encoder makes none: ask for retrieval.")
 
     # metrics of images
     figures = compute_target_metrics(inputs, select_by_need(metrics, "target"), options)
-    for metric in select_by_need(metrics, "inputs").values():
+    for metric in (*select_by_need(metrics, "inputs").values(), *select_by_need(metrics, "captions").values()):
         figures += compute_on_first(partial(metric.compute, inputs, options, say))
     rows = {}
     for metric in select_by_need(metrics, "labels").values():
@@ -118,9 +121,13 @@ def evaluate_inputs(inputs: EvalInputs, options: EvalOptions, say: Say = silent)
             metrics = select_by_need(metrics, "features")
         others = len(report.figures)
         report = add_feature_metrics(report, inputs, sides, extractor, metrics, options.per_class)
-        if options.features == "auto" and extractor.name == "pixels":  # nothing better was there
+        if extractor.name in UNUSUAL and (options.features == "auto" or extractor.name == "lite0"):
             report = name_extractor(report, extractor.name, others)
     return replace(report, seconds=round(time.perf_counter() - began, 2)), sides
+
+
+UNUSUAL = ("pixels", "lite0")
+"""Extractors whose rows bear their name: as the choice of auto, for want of a better one, or always."""
 
 
 def name_extractor(report: Report, extractor: str, first: int) -> Report:
@@ -131,8 +138,17 @@ def name_extractor(report: Report, extractor: str, first: int) -> Report:
 
 def find_default_metrics(inputs: EvalInputs) -> dict[str, Metric]:
     """The metrics that are computed without --metrics: against the targets where there are some, else the edits of a
-    label-conditioned translator, else those of features."""
-    needs = ("target",) if inputs.paired else ("labels",) if inputs.label_targets else ("features", "logits")
+    label-conditioned translator, else the retrieval of a text encoder, else those of features.
+
+    A label map or a layout has many right answers: those of features, although there are targets.
+    """
+    if inputs.embed:
+        return {name: metric for name, metric in catalogue.find_all().items() if metric.needs == "captions"}
+    translates = inputs.run is not None and hasattr(inputs.run.game, "translate")
+    of_images = not translates or "images" in input_columns(inputs.run.game)  # pyright: ignore[reportOptionalMemberAccess]
+    needs = ("features", "logits")
+    if of_images and (inputs.paired or inputs.label_targets):
+        needs = ("target",) if inputs.paired else ("labels",)
     return {name: metric for name, metric in catalogue.find_all().items() if metric.default and metric.needs in needs}
 
 

@@ -18,8 +18,11 @@ from ganforge.capabilities import capabilities
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader, to_images
 from ganforge.data.places_sheet import draw_places
+from ganforge.data.tokens import TokenColumn
+from ganforge.draw import RowDraw, mix
 from ganforge.errors import DataError
 from ganforge.images import recolour, to_uint8
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.input_columns import input_columns
 from ganforge.inference.load import RunLike, load, parse_run_address
 from ganforge.inference.trained import Trained
@@ -35,18 +38,45 @@ def load_run(what: RunLike, device: str = "auto", trust: bool = False) -> Traine
     return load(what, device, trust=trust) if is_run(path) else None
 
 
-def sample_images(trained: Trained, n: int, seed: int, labels: np.ndarray | None) -> ImageSet:
-    """`n` samples of a run; a conditional game gets the classes `labels` (m,), repeated, in a seeded random order."""
-    question = next((q.name for q in capabilities(type(trained.game))["sample"] if q.meaning == "label"), "")
-    classes = None
-    if question and labels is not None and trained.facts.labels:
+def sample_images(
+    trained: Trained, n: int, seed: int, labels: np.ndarray | None, data: DataSet | None = None
+) -> ImageSet:
+    """`n` samples of a run; a conditional game gets the classes `labels` (m,), repeated, in a seeded random order.
+
+    A game that reads sentences gets captions of `data` in such an order.
+    """
+    questions = {q.meaning: q.name for q in reversed(capabilities(trained.game)["sample"])}
+    answers, classes = dict[str, Tensor](), None
+    if "label" in questions and trained.game.labelled and labels is not None and trained.facts.labels:
         classes = np.random.Generator(np.random.Philox(seed)).permutation(np.resize(labels, n))
+        answers[questions["label"]] = torch.from_numpy(classes)
+    column = data.columns.get("tokens") if data is not None else None
+    if "text" in questions and isinstance(column, TokenColumn):
+        chance = np.random.Generator(np.random.Philox(seed))
+        chosen = chance.permutation(np.resize(np.arange(len(column)), n))
+        answers[questions["text"]] = torch.from_numpy(column.redraw(chosen, chance.integers(2**62, size=n)))
 
     def rows(start: int, stop: int) -> Tensor:
-        n, answers = stop - start, {} if classes is None else {question: torch.from_numpy(classes[start:stop])}
-        return round_to_8_bits(trained.sample(n, seed, start=start, batch=n, **answers), trained)
+        n, own = stop - start, {name: answer[start:stop] for name, answer in answers.items()}
+        return round_to_8_bits(trained.sample(n, seed, start=start, batch=n, **own), trained)
 
     return ImageSet(f"{trained.path} (step {trained.step})", n, rows, classes)
+
+
+def step_from_codes(trained: Trained, seed: int, start: int, stop: int, step: float) -> tuple[Tensor, Tensor]:
+    """Images (n, C, H, W) of the codes `start` to `stop`, and of those codes moved by `step` to codes of another seed.
+
+    Whatever else the game draws, such as noise of its layers, is the same in both.
+    """
+    with inference_mode(trained.game, RowDraw(seed, start, trained.device)) as game:
+        codes = game.code(game.noise(stop - start))  # pyright: ignore[reportCallIssue]
+        game.draw = RowDraw(mix(seed, 1), start, trained.device)
+        others = game.code(game.noise(stop - start))  # pyright: ignore[reportCallIssue]
+        images = []
+        for w in (codes.w, torch.lerp(codes.w, others.w, step)):
+            game.draw = RowDraw(seed, start, trained.device)
+            images.append(game.decode(replace(codes, w=w)).float().cpu())  # pyright: ignore[reportCallIssue]
+    return images[0], images[1]
 
 
 def translate_images(
@@ -91,6 +121,14 @@ def open_places(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, Imag
         return ImageSet(f"{trained.path} (step {trained.step})", real.count, make)
 
     return ImageSet(data.name, real.count, draw), real, generate
+
+
+def embed_captioned(trained: Trained, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """A text encoder's features (N, K), on the CPU, of images (N, C, H, W) and of sentences (N, T)."""
+    images, tokens = images.to(trained.device), tokens.to(trained.device)
+    with inference_mode(trained.game) as game:
+        seen, (_, read) = game.embed(images), game(tokens, tokens > 0)  # pyright: ignore
+    return seen.float().cpu(), read.float().cpu()
 
 
 def make_superresolution_pair(images: ImageSet, trained: Trained) -> tuple[ImageSet, ImageSet]:

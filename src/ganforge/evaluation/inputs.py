@@ -12,15 +12,18 @@ import numpy as np
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import CLIPPED
 from ganforge.data.open import open_data
+from ganforge.data.tokens import UNKNOWN_NOTE
 from ganforge.data.value_range import UNIT_RANGES
 from ganforge.errors import OptionError
 from ganforge.evaluation.image_sets import (
     choose_size,
     convert_images,
+    embed_captioned,
     load_run,
     make_superresolution_pair,
     open_places,
     sample_images,
+    step_from_codes,
     translate_images,
 )
 from ganforge.evaluation.label_edits import draw_label_targets, find_label_question
@@ -130,7 +133,8 @@ def open_run_inputs(
     run_config, game = RunFolder.open(trained.path).run_config, trained.game
     needs = game.batch_type.columns()
     if against is None:
-        check_run_data(run_config, game.batch_type, home, "name the data to compare with by --against DATA")
+        remedy = "name the data to compare with by --against DATA"
+        check_run_data(run_config, game.batch_type, home, remedy, trained.tokeniser)
         where = run_data_arguments(run_config)
     else:
         where = {"spec": str(against), "ranges": ranges_of(run_config) or {}}
@@ -144,11 +148,12 @@ def open_run_inputs(
         optional=game.batch_type.optional_columns(),
         reading=read_options_of(run_config),
         native=run_of(run_config).native,
+        tokeniser=trained.tokeniser,
     )
     data = open_again(held_out=options.held_out)
     inputs = build_run_inputs(trained, data, open_again, options)
-    clipped = tuple(note for note in data.notes if note.endswith(CLIPPED))
-    return replace(inputs, notes=(*inputs.notes, *clipped))
+    said = tuple(note for note in data.notes if note.endswith(CLIPPED) or note.startswith(UNKNOWN_NOTE))
+    return replace(inputs, notes=(*inputs.notes, *said))
 
 
 def build_run_inputs(
@@ -161,13 +166,17 @@ def build_run_inputs(
         real = select_images(data, most=options.reals or options.n)
         return EvalInputs(
             convert_images(
-                sample_images(trained, options.n, options.seed, real.labels), options.size, options.channels
+                sample_images(trained, options.n, options.seed, real.labels, data), options.size, options.channels
             ),
             real,
             data,
             open_again,
             run=trained,
+            walk=partial(step_from_codes, trained, options.seed) if hasattr(game, "decode") else None,
         )
+    if hasattr(game, "embed"):
+        images = select_images(data, most=options.n)
+        return EvalInputs(images, images, data, open_again, run=trained, embed=partial(embed_captioned, trained))
     if not hasattr(game, "translate"):
         raise OptionError(f"{trained.model} neither samples nor translates images, so there is nothing to evaluate.")
     if question := find_label_question(trained):
@@ -175,7 +184,7 @@ def build_run_inputs(
         fake = resample(options.seed)
         fake = fake if trained.facts.attributes else replace(fake, labels=targets.label.numpy())
         real = select_images(data, most=options.reals or options.n)
-        return EvalInputs(fake, real, data, open_again, False, sources, resample, targets, trained)
+        return EvalInputs(fake, real, data, open_again, False, sources, resample, targets, run=trained)
     sources, real, resample = open_translation(trained, data, options.n)
     paired = not {"b", "boxes"} & set(needs)  # a layout leaves open what its objects look like
     return EvalInputs(resample(options.seed), real, data, open_again, paired, sources, resample, run=trained)

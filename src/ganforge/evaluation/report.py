@@ -38,10 +38,11 @@ class Report:
     """Paths of the grids that were written."""
 
     def __getitem__(self, name: str) -> Estimate:
-        """The figure called `name`: `report["fid"].value`.  Raises KeyError."""
-        for figure in self.figures:
-            if figure.name == name:
-                return figure
+        """The figure called `name`, which may lack its extractor: `report["fid"].value`.  Raises KeyError."""
+        for called in (lambda full: full, lambda full: full.partition(" (")[0]):
+            for figure in self.figures:
+                if called(figure.name) == name:
+                    return figure
         raise KeyError(f"{name!r}: there are {', '.join(figure.name for figure in self.figures)}")
 
     def save(self, path: Path) -> None:

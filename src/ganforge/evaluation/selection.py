@@ -20,6 +20,7 @@ from ganforge import distributed
 from ganforge.callbacks.best_checkpoint import BestCheckpoint, CheckpointMetric, ScoreCallback
 from ganforge.capabilities import capabilities
 from ganforge.data.dataset import DataSet
+from ganforge.data.tokens import tokeniser_of
 from ganforge.engine import Callback
 from ganforge.errors import OptionError
 from ganforge.game import Game
@@ -33,7 +34,7 @@ BATCH = 64
 FEATURES: tuple[Needs, ...] = ("features", "logits")
 TRANSLATED = {"b", "label_map", "boxes"}
 """Columns of data whose images are translated, to be compared with real ones by features, on the held-out split."""
-FeatureName = Literal["classifier", "inception", "dinov2", "clip", "pixels"]
+FeatureName = Literal["classifier", "inception", "lite0", "dinov2", "clip", "pixels"]
 
 
 def check_options(run: Run, game: type[Game[Any, Any]]) -> None:
@@ -121,7 +122,7 @@ def build_metric(
     metric, _, features = run.select.partition(":")
 
     def as_trained(game: Game[Any, Any]) -> Trained:
-        return Trained(game, folder, type(game).__name__, -1, device)
+        return Trained(game, folder, type(game).__name__, -1, device, tokeniser=tokeniser_of(data))
 
     if suits(metric, ("target",)):
         return build_paired_metric(metric, held_out(), run.judged, as_trained)
@@ -160,7 +161,7 @@ def build_data_metric(
         made = (
             open_translation(as_trained(game), data, n)[2](SEED)
             if TRANSLATED & data.columns.keys()
-            else sample_images(as_trained(game), n, SEED, images.labels)
+            else sample_images(as_trained(game), n, SEED, images.labels, data)
         )
         return declared.compute(FeaturePair(real, extract_features(extractor, made.batches(BATCH))))[0].value
 

@@ -1,12 +1,13 @@
 """Build the lesson about a model from its code, a traced step and its notes."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
 
-from ganforge.catalogue import Model, find
+from ganforge.catalogue import Model, build_stand_ins, find
 from ganforge.errors import OptionError
 from ganforge.explainer.layers import Network
 from ganforge.explainer.lesson import LessonContent, Player
@@ -55,7 +56,7 @@ def explain(model: str, preset: str = "small", *, lang: Language = "en", html: s
 def build_lesson(model: Model, preset_name: str) -> Lesson:
     """Build the game, find its kinds of steps, and trace its networks in each."""
     preset = model.preset(preset_name)
-    game = build_from_preset(model.game, preset)
+    game = build_from_preset(model.game, preset, parts=partial(build_stand_ins, model))
     rounds = find_rounds(game, preset.run)
     networks: dict[str, Network] = {}
     for kind in rounds:  # a network may be used in some kinds of steps only

@@ -11,6 +11,7 @@ LETTERS = {
     **{"Vert": "‖", "nabla": "∇", "sum": "Σ", "cdot": "·", "in": "∈", "to": "→", "infty": "∞", "odot": "⊙"},
     **{"log": "log", "min": "min", "max": "max", "exp": "exp", "leq": "≤", "geq": "≥", "neq": "≠", "ell": "ℓ"},
     **{"approx": "≈", "pm": "±", "times": "×", "sim": "~", "mid": "|", "langle": "⟨", "rangle": "⟩", "theta": "θ"},
+    **{"kappa": "κ"},
 }
 SUPERSCRIPTS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
 ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304"}

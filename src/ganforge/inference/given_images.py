@@ -1,5 +1,6 @@
 """Images as Python users hold them, as the tensors that a game takes; and whole numbers with their limits."""
 
+import math
 import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from ganforge.images import read, recolour
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SLACK = 1e-3  # by which floats may leave [-1, 1]: rounding of half precision
+SLACK = 1e-3  # by which floats may leave their range: rounding of half precision, and resizing
 
 
 def to_tensor(given: Any, channels: int) -> tuple[Tensor, bool]:
@@ -96,18 +97,20 @@ def from_tensor(images: Tensor, channels: int) -> Tensor:
     return images
 
 
-def check_range(images: Tensor, name: str) -> None:
-    """Raise OptionError for values that are not finite, or beyond [-1, 1]."""
-    low, high = float(images.min()), float(images.max())
-    if not torch.isfinite(images).all():
-        raise OptionError(f"{name} has values that are not finite: floats are in [-1, 1].")
-    if low < -1 - SLACK or high > 1 + SLACK:
+def check_range(values: Tensor, name: str, least: int = -1) -> None:
+    """Raise OptionError for values that are no floats, not finite, or beyond [least, 1], rounding errors aside."""
+    if not values.is_floating_point():
+        raise OptionError(f"{name} has values of {values.dtype}: give floats in [{least}, 1].")
+    low, high = (float(extreme) for extreme in values.aminmax()) if values.numel() else (0.0, 0.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise OptionError(f"{name} has values that are not finite: floats are in [{least}, 1].")
+    if low < least - SLACK or high > 1 + SLACK:
         hint = (
             ": divide values from 0 to 255 by 127.5 and subtract 1, or give uint8"
             if 1 < high <= 255 and low >= 0
             else ""
         )
-        raise OptionError(f"{name} has values from {low:g} to {high:g}; floats are in [-1, 1]{hint}.")
+        raise OptionError(f"{name} has values from {low:g} to {high:g}; floats are in [{least}, 1]{hint}.")
 
 
 def pil_array(image: "Image") -> np.ndarray:
@@ -134,7 +137,7 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**63 - 1) -> in
     return number
 
 
-def check_call(seed: Any, start: Any, batch: Any) -> tuple[int, int, int]:
+def check_call(seed: Any, start: Any = 0, batch: Any = 1) -> tuple[int, int, int]:
     """The seed, the number of the first image and the batch size of a call, as ints.  Raises OptionError."""
     limits = (("seed", seed, -(2**63)), ("start", start, 0), ("batch", batch, 1))
     seed, start, batch = (whole_number(name, value, least) for name, value, least in limits)

@@ -34,15 +34,15 @@ def sample_batches(
     *,
     start: int = 0,
     batch: int = 64,
-    options: Callable[[int], dict[str, Any]] = lambda rows: {},
+    options: Callable[[int, int], dict[str, Any]] = lambda first, rows: {},
 ) -> Iterator[Tensor]:
     """Images `start` ... `start + n - 1` of the seed, batch after batch, on the game's device.
 
-    Image k follows from (seed, k), for any `n` and `batch`.  `options(rows)` are the arguments of `sample` for so many
-    rows.
+    Image k follows from (seed, k), for any `n` and `batch`.  `options(first, rows)` are the arguments of `sample` for
+    images `first` and so on.
     """
     for first in range(start, start + n, batch):
         rows = min(batch, start + n - first)
         with inference_mode(game, RowDraw(seed, first, device)):
-            images = game.sample(rows, **options(rows))  # pyright: ignore
+            images = game.sample(rows, **options(first, rows))  # pyright: ignore
         yield images

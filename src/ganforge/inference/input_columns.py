@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ganforge.batches import COLUMNS, Batch, Facts
 from ganforge.data.regions import OutsideError, describe_code, regions_of
-from ganforge.errors import DataError, OptionError
+from ganforge.errors import ContractError, DataError, OptionError
 from ganforge.game import Game
 from ganforge.images import LabelMap, read_label_map
+from ganforge.inference.given_images import check_range
 from ganforge.inference.layouts import Box, read_layout, to_tensors
 
 
@@ -120,6 +121,39 @@ def label_map_of(image: Any) -> LabelMap:
             raise OptionError("A label map has whole numbers from 0 to 65535.")
         return LabelMap(numbers.astype(np.uint16))
     return LabelMap(np.asarray(image.convert("RGB")))
+
+
+def check_input(game: Game[Any, Any], model: str, columns: Mapping[str, Tensor], channels: int) -> None:
+    """Check the input of `translate`; `channels` are those of its images.
+
+    Raises OptionError for one of the wrong shape, type or range, and for missing or superfluous masks; ContractError
+    for a game whose `translate` has no input.
+    """
+    takes = inspect.signature(game.translate).parameters  # pyright: ignore
+    if not input_columns(game):
+        raise ContractError(
+            f"{type(game).__name__}.translate has no input: name its first parameter after a column, images, "
+            "label_map or boxes."
+        )
+    needed = [name for name in input_columns(game) if takes[name].default is inspect.Parameter.empty]
+    if not {*needed} <= columns.keys() <= {*takes, "masks"}:
+        has = ", ".join(columns) or "a batch without these columns"
+        raise OptionError(f"{model} takes {' and '.join(needed)}, not {has}.")
+    if "images" not in columns:
+        check_columns(columns, game.facts, model)
+        return
+    images, masks = columns["images"], columns.get("masks")
+    if images.ndim != 4 or not len(images) or images.shape[1] != channels:
+        raise OptionError(f"{model} takes images (N, {channels}, H, W), not {tuple(images.shape)}.")
+    check_range(images, "The input")
+    if ("masks" in takes) != (masks is not None):
+        problem = "needs a mask for each instance in an image" if masks is None else "takes no masks"
+        raise OptionError(f"{model} {problem}.")
+    if masks is None:
+        return
+    if masks.ndim != 4 or {(len(m), *m.shape[2:]) for m in (masks, images)} != {(len(images), *images.shape[2:])}:
+        raise OptionError(f"Masks {tuple(masks.shape)} do not fit images {tuple(images.shape)}.")
+    check_range(masks, "The masks", 0)
 
 
 def check_columns(columns: Mapping[str, Tensor], facts: Facts, model: str) -> None:

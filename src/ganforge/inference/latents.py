@@ -21,3 +21,9 @@ def interpolate_latents(start: Tensor, end: Tensor, steps: int, path: Literal["s
     angle = cosine.clamp(-1, 1).acos()
     arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
     return torch.where(angle.sin() < 1e-4, line, arc)  # where the arc is a line, or undefined
+
+
+def mix_shares(steps: int, closed: bool) -> Tensor:
+    """Shares (steps,) of a second sentence, from 0 to 1; with `closed` from 0 to 1 and back."""
+    shares = torch.linspace(0, 1, steps)
+    return 1 - (2 * shares - 1).abs() if closed else shares

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.errors import DataError, OptionError
+from ganforge.errors import DataError, OptionError, RunError
+from ganforge.files import reason
 from ganforge.runs.reading import read_bytes
 
 PREFIX = "layout:"
@@ -52,13 +53,14 @@ def parse_file(path: Path) -> list[Box]:
     """The boxes of a JSON file.  Raises DataError where it cannot be read, or is no layout."""
     try:
         content = json.loads(read_bytes(path, LARGEST).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON ({error}): a layout is a list of objects with boxes.") from error
+    except (RunError, ValueError, RecursionError) as error:
+        why = reason(error).rstrip(".")
+        raise DataError(f"{path} is no layout ({why}): that is JSON, a list of objects with boxes.") from error
     entries = content.get("objects") if isinstance(content, dict) else content
     if not isinstance(entries, list):
         raise DataError(f'{path} is no layout: it holds a list of {{"object": "star", "box": [0.1, 0.2, 0.5, 0.6]}}.')
     return [
-        box_of([entry.get("object"), *(entry.get("box") or ())] if isinstance(entry, dict) else entry, str(path))
+        box_of((entry.get("object"), entry.get("box")) if isinstance(entry, dict) else entry, str(path))
         for entry in entries
     ]
 
@@ -69,6 +71,7 @@ def box_of(entry: Any, where: str) -> Box:
         return "", 0.0, 0.0, 0.0, 0.0
     try:
         name, *corners = entry
+        corners = corners[0] if len(corners) == 1 else corners
         x0, y0, x1, y1 = map(float, corners)
     except (TypeError, ValueError) as error:
         raise OptionError(

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ganforge import system
 from ganforge.batches import Facts
 from ganforge.catalogue import Model, find, is_own
 from ganforge.errors import CheckpointError, ContractError, GANForgeError, RunError
 from ganforge.files import reason
-from ganforge.game import Game
+from ganforge.game import Game, rest
 from ganforge.inference import parts
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import POINTERS, Checkpoints, State, is_step, load_weights
 from ganforge.runs.fitting import find_not_finite
 from ganforge.runs.folder import RunConfig, RunFolder, facts_of
-from ganforge.runs.run_data import ranges_of
+from ganforge.runs.run_data import load_run_tokeniser, ranges_of
 from ganforge.runs.trust import read_trusted
 from ganforge.serialize import from_plain
 
@@ -58,13 +59,15 @@ def load_nested(path: Path, which: str, trust: bool, depth: int) -> Trained:
     def load_deeper(run: str) -> Trained:
         return load_nested(*parse_run_address(run), trust, depth + 1)
 
-    loaded = parts.load_kept(config, path, load_deeper, run_config.parts)
+    loaded = parts.load_kept(config, path, load_deeper, run_config.parts, model.name)
     with name_folder(path, model):
         game = build_game(model, config, facts_of(run_config), 0, loaded)
     step, state = Checkpoints(path / "checkpoints").load(which)
     check_finite(state, path, step)
     load_weights(game, state, averaged=game)
-    return Trained(game.eval(), path, model.name, step, ranges=ranges_of(run_config) or {})
+    tokeniser, captions = load_run_tokeniser(path, facts_of(run_config))
+    ranges = ranges_of(run_config) or {}
+    return Trained(game.eval(), path, model.name, step, ranges=ranges, tokeniser=tokeniser, captions=captions)
 
 
 def config_of(path: Path, run_config: RunConfig, model: Model) -> Any:
@@ -144,12 +147,11 @@ def build_game(model: Model, config: Any, facts: Facts, seed: int, loaded: Mappi
     before = {name: {k: v.clone() for k, v in part.game.state_dict().items()} for name, part in loaded.items()}
     torch.manual_seed(seed)
     game = model.game(config, facts, **{name: part.game for name, part in loaded.items()})
+    modules: dict[str, nn.Module] = {name: part.game for name, part in loaded.items()}
     for name, part in loaded.items():
         if any(not torch.equal(before[name][key], value) for key, value in part.game.state_dict().items()):
             raise ContractError(
                 f"The constructor of {type(game).__name__} changes the weights of its part {name!r}, and a part rests: "
                 "initialise the game's own networks alone, or copy the part first, copy.deepcopy(part)."
             )
-        part.game.eval().requires_grad_(False)
-    game.resting = tuple(module for part in loaded.values() for module in part.game.modules())
-    return game
+    return rest(game, modules)

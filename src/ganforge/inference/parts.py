@@ -1,7 +1,8 @@
 """Pretrained parts: Config fields that name a run, whose game is loaded before the new game is built.
 
-The run folder stores each part as a small run folder under parts/, so that loading does not need the original.  A
-linked part (`--link-parts`) stays where it is: config.yaml holds its path and the hash of what its answers follow from.
+The run folder stores each part as a small run folder under parts/, so that loading does not need the original; of a
+pretrained text encoder of other people it stores the files.  A linked part (`--link-parts`) stays where it is:
+config.yaml holds its path and the hash of what its answers follow from.
 """
 
 import dataclasses
@@ -9,27 +10,25 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any
 
+from ganforge.batches import Facts
+from ganforge.catalogue import Model, part_models
 from ganforge.errors import GANForgeError, ModelError, RunError
 from ganforge.files import reason, sha256
-from ganforge.game import Part
+from ganforge.game import Game, Part, missing_parts, part_fields
 from ganforge.inference.trained import Trained
 from ganforge.runs.folder import RunFolder
-from ganforge.serialize import to_plain
+from ganforge.serialize import shorten, to_plain
+from ganforge.text.encoders import HUB, FrozenEncoder, copy_encoder, find_on_hub, hash_encoder, is_encoder, load_encoder
+from ganforge.text.tokeniser import FILE, Tokeniser
 
 Load = Callable[[str], Trained]
-
-
-def part_fields(config: Any) -> dict[str, Part]:
-    """{field: its Part} for every field of a Config that may name a part."""
-    fields = {}
-    for name, hint in get_type_hints(type(config), include_extras=True).items():
-        notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-        if part := next((note for note in notes if isinstance(note, Part)), None):
-            fields[name] = part
-    return fields
+TEXT = "text_encoder"
+DESCRIBE_DATA = ("captions", "region_codes", "region_reading")
+"""Facts about the files of the data, on which no network depends."""
 
 
 def named_parts(config: Any) -> dict[str, tuple[str, Part]]:
@@ -37,30 +36,115 @@ def named_parts(config: Any) -> dict[str, tuple[str, Part]]:
     return {name: (getattr(config, name), part) for name, part in part_fields(config).items() if getattr(config, name)}
 
 
-def resolve(config: Any, load: Load) -> dict[str, Trained]:
-    """Load the parts of a Config.  Raises ModelError, naming the command that trains a missing one."""
+def resolve(config: Any, load: Load, model: str) -> dict[str, Trained]:
+    """Load the parts of the Config of `model`: runs, and pretrained text encoders, `hf:NAME` or a folder.
+
+    Raises ModelError, naming the command that trains a missing one, and for a part of another model.
+    """
     parts = {}
     for name, (run, part) in named_parts(config).items():
+        models = part_models(part, model)
+        if TEXT in models and is_encoder(run):
+            frozen = load_encoder(run)
+            parts[name] = Trained(frozen.encoder, frozen.folder, run, 0, tokeniser=frozen.tokeniser)  # pyright: ignore
+            continue
         try:
             parts[name] = load(run)
         except GANForgeError as error:
+            makes = f"`ganforge train {models[0]}` trains one; name its" if models else "Name its"
             raise ModelError(
-                f"The part {name!r} cannot be loaded from {run!r}: {error} `ganforge train {part.model}` trains one; "
-                f"name its run folder with --config.{name.replace('_', '-')}."
+                f"The part {name!r} cannot be loaded from {run!r}: {error} {makes} run folder with "
+                f"--config.{name.replace('_', '-')}."
             ) from error
-        if parts[name].model != part.model:
-            raise ModelError(f"The part {name!r} must be a run of {part.model}; {run!r} is one of {parts[name].model}.")
+        check_kind(name, part, models, parts[name], run)
     return parts
+
+
+def refuse_missing(model: Model, config: Any) -> None:
+    """Raise ModelError where a part is needed and none is named."""
+    for name, part in missing_parts(config).items():
+        makes = f"`ganforge train {part.models[0]}` trains one" if part.models else "it may be of any model"
+        raise ModelError(
+            f"{Path(model.name).stem} is built on the part {name!r}, and none is named: {makes}; name its run folder "
+            f"with --config.{name.replace('_', '-')}."
+        )
+
+
+def check_kind(name: str, part: Part, models: tuple[str, ...], trained: Trained, run: str) -> None:
+    """Raise ModelError where a part is of another model, or cannot do what is asked of it."""
+    if not part.takes_any and trained.model not in models:
+        raise ModelError(
+            f"The part {name!r} must be a run of {' or '.join(models)}; {run!r} is one of {trained.model}."
+        )
+    if lacking := [verb for verb in part.can if not is_able(trained.game, verb)]:
+        raise ModelError(
+            f"The part {name!r} must be able to {' and '.join(part.can)}, and {trained.model} cannot {lacking[0]}: "
+            "name a run of a model that can (`ganforge show MODEL` lists what it can)."
+        )
+
+
+def is_able(game: Game[Any, Any], verb: str) -> bool:
+    """Whether a game has a method; the features of images are those of its discriminator, where it has no method."""
+    return hasattr(game, verb) or (verb == "features" and bool(game.augmented))
+
+
+def check_facts(config: Any, parts: Mapping[str, Trained], facts: Facts) -> None:
+    """Raise ModelError for a part that was made for other data than these, in a fact that its Part does not free.
+
+    A text encoder sees no images, and its tokeniser is the run's: its facts may be any.
+    """
+    for name, (_, part) in named_parts(config).items():
+        if hasattr(parts[name].game, "text_width"):
+            continue
+        own = parts[name].facts
+        differ = [f.name for f in fields(Facts) if getattr(own, f.name) != getattr(facts, f.name)]
+        differ = [fact for fact in differ if fact not in (*part.free, *DESCRIBE_DATA)]
+        if not differ:
+            continue
+        makes = f"train a new one with `ganforge train {Path(parts[name].model).stem}"
+        if {*differ} <= {"height", "width"}:
+            size = f"{own.height}" if own.height == own.width else f"{own.height} {own.width}"
+            raise ModelError(
+                f"The part {name!r} was made for {own.height}x{own.width} and this run is {facts.height}x"
+                f"{facts.width}: say --size {size}, or {makes} --size {facts.height} {facts.width}`."
+            )
+        fact = next(fact for fact in differ if fact not in ("height", "width"))
+        raise ModelError(
+            f"The part {name!r} was made for data whose {fact} is {shorten(getattr(own, fact))}, and here it is "
+            f"{shorten(getattr(facts, fact))}: give the data that it was made for, or {makes}`."
+        )
+
+
+def find_tokeniser(parts: Mapping[str, Trained]) -> Tokeniser | None:
+    """The tokeniser of the text encoder among some parts, or else of a part that reads sentences itself."""
+    having = sorted(parts, key=lambda name: parts[name].model != "text_encoder")
+    return next((parts[name].tokeniser for name in having if parts[name].tokeniser), None)
 
 
 def describe_parts(parts: Mapping[str, Trained], link: bool) -> dict[str, Any]:
     """What config.yaml says about each part: where it came from, and its hash where it is only linked."""
     if not link:
-        return {name: str(part.path) for name, part in parts.items()}
+        return {name: part.model if is_frozen(part) else str(part.path) for name, part in parts.items()}
     return {
-        name: {"linked": f"{part.path.resolve()}@{part.step}", "sha256": hash_run(part.path, part.step)}
-        for name, part in parts.items()
+        name: {"linked": address_of(part), "sha256": hash_part(part.path, part.step)} for name, part in parts.items()
     }
+
+
+def is_frozen(part: Trained) -> bool:
+    """Whether a part is a pretrained text encoder rather than a run."""
+    return isinstance(part.game, FrozenEncoder)
+
+
+def address_of(part: Trained) -> str:
+    """What names a part from anywhere: RUN@STEP, `hf:NAME` or the folder of a pretrained encoder."""
+    if is_frozen(part):
+        return part.model if part.model.startswith(HUB) else str(part.path.resolve())
+    return f"{part.path.resolve()}@{part.step}"
+
+
+def hash_part(path: Path, step: int) -> str:
+    """SHA-256 of what a part's answers follow from, of a run or of a pretrained encoder."""
+    return hash_encoder(path) if is_encoder(str(path)) else hash_run(path, step)
 
 
 def hash_run(path: Path, step: int) -> str:
@@ -70,9 +154,14 @@ def hash_run(path: Path, step: int) -> str:
     nested = []
     for name, record in sorted(config.parts.items()):
         inner = path / "parts" / name
-        nested.append(record["sha256"] if is_linked(record) else hash_run(inner, RunFolder(inner).checkpoints().find()))
+        nested.append(record["sha256"] if is_linked(record) else hash_part(inner, last_step(inner)))
     about = [config.model, config.source, config.config, config.facts, weights, nested]
     return hashlib.sha256(json.dumps(to_plain(about), sort_keys=True).encode()).hexdigest()
+
+
+def last_step(path: Path) -> int:
+    """The last step of a run folder; 0 for a pretrained encoder."""
+    return 0 if is_encoder(str(path)) else RunFolder(path).checkpoints().find()
 
 
 def is_linked(record: Any) -> bool:
@@ -91,8 +180,15 @@ def copy_parts(folder: RunFolder, parts: Mapping[str, Trained], records: Mapping
         target = folder.path / "parts" / name
         step = f"step-{part.step:09d}"
         try:
+            if target.exists():  # of a process that was killed before there was a config.yaml
+                shutil.rmtree(target)
+            if is_frozen(part):
+                copy_encoder(part.path, target)
+                continue
             (target / "checkpoints").mkdir(parents=True)
             shutil.copy2(part.path / "config.yaml", target)
+            if (part.path / FILE).is_file():
+                shutil.copy2(part.path / FILE, target)
             shutil.copytree(part.path / "checkpoints" / step, target / "checkpoints" / step)
             if (part.path / "parts").is_dir():  # links stay links: a circle of them would be copied for ever
                 shutil.copytree(part.path / "parts", target / "parts", symlinks=True)
@@ -100,7 +196,7 @@ def copy_parts(folder: RunFolder, parts: Mapping[str, Trained], records: Mapping
             raise RunError(f"The part {name!r} cannot be copied from {part.path} ({reason(error)[:300]}).") from error
 
 
-def load_kept(config: Any, folder: Path, load: Load, records: Mapping[str, Any]) -> dict[str, Trained]:
+def load_kept(config: Any, folder: Path, load: Load, records: Mapping[str, Any], model: str) -> dict[str, Trained]:
     """Load the parts of an existing run from its own folder, or from where they are linked.
 
     Raises ModelError where a linked part is missing or has changed.
@@ -109,7 +205,7 @@ def load_kept(config: Any, folder: Path, load: Load, records: Mapping[str, Any])
     for name in runs:
         if is_linked(records.get(name)):
             runs[name] = find_linked(name, records[name])
-    return resolve(dataclasses.replace(config, **runs), load)
+    return resolve(dataclasses.replace(config, **runs), load, model)
 
 
 def find_linked(name: str, record: Mapping[str, Any]) -> str:
@@ -117,7 +213,10 @@ def find_linked(name: str, record: Mapping[str, Any]) -> str:
     address = str(record.get("linked"))
     path, _, step = address.rpartition("@")
     try:
-        found = hash_run(Path(path), int(step))
+        if is_encoder(address):
+            found = hash_encoder(find_on_hub(address.removeprefix(HUB)) if address.startswith(HUB) else Path(address))
+        else:
+            found = hash_run(Path(path), int(step))
     except (GANForgeError, ValueError, OSError) as error:
         raise ModelError(
             f"The part {name!r} is linked to {address}, which cannot be opened ({error}): bring that run back."

@@ -51,9 +51,9 @@ class MapJob(Job):
         if self.masks.files and not takes:
             raise OptionError(f"{self.trained.path} was trained without instance maps: it takes no --masks FOLDER.")
 
-    def run(self, name: str, target: Path, exact: bool) -> int:
-        """Translate one label map; a video is none."""
-        return self.image(name, target, exact)
+    def names(self) -> list[str]:
+        """The label maps; videos are none.  Raises DataError where there is nothing."""
+        return [name for name in super().names() if name in self.files.image_names]
 
 
 class LayoutJob(Job):
@@ -82,10 +82,6 @@ class LayoutJob(Job):
             raise DataError(f"{self.files.where} holds no JSON files: a layout is a list of objects with boxes.")
         return sorted(self.files.marks)
 
-    def run(self, name: str, target: Path, exact: bool) -> int:
-        """Translate one layout."""
-        return self.image(name, target, exact)
-
     def check_masks(self) -> None:
         """Raise OptionError: a layout has no masks."""
         if self.masks.files:
@@ -107,9 +103,9 @@ class LayoutJob(Job):
         return draw_layout(boxes, facts), to_depth(results, "8")
 
 
-def draw_layout(boxes: Sequence[Box], facts: Facts, image: np.ndarray | None = None) -> np.ndarray:
-    """uint8 (SIDE, SIDE, 3): boxes with their names, on white or on an image (H, W, C)."""
+def draw_layout(boxes: Sequence[Box], facts: Facts) -> np.ndarray:
+    """uint8 (SIDE, SIDE, 3): boxes with their names on white."""
     found = [(*corners, facts.objects.index(name)) for name, *corners in boxes if name]
-    page = np.full((facts.height, facts.width, 3), 255, np.uint8) if image is None else image
+    page = np.full((facts.height, facts.width, 3), 255, np.uint8)
     cell = draw_cell(page, SIDE)
     return draw_boxes(cell, page.shape[:2], np.array(found).reshape(-1, 5), facts.objects, object_colours(facts))

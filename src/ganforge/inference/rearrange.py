@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ganforge.data.contact_sheet import draw_cell
 from ganforge.errors import OptionError
-from ganforge.images import enlarge, grid, recolour, to_depth, write
+from ganforge.images import grid, to_depth, write
 from ganforge.inference.input_columns import input_columns
 from ganforge.inference.layouts import PREFIX, Box, check_boxes, read_layout, to_tensors
 from ganforge.inference.load import RunLike, load
@@ -73,9 +74,8 @@ def rearrange(
     ]
     images = np.concatenate([to_depth(row, "8") for row in rows])
     path = Path(out).expanduser() if str(out) else trained.path / "samples" / f"rearranged-seed{seed}.png"
-    tiles = [draw_layout(step, trained.facts) for step in steps]
-    tiles += [recolour(image, 3) for image in enlarge(images, SIDE)]
-    write(path, grid(fit(tiles), len(steps), gap=4))
+    tiles = [draw_layout(step, trained.facts) for step in steps] + [draw_cell(image, SIDE) for image in images]
+    write(path, grid(tiles, len(steps), gap=4))
     return Rearrangement(path, images, tuple(steps))
 
 
@@ -104,9 +104,9 @@ def numbers(text: str, count: int, flag: str) -> list[float]:
 
 def change(layout: Sequence[Box], name: str, how: Callable[[Box], Box]) -> tuple[Box, ...]:
     """The layout with one box replaced: that of `star`, or of the second with `star:2`.  Raises OptionError."""
-    word, _, number = name.partition(":")
+    word, colon, number = name.partition(":")
     places = [place for place, box in enumerate(layout) if box[0] == word]
-    which = int(number) - 1 if number.isdecimal() else 0
+    which = int(number) - 1 if number.isdecimal() else -1 if colon else 0
     if not 0 <= which < len(places):
         known = ", ".join(box[0] for box in layout if box[0])
         raise OptionError(f"The layout has no {name!r}; it has {known}.")
@@ -131,12 +131,3 @@ def cut(box: Box) -> Box:
     name, *corners = box
     x0, y0, x1, y1 = (min(1.0, max(0.0, value)) for value in corners)
     return name, x0, y0, x1, y1
-
-
-def fit(tiles: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Tiles (H, W, 3) on white pages of one size."""
-    high, wide = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
-    pages = [np.full((high, wide, 3), 255, np.uint8) for _ in tiles]
-    for page, tile in zip(pages, tiles, strict=True):
-        page[: tile.shape[0], : tile.shape[1]] = tile
-    return pages

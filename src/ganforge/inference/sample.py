@@ -1,10 +1,13 @@
 """Write samples, interpolations and traversals of a run to files."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from torch import Tensor
 
+from ganforge.capabilities import list_questions
 from ganforge.data.value_range import to_units
 from ganforge.errors import RunError
 from ganforge.files import reason, replacing
@@ -21,6 +24,7 @@ from ganforge.images import (
     write_gif,
 )
 from ganforge.inference.load import RunLike, load
+from ganforge.inference.trained import Trained
 
 ANIMATED = 128  # pixels: smaller images are enlarged in an animation
 
@@ -33,6 +37,7 @@ def sample(
     *,
     batch: int = 64,
     depth: Depth = "8",
+    upscale: RunLike = "",
     trust: bool = False,
     **answers: Any,
 ) -> Path:
@@ -41,14 +46,18 @@ def sample(
     Without `out`: `samples/sample-seed0.png` in the run folder.  `depth` is the bit depth written: 8 or 16 bits, or
     floats: in the units of the data if these are scientific images, else in [-1, 1].  Single files are .png, or .npy
     for what PNG cannot hold: floats, more than four channels, and 16 bits in colour.  With the libraries of
-    high_bit_depth.py they may be TIFFs (.tif).  `trust` runs the code of a model that was not trained here.  Returns
-    the path written.
+    high_bit_depth.py they may be TIFFs (.tif).  `upscale` is a second run that translates the images, an upsampler;
+    where it reads sentences too, it gets the same.  `trust` runs the code of a model that was not trained here.
+    Returns the path written.
 
     Raises DataError for a grid in a format that cannot hold the depth.
     """
     trained = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"sample-seed{seed}.png"
-    batches = (to_depth(images, depth) for images in trained.samples(n, seed, batch=batch, **answers))
+    made = trained.samples(n, seed, batch=batch, **answers)
+    if str(upscale):
+        made = translate_samples(load(upscale, trust=trust), made, seed, answers)
+    batches = (to_depth(images, depth) for images in made)
     if depth == "float" and (span := trained.range_out()):
         batches = (to_units(images, span) for images in batches)
     if target.suffix == ".npz":
@@ -60,6 +69,18 @@ def sample(
         for number, image in enumerate(image for images in batches for image in images):
             write(target / f"{number:06d}{lossless_suffix(image)}", image)
     return target
+
+
+def translate_samples(
+    second: Trained, batches: Iterable[Tensor], seed: int, answers: Mapping[str, Any]
+) -> Iterator[Tensor]:
+    """Samples (n, C, H, W) translated by a second run, which gets the same sentences where it reads any."""
+    second.require("translate")
+    texts = [question.name for question in list_questions(second.game.translate) if question.meaning == "text"]  # pyright: ignore
+    own, first = {name: answers[name] for name in texts if answers.get(name) is not None}, 0
+    for images in batches:
+        yield second.translate_batches(images, seed, start=first, **own)
+        first += len(images)
 
 
 def interpolate(

@@ -1,7 +1,5 @@
 """User-facing wrapper of a trained game: seeding, batching, and conversion of label names to tensors."""
 
-import inspect
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,20 +12,19 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import labels_of, list_questions
 from ganforge.draw import FrameDraw, RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.images import grid, to_uint8, visible_channels
-from ganforge.inference.answers import convert_answer, read_pictures, rows_of
+from ganforge.inference.answers import check_rows, convert_answers, read_pictures, rows_of
 from ganforge.inference.given_images import check_call, to_pil, to_tensor, whole_number
 from ganforge.inference.inference_mode import inference_mode, sample_batches
-from ganforge.inference.input_columns import check_columns, input_columns, is_image_input, to_columns
-from ganforge.inference.latents import interpolate_latents
+from ganforge.inference.input_columns import check_input, input_columns, is_image_input, to_columns
+from ganforge.inference.latents import interpolate_latents, mix_shares
+from ganforge.inference.scoring import Verdict, judge
+from ganforge.inference.sentences import encode_texts
 from ganforge.inference.tiles import resize, translate_tiled
-from ganforge.run import check_seed
-
-ROUNDING = 1e-3  # by which images may exceed [-1, 1], as resized ones do
+from ganforge.text.tokeniser import Tokeniser
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,6 +50,10 @@ class Trained:
 
     stopped_by: int = 0
     """The number of the signal that stopped its training (2 for Ctrl-C, 15 for SIGTERM); 0 where none did."""
+    tokeniser: Tokeniser | None = None
+    """What makes tokens of sentences, where the run reads any."""
+    captions: tuple[str, ...] = ()
+    """Some captions of its training data."""
 
     def __repr__(self) -> str:
         """One line: the model, the step, the run folder and the device."""
@@ -83,8 +84,12 @@ class Trained:
         self.require("sample")
         n, (seed, start, batch) = whole_number("n", n, 1), check_call(seed, start, batch)
 
-        def options(rows: int) -> dict[str, Any]:
-            return self.convert_answers(self.game.sample, rows, answers)  # pyright: ignore
+        given = self.encode_texts(self.game.sample, answers, n, start)  # pyright: ignore
+        check_rows(given, n)
+
+        def options(first: int, rows: int) -> dict[str, Any]:
+            own = {name: rows_of(value, first - start, rows) for name, value in given.items()}
+            return self.convert_answers(self.game.sample, rows, own)  # pyright: ignore
 
         for images in sample_batches(self.game, n, seed, self.device, start=start, batch=batch, options=options):
             yield images.float().cpu()
@@ -103,18 +108,29 @@ class Trained:
 
         Row r goes from latent r to latent r + 1 of the seed; with `closed` the last row returns to the first latent.
         Whatever else the game draws, such as noise of its layers, is the same in all images.
+
+        With `text_b`, of a game that mixes two sentences, row r keeps latent r and goes from `text` to `text_b`.
         """
         self.require("sample")
         if rows < 1 or steps < 2:
             raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
-        with inference_mode(self.game, RowDraw(check_seed(seed), 0, self.device)) as game:
-            ends = game.noise(rows + (0 if closed else 1))  # pyright: ignore
-            ends = torch.cat([ends, ends[:1]]) if closed else ends
-            mixed = interpolate_latents(ends[:-1], ends[1:], steps, path).flatten(0, 1)
+        given = self.encode_texts(self.game.generate, answers, rows)  # pyright: ignore
+        given = {name: v.repeat_interleave(steps, 0) if isinstance(v, Tensor) else v for name, v in given.items()}
+        between_texts = given.get("text_b") is not None
+        with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
+            ends = game.noise(rows + (0 if closed or between_texts else 1))  # pyright: ignore
+            if between_texts:
+                mixed, shares = ends.repeat_interleave(steps, 0), mix_shares(steps, closed).to(self.device)
+                given["mix"] = shares.repeat(rows)
+            else:
+                ends = torch.cat([ends, ends[:1]]) if closed else ends
+                mixed = interpolate_latents(ends[:-1], ends[1:], steps, path).flatten(0, 1)
             images = []
-            for part in mixed.split(64):
+            for first in range(0, len(mixed), 64):
+                part = mixed[first : first + 64]
                 game.draw = FrameDraw(seed, 0, self.device)
-                options = self.convert_answers(game.generate, len(part), answers)  # pyright: ignore
+                own = {name: rows_of(value, first, len(part)) for name, value in given.items()}
+                options = self.convert_answers(game.generate, len(part), own)  # pyright: ignore
                 images.append(game.generate(part, **options))  # pyright: ignore
         return torch.cat(images).float().cpu().unflatten(0, (rows, steps))
 
@@ -126,8 +142,9 @@ class Trained:
         self.require("traverse")
         if rows < 1 or steps < 2:
             raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
-        with inference_mode(self.game, RowDraw(check_seed(seed), 0, self.device)) as game:
-            options = self.convert_answers(game.traverse, rows, answers)  # pyright: ignore
+        with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
+            given = self.encode_texts(game.traverse, answers, rows)  # pyright: ignore
+            options = self.convert_answers(game.traverse, rows, given)  # pyright: ignore
             noise = game.noise(rows)  # pyright: ignore
             game.draw = FrameDraw(seed, 0, self.device)
             images = game.traverse(noise, steps, **options)  # pyright: ignore
@@ -221,7 +238,7 @@ class Trained:
         tile: int = 0,
         **answers: Any,
     ) -> Tensor:
-        """As `translate_batches`, of any input: {column: its rows}, in the order of the game's parameters.
+        """As `translate_batches`, of any input: {column: its rows}, the first one that of the game's `translate`.
 
         Columns are as in a Batch.  Label maps may have any size, as images may; boxes have none, and the results have
         that of the data.
@@ -229,8 +246,8 @@ class Trained:
         self.require("translate")
         seed, start, batch = check_call(seed, start, batch)
         whole_number("tile", tile, 0)
-        self.check_input(columns, bool(answers.get("reverse")))
-        sized = "images" in columns or is_image_input(tuple(columns))
+        check_input(self.game, self.model, columns, self.channels_in(bool(answers.get("reverse"))))
+        sized = is_image_input(tuple(columns))
         if tile and (self.game.fixed_size or not sized):
             raise OptionError(f"{self.model} works at a fixed size and cannot be tiled: leave --tile out.")
         planes = [tensor[:, None] if sized and tensor.ndim == 3 else tensor for tensor in columns.values()]
@@ -240,7 +257,9 @@ class Trained:
                 resize(t, sides, "bilinear" if name == "images" else "nearest-exact")
                 for name, t in zip(columns, planes, strict=True)
             ]
+        answers = self.encode_texts(self.game.translate, answers, len(planes[0]), start)  # pyright: ignore
         answers = read_pictures(self.game, answers)
+        check_rows(answers, len(planes[0]))
         parts = []
         for first in range(0, len(planes[0]), batch):
             part = [t[first : first + batch].to(self.device) for t in planes]
@@ -250,34 +269,33 @@ class Trained:
 
                 def network(*tensors: Tensor, game: Any = game, options: Any = options, first: int = first) -> Tensor:
                     game.draw = RowDraw(seed, start + first, self.device)
-                    given = [t if t.is_floating_point() or not sized else t[:, 0] for t in tensors]
-                    return game.translate(*given, **options)
+                    flat = [t if t.is_floating_point() or not sized else t[:, 0] for t in tensors]
+                    return game.translate(**dict(zip(columns, flat, strict=True)), **options)
 
                 made = translate_tiled(network, part, game.multiple, tile, game.least) if sized else network(*part)
                 parts.append(made.float().cpu())
         return torch.cat(parts)
 
-    def check_input(self, columns: Mapping[str, Tensor], reverse: bool) -> None:
-        """Raise OptionError for an input of the wrong shape, type or range, and for missing or superfluous masks."""
-        if next(iter(columns)) != next(iter(input_columns(self.game)), "images"):
-            raise OptionError(f"{self.model} takes {' and '.join(input_columns(self.game))}, not {', '.join(columns)}.")
-        if "images" not in columns:
-            check_columns(columns, self.facts, self.model)
-            return
-        images, masks, channels = columns["images"], columns.get("masks"), self.channels_in(reverse)
-        if images.ndim != 4 or not len(images) or images.shape[1] != channels:
-            raise OptionError(f"{self.model} takes images (N, {channels}, H, W), not {tuple(images.shape)}.")
-        check_range("images", images, -1, 1)
-        takes_masks = "masks" in inspect.signature(self.game.translate).parameters  # pyright: ignore
-        if takes_masks != (masks is not None):
-            problem = "needs a mask for each instance in an image" if takes_masks else "takes no masks"
-            raise OptionError(f"{self.model} {problem}.")
-        if masks is not None and (
-            masks.ndim != 4 or {(len(m), *m.shape[2:]) for m in (masks, images)} != {(len(images), *images.shape[2:])}
-        ):
-            raise OptionError(f"Masks {tuple(masks.shape)} do not fit images {tuple(images.shape)}.")
-        if masks is not None:
-            check_range("masks", masks, 0, 1)
+    def score(self, images: Any, seed: int = 0, **options: Any) -> Tensor:
+        """How strange images are, (N,) on the CPU, higher for stranger; a number () of a single image.
+
+        `images` are as in `translate`; `options`: `batch`, and `native` for windows at the images' own scale.  Raises
+        OptionError for a game that does not score, and for invalid images.
+        """
+        verdict, single = self.judge(images, seed, **options)
+        return verdict.scores[0] if single else verdict.scores
+
+    def heat(self, images: Any, seed: int = 0, **options: Any) -> Tensor:
+        """Where images are strange, (N, 1, H, W) on the CPU, at least 0; (1, H, W) of a single image.  As `score`."""
+        self.require("heat")
+        verdict, single = self.judge(images, seed, **options)
+        return verdict.full_heat()[0] if single else verdict.full_heat()
+
+    def judge(self, images: Any, seed: int = 0, **options: Any) -> tuple[Verdict, bool]:
+        """The scores and maps of images, and whether a single image was given."""
+        self.require("score")
+        given, single = to_tensor(images, self.facts.channels)
+        return judge(self.game, given, self.device, seed, **options), single
 
     def channels_in(self, reverse: bool = False) -> int:
         """Number of channels of `translate`'s input."""
@@ -302,32 +320,10 @@ class Trained:
         if not hasattr(self.game, verb):
             raise OptionError(f"{self.model} cannot {verb}.")
 
+    def encode_texts(self, method: Any, answers: Mapping[str, Any], rows: int, start: int = 0) -> dict[str, Any]:
+        """The answers to a capability's options, sentences as tokens (rows, T); see sentences.py."""
+        return encode_texts(self.tokeniser, self.captions, method, answers, rows, start)
+
     def convert_answers(self, method: Any, rows: int, answers: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert a user's options to the arguments of a capability.
-
-        Raises OptionError for unknown options, invalid values and missing ones.
-        """
-        questions = {question.name: question for question in list_questions(method)}
-        for name in answers:
-            if name not in questions:
-                known = f"its options are {', '.join(questions)}" if questions else "it has no options"
-                raise OptionError(f"{self.model} does not know --{name}; {known}.")
-        for name, question in questions.items():
-            if question.required and answers.get(name) is None:
-                labels = ", ".join(labels_of(self.game)) if question.meaning == "label" else ""
-                raise OptionError(f"{self.model} needs --{name}{f', of {labels}' if labels else ''}.")
-        return {
-            name: convert_answer(self.game, questions[name], rows, value, self.device)
-            for name, value in answers.items()
-        }
-
-
-def check_range(what: str, values: Tensor, low: int, high: int) -> None:
-    """Raise OptionError unless a tensor holds finite floats between `low` and `high`, rounding errors aside."""
-    if not values.is_floating_point():
-        raise OptionError(f"The {what} are {values.dtype}: give floats in [{low}, {high}].")
-    least, most = (float(extreme) for extreme in values.aminmax()) if values.numel() else (low, low)
-    if not (least >= low - ROUNDING and most <= high + ROUNDING):
-        finite = math.isfinite(least) and math.isfinite(most)
-        has = f"run from {least:g} to {most:g}" if finite else "hold NaN or infinity"
-        raise OptionError(f"The {what} {has}: give finite floats in [{low}, {high}].")
+        """A user's options as the arguments of a capability; see answers.py."""
+        return convert_answers(self.game, self.model, method, rows, answers, self.device)

@@ -107,8 +107,7 @@ class Job:
         reverse = bool(self.answers.get("reverse"))
         channels, span = self.trained.channels_in(reverse), self.trained.range_out(reverse)
         try:
-            scaled = self.scale_to_range(image, array, self.trained.range_in(reverse))
-            tensor = to_images(self.match_channels(scaled, channels)[None])
+            tensor = self.prepare(image, array, channels, self.trained.range_in(reverse))
         except DataError as error:
             raise DataError(f"{image.name} cannot be translated: {str(error).rstrip('.')}.") from error
         masks = self.read_masks(image, tensor).expand(self.n, -1, -1, -1) if self.takes_masks else None
@@ -117,6 +116,10 @@ class Job:
         if span and not is_video(image.name):
             return to_units(to_depth(results, "float"), span)
         return to_depth(results, DEPTHS[array.dtype.name])
+
+    def prepare(self, image: LazyImage, array: np.ndarray, channels: int, span: tuple[float, float] | None) -> Tensor:
+        """(1, channels, H, W) in [-1, 1] of an image (H, W, C).  Raises DataError as `scale_to_range` does."""
+        return to_images(self.match_channels(self.scale_to_range(image, array, span), channels)[None])
 
     def scale_to_range(self, image: LazyImage, array: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
         """Scale an image's values to [-1, 1] by the run's range; integers of 8 and 16 bits are returned as they are.

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ganforge.batches import COLUMNS
+from ganforge.capabilities import list_questions
 from ganforge.console import Say, silent
 from ganforge.draw import Draw, RowDraw
 from ganforge.errors import GANForgeError, ModelError, OptionError, RunError
@@ -203,12 +204,14 @@ def settle_rows(call: Call) -> Call:
 
 def run_capability(game: Any, verb: str) -> None:
     """Sample two images, or translate two of the run's size, with an answer to every question."""
-    if verb == "sample":
-        game.sample(2)
-        return
     example = type(game).batch_type.example(2, game.facts)
+    texts = [question.name for question in list_questions(getattr(game, verb)) if question.meaning == "text"][:1]
+    sentences = {name: getattr(example, "tokens", None) for name in texts}
+    if verb == "sample":
+        game.sample(2, **sentences)
+        return
     columns = {name: getattr(example, name) for name in (*example.columns(), *example.optional_columns())}
-    answers: dict[str, Any] = {}
+    answers: dict[str, Any] = {**sentences}
     questions = inspect.signature(game.translate).parameters
     for name, question in questions.items():
         if name == "images":
@@ -217,7 +220,7 @@ def run_capability(game: Any, verb: str) -> None:
             answers[name] = columns.get(name)
         elif name == "masks":
             answers[name] = columns["a_masks"]
-        elif question.default is question.empty:
+        elif question.default is question.empty and name not in answers:
             answers[name] = columns.get("condition")
     for direction in [{"reverse": False}, {"reverse": True}] if "reverse" in questions else [{}]:
         game.translate(**answers, **direction)

@@ -4,6 +4,7 @@ The adapters (official/) know each layout: its keys, the constructor arguments t
 network of the game that it fills.  This file has what is common to all of them.
 """
 
+import inspect
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +19,14 @@ from ganforge.engine import Engine
 from ganforge.errors import GANForgeError, ModelError, OptionError, RunError, WeightsError
 from ganforge.files import sha256
 from ganforge.game import Game
-from ganforge.inference.load import build_game
+from ganforge.inference import parts
+from ganforge.inference.load import build_game, load_part
+from ganforge.inference.trained import Trained
 from ganforge.official import Adapter, State
 from ganforge.run import Preset
 from ganforge.runs.folder import RunConfig, RunFolder, versions
 from ganforge.serialize import check_config, from_plain, to_plain
+from ganforge.text.tokeniser import FILE, Tokeniser
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class RecognisedFile:
     """The official network, with the file's weights."""
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
+    assumed: Mapping[str, Any]
+    """Arguments of the official constructor that nothing in the file shows."""
 
     @property
     def network(self) -> str:
@@ -67,15 +73,17 @@ def import_weights(
 
     `files` are .pth or .safetensors; `to_a=PATH` names the network that a file fills where it could be several.  The
     layout is recognised by keys and shapes, or named by the official `class_name`; `entry` names one state dict of
-    a file with several; `arguments` are the official constructor's, where the shapes do not determine them; `config`
-    are fields of the model's Config, which only further training needs.  No code in a file is run.
+    a file with several; `arguments` are the official constructor's, where the shapes do not determine them (what is
+    assumed without them is said), of several files each for the classes that have it; `config` are fields of the
+    model's Config, which only further training needs.  No code in a file is run.
 
     Returns the run folder.  Raises WeightsError naming the keys or shapes that do not fit, ModelError for a model
     without a known official layout, and RunError where the run folder exists.
     """
     # Recognise the files.
     paths = [files] if isinstance(files, str | Path) else [*files]
-    found = [recognise_file(file, model, class_name, entry, arguments or {}) for file in paths]
+    found = [recognise_file(file, model, class_name, entry, arguments or {}, len(paths) == 1) for file in paths]
+    check_taken(arguments or {}, found)
     networks = [file.network for file in found]
     if not networks or len(set(networks)) < len(networks):
         raise OptionError(
@@ -88,7 +96,8 @@ def import_weights(
     settings = {**merge_settings(found, "config"), **(config or {})}
     size = paper_preset(catalogue_entry).run.size
     facts = {"height": size[0], "width": size[-1], **merge_settings(found, "facts")}
-    game = build_imported_game(catalogue_entry, settings, facts)
+    tokeniser = next((own for file in found if (own := file.adapter.tokeniser())), None)
+    game, loaded = build_imported_game(catalogue_entry, settings, facts, tokeniser)
     for file in found:
         try:
             getattr(game, file.network).load_state_dict(file.adapter.weights())
@@ -97,23 +106,34 @@ def import_weights(
                 f"With these settings {file.network} is not that of {file.path}: leave out settings that shape it."
             ) from error
         say(f"{file.path} is {type(file.adapter).__name__}: it becomes {file.place}.")
-    untrained = [name for name, part in game.named_children() if name not in networks and [*part.parameters()]]
+        if file.assumed:
+            words = ", ".join(f"{name}={value}" for name, value in file.assumed.items())
+            say(f"Assumed, as its shapes do not show it: {words}. Say otherwise with --set NAME=VALUE.")
+    others = [name for name, part in game.named_children() if name not in networks and [*part.parameters()]]
+    untrained = [name for name in others if name not in loaded]
     if untrained:
         say(f"Not in the file, so untrained: {', '.join(untrained)}.")
-    return save_run(path, catalogue_entry, game, found)
+    return save_run(path, catalogue_entry, game, found, loaded, parts.find_tokeniser(loaded) or tokeniser)
 
 
 def recognise_file(
-    file: str | Path, model: str, class_name: str, entry: str, arguments: Mapping[str, Any]
+    file: str | Path, model: str, class_name: str, entry: str, arguments: Mapping[str, Any], alone: bool
 ) -> RecognisedFile:
-    """Load a file into the adapter whose layout it has."""
+    """Load a file into the adapter whose layout it has.
+
+    `alone`: the arguments are meant for it; else each may be meant for another file (see `check_taken`).
+    """
     network, path = parse_file_argument(file, model)
-    kinds = candidate_classes(model, network, class_name)
-    state = official.bare(official.read(path, entry or None))
+    kinds = {
+        kind: {name: value for name, value in arguments.items() if alone or takes(kind, name)}
+        for kind in candidate_classes(model, network, class_name)
+    }
+    usual = [kind.entry for kind in kinds if kind.entry]
+    state = official.bare(official.read(path, entry or None, usual))
     official.check_values(state, path)
-    fits, misses = try_classes(kinds, state, arguments)
+    fits, misses = try_classes(kinds, state)
     if not fits and (inner := official.without_prefix(state)):  # `generator.` before every key
-        fits, others = try_classes(kinds, inner, arguments)
+        fits, others = try_classes(kinds, inner)
         if fits or max(others) > max(misses):
             state, misses = inner, others
     if not fits:
@@ -122,8 +142,23 @@ def recognise_file(
         raise OptionError(f"{path} could be {' or '.join(kind.__name__ for kind in fits)}: name one with --class.")
     ((kind, adapter),) = fits.items()
     place = next(p for p in kind.fills if p.startswith(f"{model}.") and p.endswith(f".{network}" if network else ""))
-    config, facts = kind.game(place, **{**kind.arguments(state), **arguments})
-    return RecognisedFile(path, place, adapter, config, facts)
+    complete = kind.complete(state, kinds[kind])
+    assumed = {name: complete[name] for name in kind.assumed(state, kinds[kind])}
+    return RecognisedFile(path, place, adapter, *kind.game(place, **complete), assumed)
+
+
+def takes(kind: type[Adapter], name: str) -> bool:
+    """Whether the constructor of an official class has an argument of that name."""
+    return name in inspect.signature(kind).parameters
+
+
+def check_taken(arguments: Mapping[str, Any], found: Sequence[RecognisedFile]) -> None:
+    """Raise OptionError for an argument that the class of no file has."""
+    kinds = [type(file.adapter) for file in found]
+    for name in arguments:
+        if not any(takes(kind, name) for kind in kinds):
+            there = ", ".join(dict.fromkeys(kind.__name__ for kind in kinds))
+            raise OptionError(f"--set: no class of these files ({there}) has an argument {name}.")
 
 
 def parse_file_argument(file: str | Path, model: str) -> tuple[str, Path]:
@@ -159,10 +194,10 @@ def candidate_classes(model: str, network: str, class_name: str) -> list[type[Ad
 
 
 def try_classes(
-    kinds: Sequence[type[Adapter]], state: State, arguments: Mapping[str, Any]
+    kinds: Mapping[type[Adapter], Mapping[str, Any]], state: State
 ) -> tuple[dict[type[Adapter], Adapter], list[tuple[int, str]]]:
-    """The classes that these weights fit, and for each of the others what `try_class` says."""
-    results = {kind: try_class(kind, state, arguments) for kind in kinds}
+    """The classes, each with its arguments, that these weights fit, and for the others what `try_class` says."""
+    results = {kind: try_class(kind, state, arguments) for kind, arguments in kinds.items()}
     fits = {kind: result for kind, result in results.items() if isinstance(result, Adapter)}
     return fits, [result for result in results.values() if not isinstance(result, Adapter)]
 
@@ -171,7 +206,7 @@ def try_class(kind: type[Adapter], state: State, arguments: Mapping[str, Any]) -
     """The class with these weights; or the number of keys it shares with them, and what does not fit."""
     shared = 0
     try:
-        adapter = kind(**{**kind.arguments(state), **arguments})
+        adapter = kind(**kind.complete(state, arguments))
         shared = len({*adapter.state_dict()} & {*state})
         return official.load(adapter, state).eval()
     except GANForgeError as error:
@@ -206,15 +241,24 @@ def merge_settings(found: Sequence[RecognisedFile], what: Literal["config", "fac
     return merged
 
 
-def build_imported_game(model: Model, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Game[Any, Any]:
-    """The game with the paper's settings, changed by these."""
+def build_imported_game(
+    model: Model, config: Mapping[str, Any], facts: Mapping[str, Any], tokeniser: Tokeniser | None
+) -> tuple[Game[Any, Any], dict[str, Trained]]:
+    """The game with the paper's settings, changed by these, and its parts, whose tokeniser becomes the run's.
+
+    Raises ModelError where a part is needed and not named.
+    """
     try:
         settings = from_plain(model.game.Config, {**to_plain(paper_preset(model).config), **config})
     except OptionError as error:
         raise OptionError(f"--config: {error}") from error
     check_config(settings)
+    parts.refuse_missing(model, settings)
+    loaded = parts.resolve(settings, load_part, model.name)
+    if reads := parts.find_tokeniser(loaded) or tokeniser:
+        facts = {**facts, "vocabulary": reads.size, "caption_length": reads.length, "tokeniser": reads.hash}
     try:
-        return build_game(model, settings, from_plain(Facts, facts), 0, {})
+        return build_game(model, settings, from_plain(Facts, facts), 0, loaded), loaded
     except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError, AttributeError) as error:
         problem = " ".join(str(error).split())[:200]
         raise OptionError(f"{model.name} cannot be built with these settings ({problem}): check --config.") from error
@@ -233,8 +277,15 @@ def choose_run_folder(out: str | Path, model: str, file: Path) -> Path:
     return path
 
 
-def save_run(path: Path, model: Model, game: Game[Any, Any], found: Sequence[RecognisedFile]) -> Path:
-    """Write the run folder and its first checkpoint."""
+def save_run(
+    path: Path,
+    model: Model,
+    game: Game[Any, Any],
+    found: Sequence[RecognisedFile],
+    loaded: Mapping[str, Trained],
+    tokeniser: Tokeniser | None,
+) -> Path:
+    """Write the run folder, with its parts and its tokeniser, and its first checkpoint."""
     sides = tuple(dict.fromkeys((game.facts.height, game.facts.width)))
     run = replace(paper_preset(model).run, ema=0.0, size=sides, channels=game.facts.channels)
     origin = {
@@ -248,6 +299,7 @@ def save_run(path: Path, model: Model, game: Game[Any, Any], found: Sequence[Rec
         run=to_plain(run),
         facts=to_plain(game.facts),
         data={"asked": "", "images": 0, "fingerprint": "", "imported": origin},
+        parts=(records := parts.describe_parts(loaded, link=False)),
         versions=versions(),
     )
     try:
@@ -256,6 +308,8 @@ def save_run(path: Path, model: Model, game: Game[Any, Any], found: Sequence[Rec
         raise RunError(f"The run folder {path} cannot be made ({error.strerror}): choose another with -o.") from error
     folder = RunFolder(path)
     try:
+        parts.copy_parts(folder, loaded, records)
+        tokeniser.save(path / FILE) if tokeniser else None
         folder.rewrite(run_config)
         Engine(game, run, NoData(), folder.checkpoints()).save()
     except BaseException:  # what cannot be saved leaves no run behind; the folder was empty before

@@ -19,6 +19,7 @@ KINDS = {
     "target": "paired data",
     "inputs": "see its definition",
     "labels": "a target label for each image",
+    "captions": "a text encoder",
 }
 """What a metric needs, in words, in the order of the table."""
 BEGIN, END = "<!-- metrics: written from the declarations by docs/draw.py -->", "<!-- end of metrics -->"

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.batches import Facts
 from ganforge.console import Say
 from ganforge.data.dataset import DataSet
 from ganforge.data.regions import UNKNOWN
 from ganforge.errors import DataError, OptionError
 from ganforge.images import to_uint8
 from ganforge.metrics.estimate import Estimate
-from ganforge.metrics.image_set import ImageSet, select_images, subsample
+from ganforge.metrics.image_set import ImageSet, cut_centre, select_images, subsample
 from ganforge.metrics.inputs import MetricInputs, MetricOptions
 from ganforge.metrics.label_colours import VOID, colours_to_classes, find_colours, fit_label_maps
 from ganforge.metrics.metric import Metric
@@ -177,14 +176,6 @@ def select_classes(sources: ImageSet, colours: np.ndarray) -> TrueMaps:
         return fit_label_maps(colours_to_classes(to_uint8(sources.rows(start, stop)), colours), size)
 
     return read
-
-
-def cut_centre(images: np.ndarray, facts: Facts) -> np.ndarray:
-    """The centre windows of images (N, H, W, C) that are stored with a margin."""
-    top, left = (
-        max(0, side - crop) // 2 for side, crop in zip(images.shape[1:3], (facts.height, facts.width), strict=True)
-    )
-    return images[:, top : top + facts.height, left : left + facts.width]
 
 
 def count_confusions(segmenter: Segmenter, photographs: ImageSet, maps: TrueMaps) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.batches import is_mask
+from ganforge.batches import Facts, is_mask
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import to_images
 
@@ -43,16 +43,21 @@ def select_images(data: DataSet, column: str = "images", most: int = 0, rows: np
     stored, labels = data.columns[column], data.columns.get("condition")
     rows = subsample(np.arange(len(stored)) if rows is None else rows, most)
     classes = labels[rows] if labels is not None and labels.ndim == 1 else None
-    height, width = data.facts.height, data.facts.width
 
     def read(start: int, stop: int) -> Tensor:
         images = stored[rows[start:stop]]
         if is_mask(column):
             return torch.from_numpy(np.moveaxis(images, 3, 1) >= 128).float()
-        top, left = (max(0, side - crop) // 2 for side, crop in zip(images.shape[1:3], (height, width), strict=True))
-        return to_images(np.array(images[:, top : top + height, left : left + width]))
+        return to_images(np.array(cut_centre(images, data.facts)))
 
     return ImageSet(data.name, len(rows), read, classes)
+
+
+def cut_centre(images: np.ndarray, facts: Facts) -> np.ndarray:
+    """The centre windows (N, H, W, C) of the facts' size, of images that may be stored with a margin."""
+    height, width = facts.height, facts.width
+    top, left = (max(0, side - crop) // 2 for side, crop in zip(images.shape[1:3], (height, width), strict=True))
+    return images[:, top : top + height, left : left + width]
 
 
 def subsample(numbers: np.ndarray, most: int) -> np.ndarray:

@@ -41,6 +41,11 @@ class MetricInputs:
     """A translator's outputs for the same inputs with another random seed."""
     label_targets: LabelTargets | None = None
     """The target label of each image, for a label-conditioned translator."""
+    embed: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    """A text encoder's features (N, K) of images (N, C, H, W), and of sentences as tokens (N, T)."""
+    walk: Callable[[int, int, float], tuple[Tensor, Tensor]] | None = None
+    """(start, stop, step) -> images of codes `start` to `stop`, and of codes that share `step` of the way to another:
+    of a game whose codes can be decoded."""
 
 
 class MetricOptions(Protocol):

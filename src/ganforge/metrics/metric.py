@@ -16,7 +16,7 @@ from ganforge.errors import OptionError
 from ganforge.metrics.extractors.base import Features
 
 Better = Literal["lower", "higher"]
-Needs = Literal["features", "logits", "target", "inputs", "labels"]
+Needs = Literal["features", "logits", "target", "inputs", "labels", "captions"]
 SELECTABLE = ("features", "logits", "target")
 
 
@@ -33,6 +33,7 @@ class Metric:
     inputs      compute(MetricInputs, MetricOptions, say) -> tuple[Estimate, ...], in the first process
     labels      the same arguments, for translators that are given a target label, in every process
                 -> (tuple[Estimate, ...], {label: tuple[Estimate, ...]})
+    captions    the same arguments, for text encoders, in the first process -> tuple[Estimate, ...]
     """
 
     compute: Callable[..., Any]

@@ -79,15 +79,6 @@ class Discriminator(nn.Sequential):
         self.apply(normal_weights)
 
 
-def widen_kernels(generator: nn.Sequential) -> nn.Sequential:
-    """The same generator with strided kernels of 5 x 5."""
-    for i, layer in enumerate(generator):
-        if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (2, 2):
-            wide = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 5, 2, 2, output_padding=1, bias=False)
-            generator[i] = wide.apply(normal_weights)
-    return generator
-
-
 class ChapterGenerator(nn.Sequential):
     """z (N, latent) -> images (N, C, 4h, 4w) in [-1, 1], from `base` (h, w) by nearest up-sampling."""
 
@@ -145,9 +136,7 @@ class DCGAN(Game[Config, Images]):
             self.discriminator = ChapterDiscriminator(channels, base)
         else:
             base, halvings = halve_sides(facts.height, facts.width)
-            self.generator = StridedGenerator(c.latent, c.width, channels, base, halvings)
-            if c.kernel == 5:
-                widen_kernels(self.generator)
+            self.generator = StridedGenerator(c.latent, c.width, channels, base, halvings, c.kernel)
             self.discriminator = Discriminator(c.width, channels, base, halvings, c.kernel)
 
     def players(self) -> dict[str, Optimizer]:

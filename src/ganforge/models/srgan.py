@@ -13,7 +13,8 @@ The preset `esrgan` is that of Wang et al. 2018 (https://arxiv.org/abs/1809.0021
 norm, and a discriminator that says which of two is more realistic.
 
 Departures: 1. the generators' range is [0, 1]; 2. `small` has no batch norm and no VGG: it adds a residual to a
-bilinear enlargement and compares pixels in both stages, as SRGAN-MSE does; 3. `esrgan` keeps the D of its code, halved.
+bilinear enlargement and compares pixels in both stages, as SRGAN-MSE does; 3. in `esrgan` the weight of D's loss
+is 0.5, as in its code.
 
 Train it small: `ganforge train srgan --data path/to/photos`, then `ganforge translate RUN small.png large.png`.
 After 800 steps on crops of the usual 91 images, SRResNet is 2.1 dB above bicubic enlargement on Set5 (x4).

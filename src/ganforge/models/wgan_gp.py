@@ -8,7 +8,8 @@ The optimal critic has gradient norm one along the straight lines between fake a
 so the penalty is taken there: x^ is a random point on a line between a real image and a fake one.  The penalty
 is per image, hence no batch normalisation in the critic (section 4).
 
-Departures: 1. the convolutional pair is DCGAN's with 4 x 4 kernels, one of the many that the paper trains;
+Departures: 1. the usual convolutional pair is DCGAN's with 4 x 4 kernels, one of the many that the paper trains;
+`--config.networks residual` is that of the authors' code for 64 x 64, at other sizes with more or fewer halvings;
 2. a perceptron's outputs, which are unbounded, are clamped to [-1, 1] in samples, not in front of the critic;
 3. `small` learns faster than the paper and samples from averaged weights.
 
@@ -28,6 +29,7 @@ from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.mlp import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.penalties import slope_penalty
+from ganforge.nn.residual import ResidualCritic, ResidualGenerator
 from ganforge.nn.sizes import halve_sides
 from ganforge.nn.strided import StridedFeatures, StridedGenerator
 from ganforge.run import Preset, Run
@@ -41,8 +43,9 @@ class Config:
     """Length of z."""
     width: int = 64
     """Channels of the layer next to the image, doubled at every halving; units of a perceptron's layers."""
-    networks: Literal["strided", "perceptrons"] = "strided"
-    """DCGAN's pair without the critic's norms, or four linear layers each (section 4, for points in the plane)."""
+    networks: Literal["strided", "perceptrons", "residual"] = "strided"
+    """DCGAN's pair without the critic's norms, four linear layers each (section 4, for points in the plane), or the
+    residual networks of the authors' code for 64 x 64, whose critic has layer norm."""
     penalty: float = 10.0
     """lambda."""
     critic_moves: int = 5
@@ -80,8 +83,10 @@ class WGANGP(Game[Config, Images]):
             self.critic = PerceptronCritic(c.width, image_shape)
         else:
             base, halvings = halve_sides(facts.height, facts.width)
-            self.generator = StridedGenerator(c.latent, c.width, facts.channels, base, halvings)
-            self.critic = Critic(c.width, facts.channels, base, halvings)
+            residual = c.networks == "residual"
+            generator, critic = (ResidualGenerator, ResidualCritic) if residual else (StridedGenerator, Critic)
+            self.generator = generator(c.latent, c.width, facts.channels, base, halvings)
+            self.critic = critic(c.width, facts.channels, base, halvings)
 
     def players(self) -> dict[str, Optimizer]:
         lr, betas = self.config.lr, (self.config.beta1, self.config.beta2)

@@ -1,6 +1,8 @@
 """Discriminators of patches, with one score per patch (Isola et al. 2017, sections 3.2 and 4.4)."""
 
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,11 +51,16 @@ class ScaledPatchGAN(nn.Module):
         ).apply(initial_weights("xavier"))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        scores = []
-        for i, discriminator in enumerate(self.scales):
-            images = F.avg_pool2d(images, 3, 2, 1, count_include_pad=False) if i else images
-            scores.append(discriminator(images))
-        return scores
+        return at_scales(self.scales, images)
+
+
+def at_scales(networks: Iterable[nn.Module], images: Tensor) -> list[Any]:
+    """What the first network makes of images (N, C, H, W), the next of images half as large, and so on."""
+    outputs = []
+    for i, network in enumerate(networks):
+        images = F.avg_pool2d(images, 3, 2, 1, count_include_pad=False) if i else images
+        outputs.append(network(images))
+    return outputs
 
 
 def fit_layers(most: int, side: int, scales: int) -> int:

@@ -15,3 +15,23 @@ def slope_penalty(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
         points = points.detach().float().requires_grad_()
         (slope,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def squared_slope(scores: Tensor, images: Tensor) -> Tensor:
+    """(N,): the squared norm of the gradient of each score (N,) with respect to its image (N, C, H, W).
+
+    `images` need gradients, and `scores` were computed from them.  R1 of Mescheder et al. 2018 is half its mean over
+    real images, R2 over fakes, both times gamma.  https://arxiv.org/abs/1801.04406
+    """
+    (slope,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return slope.float().square().flatten(1).sum(1)
+
+
+def gradient_square(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """The mean over `points` (N, C, H, W) of |grad critic|^2, a scalar; always in fp32.
+
+    Mescheder, Geiger and Nowozin 2018 (https://arxiv.org/abs/1801.04406), equation 9, without its weight.
+    """
+    with torch.autocast(points.device.type, enabled=False):
+        points = points.detach().float().requires_grad_()
+        return squared_slope(critic(points), points).mean()

@@ -17,8 +17,8 @@ from torch.autograd.function import once_differentiable
 class SpectralNorm(nn.Module):
     """The weight of a layer divided by its largest singular value: a mixin in front of a layer of torch."""
 
-    rows_first = True
-    """Whether the products may take the weight as it lies in memory, which they may where its first axis is outputs."""
+    in_memory_order = True
+    """Whether the products take the weight's numbers in their order in memory, which needs outputs as first axis."""
     rests = True
     """Whether the power iteration rests in evaluation."""
     weight: Tensor
@@ -40,10 +40,10 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def settle(self) -> None:
         """One step of the power iteration, for instance after the weight was set."""
-        flat = view_matrix(self.weight) if self.rows_first else self.matrix()
+        flat = view_matrix(self.weight) if self.in_memory_order else self.matrix()
         v = F.normalize(flat.T @ self.u, dim=0, eps=self.eps)
         self.u.copy_(F.normalize(flat @ v, dim=0, eps=self.eps))
-        self.v.copy_(order_columns(v, self.weight, back=True) if self.rows_first else v)
+        self.v.copy_(order_columns(v, self.weight, back=True) if self.in_memory_order else v)
 
     def normalised(self) -> Tensor:
         """The weight divided by u W v."""
@@ -51,7 +51,7 @@ class SpectralNorm(nn.Module):
             if self.training or not self.rests:
                 self.settle()
             u, v = self.u.clone(), self.v.clone()  # a later call replaces them, while these stay in the graph
-            if not self.rows_first or torch.compiler.is_exporting() or torch.compiler.is_compiling():
+            if not self.in_memory_order or torch.compiler.is_exporting() or torch.compiler.is_compiling():
                 return self.weight / (u @ (self.matrix() @ v))
             result = DividedWeight.apply(self.weight, u, order_columns(v, self.weight))
             assert isinstance(result, Tensor)
@@ -136,7 +136,7 @@ class SpectralNormConv2d(SpectralNorm, nn.Conv2d):
 class SpectralConv2d(SpectralNorm, nn.Conv2d):
     """A convolution whose power iteration moves at every call, in evaluation as well (InstaGAN)."""
 
-    rows_first, rests, eps = False, False, 1e-12
+    in_memory_order, rests, eps = False, False, 1e-12
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int, bias: bool = True) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding, bias=bias)

@@ -8,16 +8,21 @@ from ganforge.nn.init import normal_weights
 
 
 class StridedGenerator(nn.Sequential):
-    """codes (N, inputs) -> images (N, C, H, W) in [-1, 1], from `base` (h, w) by `doublings`."""
+    """codes (N, inputs) -> images (N, C, H, W) in [-1, 1], from `base` (h, w) by `doublings` with kernels of a side."""
 
-    def __init__(self, inputs: int, width: int, channels: int, base: tuple[int, int], doublings: int) -> None:
+    def __init__(
+        self, inputs: int, width: int, channels: int, base: tuple[int, int], doublings: int, kernel: int = 4
+    ) -> None:
+        def double(a: int, b: int) -> nn.Module:
+            return nn.ConvTranspose2d(a, b, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=False)
+
         widths = [width * 2**i for i in reversed(range(doublings))]
         layers: list[nn.Module] = [
             nn.Unflatten(1, (inputs, 1, 1)),
             nn.ConvTranspose2d(inputs, widths[0], base, bias=False),
         ]
         for a, b in zip(widths, [*widths[1:], channels], strict=True):
-            layers += [nn.BatchNorm2d(a), nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False)]
+            layers += [nn.BatchNorm2d(a), nn.ReLU(), double(a, b)]
         super().__init__(*layers, nn.Tanh())
         self.apply(normal_weights)
 

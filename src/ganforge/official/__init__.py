@@ -11,7 +11,7 @@ import importlib
 import inspect
 import pickle
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard, TypeVar
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ganforge.errors import ModelError, WeightsError
 from ganforge.official._adapter import Adapter
+from ganforge.official._pickles import read_networks
 
 __all__ = ["Adapter", "State", "bare", "classes", "load", "network", "read", "systems"]
 
@@ -128,7 +129,9 @@ def is_idle(key: str, state_dict: State) -> bool:
 
 
 def bare(state_dict: State) -> State:
-    """A state dict without the leading `module.` that DataParallel adds to every key."""
+    """A state dict without the leading `module.` that DataParallel adds to every key; of ema-pytorch, the averages."""
+    if averages := {k.removeprefix("ema_model."): v for k, v in state_dict.items() if k.startswith("ema_model.")}:
+        state_dict = averages
     if state_dict and all(key.startswith("module.") for key in state_dict):
         return {key.removeprefix("module."): value for key, value in state_dict.items()}
     return state_dict
@@ -160,12 +163,12 @@ def _some(items: list[str]) -> str:
     return ", ".join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")
 
 
-def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a torch file, which is read without unpickling code.
+def read(path: str | Path, entry: str | None = None, usual: Sequence[str] = ()) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file, of a torch file, or of a .pkl of networks, read without running code.
 
-    `entry` names one state dict of a torch file that holds several; a lone one is taken without.
-    Raises WeightsError for a file that is missing,
-    damaged, or holds anything but tensors and plain values.
+    `entry` names one state dict of a file that holds several; a lone one is taken without, else the first of the
+    `usual` ones that the file has.  Raises WeightsError for a file that is missing or damaged, or holds anything but
+    tensors and plain values (a .pkl: networks, see `_pickles.py`).
     """
     path = Path(path)
     if not path.is_file():
@@ -175,6 +178,8 @@ def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
             return load_file(path)
         except SafetensorError as error:
             raise WeightsError(f"{path} is damaged, or not a safetensors file ({error}).") from error
+    if path.suffix == ".pkl":
+        return _tensors(read_networks(path), path, entry, usual)
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # about pickle protocols: read or refused
             held = torch.load(path, map_location="cpu", weights_only=True)
@@ -187,11 +192,13 @@ def read(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path} is damaged, or not a torch file ({type(error).__name__} while reading it)."
         ) from error
-    return _tensors(held, path, entry)
+    return _tensors(held, path, entry, usual)
 
 
-def _tensors(held: Any, path: Path, entry: str | None) -> dict[str, Tensor]:
+def _tensors(held: Any, path: Path, entry: str | None, usual: Sequence[str]) -> dict[str, Tensor]:
     """The state dict in the contents of a torch file, at the top or one level down."""
+    if not entry and isinstance(held, Mapping):
+        entry = next((name for name in usual if _is_state(held.get(name))), None)
     inner = held.get(entry) if entry and isinstance(held, Mapping) else held
     if _is_state(inner):
         return dict(inner)

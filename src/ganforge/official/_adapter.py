@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ganforge.text.tokeniser import Tokeniser
+
 
 class Adapter(nn.Module):
     """Our network with an official interface: arguments, inputs and outputs, and state dict.
@@ -21,6 +23,8 @@ class Adapter(nn.Module):
     """Suffixes of our keys without an official counterpart: such tensors keep their values, outside `state_dict()`."""
     fills: ClassVar[tuple[str, ...]] = ()
     """Networks of our games that can take weights of this class: `cyclegan.to_b`; of one model, the usual one first."""
+    entry: ClassVar[str] = ""
+    """The entry of the official files that holds this network, where they hold several: `G_ema`."""
     network: nn.Module
     """Ours."""
 
@@ -50,6 +54,16 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     @classmethod
+    def complete(cls, state: Mapping[str, Tensor], given: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments: those `given`, and the others from a state dict of this class."""
+        return {**cls.arguments(state), **given}
+
+    @classmethod
+    def assumed(cls, state: Mapping[str, Tensor], given: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the arguments that follow neither from the shapes nor from those `given`, and change our game."""
+        return ()
+
+    @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """(settings of the Config, facts) of the game whose network `place`, one of `fills`, has these arguments.
 
@@ -60,6 +74,10 @@ class Adapter(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """The state dict for the game's network, once this one is loaded."""
         return self.network.state_dict()
+
+    def tokeniser(self) -> Tokeniser | None:
+        """What makes tokens of sentences, of a network that reads them by the authors' own alphabet."""
+        return None
 
     def expect(self, state: Mapping[str, Tensor]) -> None:
         """Take sizes from the weights that the official class infers from its first input."""

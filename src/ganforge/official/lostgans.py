@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ganforge.nn.layout_generator import LayoutGenerator
-from ganforge.nn.layouts import MaskRegression, Version, place_masks
-from ganforge.nn.object_discriminator import ObjectDiscriminator
+from ganforge.models.lostgan.discriminator import ObjectDiscriminator
+from ganforge.models.lostgan.generator import LayoutGenerator
+from ganforge.models.lostgan.layouts import MaskRegression, Version, place_masks
 from ganforge.nn.spectral_norm import SpectralNorm
 from ganforge.official import Adapter, State
 

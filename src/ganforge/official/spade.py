@@ -5,23 +5,26 @@ norm are `weight_u` and `weight_v`, buffers, and the weight before it is `weight
 """
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, get_args
 
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
+from ganforge.models.spade.generator import DOUBLINGS, Generator, Layers, Norm, SPADEBlock
 from ganforge.models.spade.generator import SPADE as Layer
-from ganforge.models.spade.generator import Generator, Layers, Norm, SPADEBlock
 from ganforge.models.spade.others import Discriminator, PatchNorm, StyleEncoder
 from ganforge.nn.norms import make_norm
+from ganforge.nn.patchgan import at_scales
 from ganforge.nn.spectral_norm import SpectralNorm, SpectralNormConv2d
 from ganforge.official import Adapter, State
 
 VECTORS = {"bias": "bias", "weight_orig": "weight", "weight_u": "u", "weight_v": "v"}
 UNTRAINED = {"content": "none"}  # VGG-19's weights, which only training needs, are in no file of theirs
 RELEASED = {151: {"no_instance": True}, 36: {"num_upsampling_layers": "more"}}
-"""{channels of the map: options of the authors' weights for ADE20K and Cityscapes that no shape shows}."""
+"""{channels of the map: options of the authors' weights for ADE20K and Cityscapes that no shape shows}; they are
+assumed for all weights with so many channels (`assumed`), unless the user says otherwise."""
 
 
 class SPADE(Adapter):
@@ -71,7 +74,7 @@ class SPADEGenerator(Adapter):
     ) -> None:
         spectral, norm, kernel = _parsed(norm_G)
         layers = _layers(num_upsampling_layers)
-        across = crop_size // 2 ** {"normal": 5, "more": 6, "most": 7}[layers]
+        across = crop_size // 2 ** DOUBLINGS[layers]
         regions = _channels(label_nc, contain_dontcare_label, no_instance)
         ours = Generator(
             regions, output_nc, ngf, layers, norm, 128, z_dim if use_vae else 0,
@@ -88,26 +91,41 @@ class SPADEGenerator(Adapter):
         return self.network(input, z)
 
     @classmethod
+    def assumed(cls, state: State, given: Mapping[str, Any]) -> tuple[str, ...]:
+        """`num_upsampling_layers`, unless there are seven blocks; `aspect_ratio` of styles; boundaries of instances."""
+        names = _regions_assumed(given)
+        if "up_4.conv_0.bias" not in state:
+            names += ("num_upsampling_layers",)
+        if state["fc.weight"].ndim == 2:
+            names += ("aspect_ratio",)
+        return tuple(name for name in names if name not in given)
+
+    @classmethod
     def arguments(cls, state: State) -> dict[str, Any]:
-        """Not in the shapes: `num_upsampling_layers`, `aspect_ratio`, and what the last channels of the map are."""
-        first, regions = state["fc.weight"], state["up_0.norm_0.mlp_shared.0.weight"].shape[1]
+        return cls.complete(state, {})
+
+    @classmethod
+    def complete(cls, state: State, given: Mapping[str, Any]) -> dict[str, Any]:
+        first, channels = state["fc.weight"], state["up_0.norm_0.mlp_shared.0.weight"].shape[1]
         width, coded = len(state["up_0.conv_0.bias"]) // 8, first.ndim == 2
-        layers = "most" if "up_4.conv_0.bias" in state else "normal"
-        released = RELEASED.get(regions, {}) if layers == "normal" else {}
+        layers = RELEASED.get(channels, {}).get("num_upsampling_layers", "normal")
+        layers = given.get("num_upsampling_layers", "most" if "up_4.conv_0.bias" in state else layers)
+        ratio = given.get("aspect_ratio", 1.0)
         kind = "syncbatch" if "up_0.norm_0.param_free_norm.running_mean" in state else "instance"
         kernel = state["up_0.norm_0.mlp_gamma.weight"].shape[-1]
         spectral = "spectral" if "up_0.conv_0.weight_orig" in state else ""
-        layers = released.get("num_upsampling_layers", layers)
-        side = round((len(first) / (16 * width)) ** 0.5) if coded else 8
+        across = round((ratio * len(first) / (16 * width)) ** 0.5) if coded else 8
         return {
             "ngf": width,
-            "crop_size": side * 2 ** {"normal": 5, "more": 6, "most": 7}[layers],
-            **_regions_seen(regions),
+            "crop_size": across * 2 ** DOUBLINGS[_layers(layers)],
+            "aspect_ratio": ratio,
+            **_regions_seen(channels, given),
             "norm_G": f"{spectral}spade{kind}{kernel}x{kernel}",
             "num_upsampling_layers": layers,
             "use_vae": coded,
             "z_dim": first.shape[1] if coded else 256,
             "output_nc": len(state["conv_img.weight"]),
+            **given,
         }
 
     @classmethod
@@ -117,7 +135,7 @@ class SPADEGenerator(Adapter):
         if not spectral or kernel != 3:
             raise ModelError("Our spade has spectral normalisation, and kernels of 3 x 3 after the map.")
         config = {"width": a["ngf"], "layers": a["num_upsampling_layers"], "norm": norm, "use_vae": a["use_vae"]}
-        sides = {"height": round(a["crop_size"] / a.get("aspect_ratio", 1.0)), "width": a["crop_size"]}
+        sides = {"height": round(a["crop_size"] / a["aspect_ratio"]), "width": a["crop_size"]}
         return {**config, **UNTRAINED, "latent": a["z_dim"]}, {"channels": a["output_nc"], **_regions(**a), **sides}
 
 
@@ -156,22 +174,32 @@ class MultiscaleDiscriminator(Adapter):
     def forward(self, input: Tensor) -> list[list[Tensor]]:
         network = self.network
         assert isinstance(network, Discriminator)
-        outputs = network.discriminate(input)
+        outputs = at_scales(network.scales, input)
         return [scale[-1:] for scale in outputs] if self.scores_alone else outputs
 
     @classmethod
+    def assumed(cls, state: State, given: Mapping[str, Any]) -> tuple[str, ...]:
+        """Channels of the images, and boundaries of instances."""
+        return tuple(name for name in (*_regions_assumed(given), "output_nc") if name not in given)
+
+    @classmethod
     def arguments(cls, state: State) -> dict[str, Any]:
-        """The images have three channels unless `output_nc` says otherwise."""
+        return cls.complete(state, {})
+
+    @classmethod
+    def complete(cls, state: State, given: Mapping[str, Any]) -> dict[str, Any]:
         width, inputs = state["discriminator_0.model0.0.weight"].shape[:2]
         stages = {key.split(".")[1] for key in state if key.startswith("discriminator_0.")}
         plain = "discriminator_0.model1.0.weight_orig" in state
         batch = "discriminator_0.model1.0.1.running_mean" in state
         return {
             "ndf": width,
-            **_regions_seen(inputs - 3),
+            "output_nc": given.get("output_nc", 3),
+            **_regions_seen(inputs - given.get("output_nc", 3), given),
             "num_D": len({key.split(".")[0] for key in state}),
             "n_layers_D": len(stages) - 1,
             "norm_D": f"spectral{'none' if plain else 'batch' if batch else 'instance'}",
+            **given,
         }
 
     @classmethod
@@ -179,7 +207,7 @@ class MultiscaleDiscriminator(Adapter):
         a = arguments
         config = {"judge_width": a["ndf"], "judge_layers": a["n_layers_D"], "scales": a["num_D"]}
         norm = {"judge_norm": _spectral_norm(a["norm_D"])}
-        return {**config, **norm, **UNTRAINED}, {"channels": a.get("output_nc", 3), **_regions(**a)}
+        return {**config, **norm, **UNTRAINED}, {"channels": a["output_nc"], **_regions(**a)}
 
 
 class ConvEncoder(Adapter):
@@ -267,7 +295,7 @@ class _Residual(nn.Module):
 class _SpectralUp(SpectralNorm, nn.ConvTranspose2d):
     """(N, in, H, W) -> (N, out, 2H, 2W); the rows of the matrix are the outputs."""
 
-    rows_first = False
+    in_memory_order = False
 
     def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
         super().__init__(inputs, outputs, 3, 2, 1, 1, bias=bias)
@@ -317,10 +345,19 @@ def _channels(label_nc: int, dontcare: bool, no_instance: bool) -> int:
     return label_nc + dontcare + (not no_instance)
 
 
-def _regions_seen(channels: int) -> dict[str, Any]:
-    """Options that give so many channels: those of the authors' weights, else boundaries and no "don't care"."""
-    no_instance = RELEASED.get(channels, {}).get("no_instance", False)
-    return {"label_nc": channels - (not no_instance), "no_instance": no_instance}
+def _regions_seen(channels: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that give so many channels: those given, else those of the authors' weights, else boundaries."""
+    dontcare = given.get("contain_dontcare_label", False)
+    if "label_nc" in given:
+        no_instance = channels == given["label_nc"] + dontcare
+    else:
+        no_instance = given.get("no_instance", RELEASED.get(channels, {}).get("no_instance", False))
+    return {"label_nc": channels - dontcare - (not no_instance), "no_instance": no_instance}
+
+
+def _regions_assumed(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """`no_instance`, unless it follows from the number of regions that is given."""
+    return () if "label_nc" in given else ("no_instance",)
 
 
 def _regions(**a: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ganforge.callbacks.log import read_rows
 from ganforge.catalogue import find as find_model
 from ganforge.console import Say, silent
 from ganforge.data.open import open_data
-from ganforge.data.synthetic.places import choose_synthetic_data
+from ganforge.data.synthetic.places import choose_embedded
 from ganforge.errors import DataError, ModelError, NotFiniteError, OptionError
 from ganforge.evaluation.evaluate import evaluate_inputs
 from ganforge.evaluation.inputs import EvalOptions, open_inputs
@@ -82,7 +82,7 @@ def reproduce(
     system.keep_memory()
     definition = find_experiment(experiment)
     model = find_model(definition.model)
-    data_spec = str(data) or choose_synthetic_data(model.game.batch_type.columns())
+    data_spec = str(data) or choose_embedded(model.game)
     home = Path(data_home) if data_home is not None else None
     facing = choose_direction(definition, data_spec, direction, model.game.batch_type.columns(), home)
     options: dict[str, Any] = {"data": data_spec, "preset": preset, "direction": facing, "seed": seed}

@@ -26,7 +26,7 @@ from ganforge.console import note
 from ganforge.errors import CheckpointError, RunError
 from ganforge.files import flush, reason, sha256, write_atomic
 from ganforge.game import Game, resting_ids
-from ganforge.runs.fitting import check_finite, check_tensors
+from ganforge.runs.fitting import check_tensors
 from ganforge.runs.reading import dump_sealed_json, hash_file, read_sealed_json, read_word
 
 FORMAT = 2  # 1: state.json without a checksum
@@ -263,8 +263,7 @@ def load_weights(game: Game[Any, Any], state: State, averaged: Game[Any, Any]) -
     Parts keep the weights that they have, unless the checkpoint holds some, as those of GANForge 0.1 do: such a run
     goes on with these, and so do its next checkpoints.
 
-    Raises CheckpointError where keys do not fit, and before anything is loaded where a shape or a type does not, or a
-    value is not finite.
+    Raises CheckpointError where keys do not fit, and before anything is loaded where a shape or a type does not.
     """
     live, means, resting = state.tensors.get("game"), state.tensors.get("averaged", {}), resting_ids(game)
     if live is None:
@@ -275,8 +274,6 @@ def load_weights(game: Game[Any, Any], state: State, averaged: Game[Any, Any]) -
     check_tensors(owner, "game", live, game.state_dict())
     for name, tensors in own.items():
         check_tensors(owner, "averaged", tensors, getattr(averaged, name).state_dict(), f"{name}.")
-    check_finite("game", live)
-    check_finite("averaged", means)
     try:
         game.load_state_dict({**parts, **live})
         game.stores_parts = averaged.stores_parts = bool(parts.keys() & live.keys())

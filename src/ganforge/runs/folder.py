@@ -4,7 +4,9 @@ config.yaml     model, Config, Run, facts of the data, versions: enough to rebui
 checkpoints/    see checkpoint.py
 log.jsonl       one line per row of the log
 samples/        grids, the animation of the training
+tokeniser.json  of a model that reads sentences: what makes tokens of them, and some captions of the training data
 parts/          pretrained parts, each a small run folder of its own, unless they are linked (--link-parts)
+chain.yaml      of a run whose parts were trained first: what was asked for; these runs are in parts-made/
 """
 
 import os
@@ -30,6 +32,7 @@ from ganforge.runs.reading import add_seal, check_appendable, is_sealed, parse_y
 from ganforge.serialize import from_plain, to_plain
 from ganforge.version import __version__
 
+CHAIN, PARTS_MADE = "chain.yaml", "parts-made"
 FORMAT = 2  # 1: config.yaml without a checksum
 MOST_OF_FACTS = 100_000  # pixels of a side, channels
 DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")  # files.write_atomic
@@ -66,7 +69,14 @@ class RunFolder:
 
     @classmethod
     def create(cls, outdir: Path, name: str, run_config: RunConfig) -> "RunFolder":
-        """Create a folder `outdir/00007-name`.  Raises RunError when it cannot be written."""
+        """Create a folder `outdir/00007-name` with config.yaml.  Raises RunError when it cannot be written."""
+        folder = cls.reserve(outdir, name)
+        folder.begin(run_config)
+        return folder
+
+    @classmethod
+    def reserve(cls, outdir: Path, name: str) -> "RunFolder":
+        """Create an empty folder `outdir/00007-name`.  Raises RunError when it cannot be written."""
         try:
             outdir.mkdir(parents=True, exist_ok=True)
             while True:
@@ -75,14 +85,19 @@ class RunFolder:
                 with suppress(FileExistsError):  # another process took the number: take the next
                     path.mkdir()
                     break
-            folder = cls(path)
-            (path / "samples").mkdir()
-            folder.rewrite(run_config)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"No run folder can be created in {outdir} ({reason(error)}): choose another with --outdir."
             ) from error
-        return folder
+        return cls(path)
+
+    def begin(self, run_config: RunConfig) -> None:
+        """Make a folder that was reserved a run folder.  Raises RunError when it cannot be written."""
+        try:
+            (self.path / "samples").mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written to ({reason(error)}).") from error
+        self.rewrite(run_config)
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
@@ -90,6 +105,8 @@ class RunFolder:
         path = Path(path)
         if not is_run(path):
             there = os.path.lexists(path)
+            if there and (path / CHAIN).is_file():
+                raise RunError(f"The parts of {path} are not all trained: `ganforge resume {path}` goes on.")
             raise RunError(
                 f"{path} is not a run folder: it has no config.yaml." if there else f"There is no run folder {path}."
             )
@@ -218,7 +235,8 @@ def build_run_config(path: Path, values: Mapping[str, Any]) -> RunConfig:
 def facts_of(run_config: RunConfig) -> Facts:
     """The facts of the data of a run.  Raises OptionError for values that no data has."""
     facts = from_plain(Facts, run_config.facts)
-    for name in ("channels", "height", "width", "source_channels", "instances", "smaller", "most"):
+    counts = ("source_channels", "instances", "smaller", "most", "vocabulary", "caption_length", "captions")
+    for name in ("channels", "height", "width", *counts):
         least = int(name in ("channels", "height", "width"))
         if not least <= getattr(facts, name) <= MOST_OF_FACTS:
             raise OptionError(f"{name} cannot be {getattr(facts, name)}: it is between {least} and {MOST_OF_FACTS}.")

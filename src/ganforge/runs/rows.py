@@ -20,7 +20,7 @@ def read_rows(path: Path, *needs: str, texts: Iterable[str] = ()) -> list[dict[s
 
     Raises RunError where the file cannot be read.
     """
-    rows, bad, broken_end = [], [], False
+    rows, bad, broken_end, number = [], [], False, 0
     needed = {"step", *needs}
     for number, line in read_lines(path):
         broken_end = not line.endswith("\n")
@@ -29,7 +29,7 @@ def read_rows(path: Path, *needs: str, texts: Iterable[str] = ()) -> list[dict[s
             rows.append(row)
         elif line.strip():
             bad.append(number)
-    if bad and not (len(bad) == 1 and broken_end):
+    if bad and not (bad == [number] and broken_end):
         lines = ", ".join(map(str, bad[:3])) + (" ..." if len(bad) > 3 else "")
         note(f"{path} is damaged in line {lines}: {len(bad)} of {len(bad) + len(rows)} rows are left out.")
     return rows

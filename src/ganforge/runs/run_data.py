@@ -4,11 +4,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ganforge.batches import Batch
+from ganforge.batches import Batch, Facts
 from ganforge.data.open import open_data
 from ganforge.data.value_range import Range, parse_ranges
 from ganforge.errors import DataError, RunError
 from ganforge.runs.folder import RunConfig, read_options_of, run_of
+from ganforge.text.tokeniser import FILE, Tokeniser, load_captions, load_tokeniser
 
 
 def locate(data_spec: str) -> dict[str, str]:
@@ -28,6 +29,19 @@ def ranges_of(run_config: RunConfig) -> dict[str, Range] | None:
         raise RunError(str(error)) from error
 
 
+def load_run_tokeniser(path: Path, facts: Facts) -> tuple[Tokeniser | None, tuple[str, ...]]:
+    """The tokeniser of the run folder `path`, and some captions of its data; (None, ()) of a run without sentences.
+
+    Raises RunError where it is missing, or another than the run was trained with.
+    """
+    if not facts.tokeniser:
+        return None, ()
+    tokeniser = load_tokeniser(path / FILE)
+    if tokeniser.hash != facts.tokeniser:
+        raise RunError(f"{path / FILE} is not the tokeniser that the run was trained with: restore it from a copy.")
+    return tokeniser, load_captions(path / FILE)
+
+
 def run_data_arguments(run_config: RunConfig) -> dict[str, Any]:
     """The arguments of `open_data` that say where a run's data are and how their values are read."""
     asked, path = str(run_config.data.get("asked", "")), str(run_config.data.get("path", ""))
@@ -37,7 +51,13 @@ def run_data_arguments(run_config: RunConfig) -> dict[str, Any]:
     return arguments
 
 
-def check_run_data(run_config: RunConfig, batch_type: type[Batch], home: Path | None, remedy: str) -> None:
+def check_run_data(
+    run_config: RunConfig,
+    batch_type: type[Batch],
+    home: Path | None,
+    remedy: str,
+    tokeniser: Tokeniser | None = None,
+) -> None:
     """Raise DataError unless the run's training data are those that it was trained on; `remedy` ends the sentence.
 
     They are opened as in training, because the fingerprint depends on the size.
@@ -58,6 +78,7 @@ def check_run_data(run_config: RunConfig, batch_type: type[Batch], home: Path | 
         needed=batch_type.columns(),
         optional=batch_type.optional_columns(),
         reading=read_options_of(run_config),
+        tokeniser=tokeniser,
     )
     arguments = run_data_arguments(run_config)
     try:

@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 
+from ganforge.data.captions_sheet import draw_captions_sheet
 from ganforge.data.contact_sheet import draw_contact_sheet, read_thumbnails
-from ganforge.data.inspect import Examination
+from ganforge.data.inspect import Examination, ScanResult
 from ganforge.data.inspect import inspect_source as examined
 from ganforge.data.loader import to_images
 from ganforge.data.open import find_data
 from ganforge.data.places_sheet import draw_places_sheet
+from ganforge.data.read_options import UNKNOWN_VALUE
 from ganforge.data.source import ImageSource
 from ganforge.engine import augmentation
 from ganforge.errors import OptionError
@@ -27,7 +29,7 @@ def examine(
     augment: Literal["none", "diffaug", "ada"] = "none",
     data_home: str | Path | None = None,
     held_out: bool = False,
-    unknown: int = 255,
+    unknown: int = UNKNOWN_VALUE,
 ) -> Examination:
     """Decode every image of a data set; returns layout, counts, sizes, classes, damage, and the models that fit.
 
@@ -44,13 +46,22 @@ def examine(
     examination = replace(examination, models=check_models(examination, str(data)))
     if str(sheet) and seen.headers:
         rows = [*seen.headers]
-        if augment != "none":
-            page = draw_augmented_sheet(source, rows, augment)
-        else:
-            page = draw_places_sheet(seen.places) if seen.places.found else draw_contact_sheet(source, rows)
-        write(Path(sheet), page)
+        write(Path(sheet), draw_sheet(source, rows, seen, augment))
         examination = replace(examination, sheet=str(sheet))
     return examination
+
+
+def draw_sheet(
+    source: ImageSource, rows: Sequence[int], seen: ScanResult, augment: Literal["none", "diffaug", "ada"]
+) -> np.ndarray:
+    """The contact sheet with what the data have beside images: label maps or boxes, captions, or classes."""
+    if augment != "none":
+        return draw_augmented_sheet(source, rows, augment)
+    if seen.places.found:
+        return draw_places_sheet(seen.places)
+    if seen.captions.of_image:
+        return draw_captions_sheet(source, rows, seen.captions.of_image)
+    return draw_contact_sheet(source, rows)
 
 
 def draw_augmented_sheet(source: ImageSource, rows: Sequence[int], kind: Literal["diffaug", "ada"]) -> np.ndarray:

@@ -10,16 +10,16 @@ import torch
 
 from ganforge import system
 from ganforge.batches import Facts
-from ganforge.catalogue import Model
+from ganforge.catalogue import Model, build_stand_ins
 from ganforge.console import Say
 from ganforge.data.dataset import DataSet
 from ganforge.data.layouts.region_names import choose_colours
 from ganforge.data.mirroring import find_side
 from ganforge.data.open import HUB, NAMED, find_data
 from ganforge.data.read_options import ReadOptions
+from ganforge.data.tokens import examples_of
 from ganforge.errors import DataError, GANForgeError
-from ganforge.game import Game
-from ganforge.inference.parts import part_fields
+from ganforge.game import Game, part_fields
 from ganforge.run import Run
 
 FEW = 2_000  # images below which a discriminator soon knows each by heart (Karras 2020, figure 1; Zhao 2020)
@@ -74,7 +74,10 @@ def median_size(data_spec: str, home: str | Path | None, halves: bool) -> tuple[
 
 
 def can_build(model: Model, config: Any, run: Run, side: int, needed: Collection[str]) -> bool:
-    """Whether the model's networks can be built at this size, on the meta device; not known of models with parts."""
+    """Whether the model's networks can be built at this size, on the meta device; False where the Config names a part.
+
+    A named part has been made for a size.
+    """
     channels = run.channels or 3
     sides: dict[str, Any] = {"source_channels": channels * ("source" in needed), "instances": 2 * ("a_masks" in needed)}
     labels = ("0", "1") if "condition" in needed else ()
@@ -83,11 +86,14 @@ def can_build(model: Model, config: Any, run: Run, side: int, needed: Collection
         sides |= {"regions": names, "region_colours": choose_colours([None] * 3)}
     if "boxes" in needed:
         sides |= {"objects": ("", *names), "most": 4}
-    if part_fields(config):
+    if "tokens" in needed:
+        sides |= {"vocabulary": 32, "caption_length": 16, "captions": 1}
+    if any(getattr(config, name) for name in part_fields(config)):
         return False
+    facts = Facts(channels, side, side, labels, (), **sides)
     try:
         with torch.device("meta"):
-            model.game(config, Facts(channels, side, side, labels, (), **sides))
+            model.game(config, facts, **build_stand_ins(model, config, facts))
     except (GANForgeError, RuntimeError, ValueError, IndexError):
         return False
     return True
@@ -104,12 +110,12 @@ def choose_augmentation(run: Run, game: Game[Any, Any], data: DataSet, say: Say)
 
 
 def names_of(data: DataSet) -> tuple[str, ...]:
-    """The names of the data's labels and attributes."""
-    return *data.facts.labels, *data.facts.attributes
+    """The names of the data's labels and attributes, and some captions of them."""
+    return *data.facts.labels, *data.facts.attributes, *examples_of(data)
 
 
 def warn_of_flip(run: Run, data: DataSet) -> list[str]:
-    """A sentence where mirrored images carry wrong labels: the labels name left or right."""
+    """A sentence where mirrored images carry wrong labels or captions, which name left or right."""
     word = find_side(names_of(data)) if run.flip else ""
     wrong = f"--flip mirrors the images, and the label {word!r} names a side: mirrored ones carry the wrong label."
     return [wrong] if word else []

@@ -1,8 +1,9 @@
 """Resolve everything about a run before its first step: open the data, check the settings, build the networks."""
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -10,17 +11,18 @@ from typing import Any, Literal
 import torch
 
 from ganforge import system
-from ganforge.batches import Batch
-from ganforge.catalogue import Model, find
+from ganforge.batches import Batch, Facts
+from ganforge.catalogue import Model, build_stand_ins, find
 from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import choose_make, open_data
-from ganforge.data.read_options import ReadOptions
+from ganforge.data.read_options import UNKNOWN_VALUE, ReadOptions
 from ganforge.data.synthetic.places import choose_synthetic_data
+from ganforge.data.tokens import tokeniser_of
 from ganforge.data.value_range import Range
 from ganforge.errors import OptionError
 from ganforge.evaluation import selection
-from ganforge.game import Clock, Game, parameters
+from ganforge.game import Clock, Game, missing_parts, parameters
 from ganforge.inference import parts
 from ganforge.inference.load import build_game
 from ganforge.inference.trained import Trained
@@ -91,7 +93,8 @@ def plan(
     config: Mapping[str, Any] | Any = None,
     direction: str = "AtoB",
     make: str = "none",
-    unknown: int = 255,
+    unknown: int = UNKNOWN_VALUE,
+    tokens: str = "auto",
     epochs: float | None = None,
     kimg: float | None = None,
     data_home: str | Path | None = None,
@@ -100,49 +103,64 @@ def plan(
     load: parts.Load,
     say: Say = silent,
     adapt: bool = True,
+    stand_ins: bool = False,
     **run: Any,
 ) -> Plan:
     """Resolve everything a run needs.  Without `data`, the synthetic set that fits the model is used.
 
-    `run` are fields of `Run` and of the model's Config (`lr=1e-4`); `direction`, `make`, `unknown` of `ReadOptions`.
-    `init_from`: see init_from.py; `adapt`: own_data.py.  `load` opens parts; `link_parts` keeps paths and hashes only.
+    `run` are fields of `Run` and of the model's Config (`lr=1e-4`); `direction`, `make`, `unknown`, `tokens` of
+    `ReadOptions`.  `init_from`: see init_from.py; `adapt`: own_data.py.  `load` opens parts; `link_parts` keeps paths
+    and hashes only; `stand_ins` puts untrained games in the place of needed parts that are not named.
     Raises a GANForgeError with one sentence for whatever does not fit.
     """
-    entry = find(model)
-    batch_type, needed = entry.game.batch_type, entry.game.batch_type.columns()
-    data_spec = str(data) or choose_synthetic_data(needed)
-    run, config = route_options(entry, run, config)
-    settings = resolve_config(entry, entry.preset(preset).config, config)
+    entry, settings = resolve_settings(model, preset, {"config": config, **run})
+    if not stand_ins:
+        parts.refuse_missing(entry, settings)
+    needed = (batch_type := entry.game.batch_type).columns()
+    data_spec = str(data) or entry.game.embedded or choose_synthetic_data(needed)
+    run, _ = route_options(entry, run, config)
     options = from_plain(Run, {**to_plain(entry.preset(preset).run), **run})
     check_length(options, epochs, kimg)
     selection.check_options(options, entry.game)
-    # Open the data.
-    read_options = from_plain(ReadOptions, {"direction": direction, "make": make, "unknown": unknown})
-    read_options = choose_make(data_spec, read_options, needed, data_home, say)
+    loaded = parts.resolve(settings, load, entry.name)  # before the data are opened: a text encoder makes its tokens
+    tokens = entry.game.token_kind(settings) if tokens == "auto" else tokens
+    reading = from_plain(ReadOptions, {"direction": direction, "make": make, "unknown": unknown, "tokens": tokens})
+    read_options = choose_make(data_spec, reading, needed, data_home, say)
     if adapt and own_data.adapts(preset, data_spec, run, "size"):
         options = own_data.choose_size(entry, settings, options, data_spec, data_home, read_options, say)
-    opened = open_training_data(data_spec, options, data_home, batch_type, read_options)
+    where = (data_spec, options, data_home, batch_type, read_options)
+    opened = open_training_data(*where, tokeniser=parts.find_tokeniser(loaded))
     opened.need(*needed)
     for note in (*opened.notes, *own_data.warn_of_flip(options, opened)):
         say(note)
-    # Resolve what depends on the data or the machine.  Threads and precision are written to config.yaml, so that a
-    # resume uses the same ones: the number of threads changes the last digits of sums.
-    steps = resolve_steps(options, "steps" in run, epochs, kimg, len(opened))
-    threads, every = options.threads or torch.get_num_threads(), options.every or options.save_every or max(1, steps)
-    options = replace(options, steps=steps, threads=threads, precision=resolve_precision(options))
-    options = replace(options, every=every) if options.select else options
+    options = settle(options, resolve_steps(options, "steps" in run, epochs, kimg, len(opened)))
     # Build the game.
-    loaded = parts.resolve(settings, load)
-    game = build_game(entry, settings, opened.facts, options.seed, loaded)
+    parts.check_facts(settings, loaded, opened.facts)
+    game = build_game(entry, settings, opened.facts, options.seed, loaded | stand_in(entry, settings, opened.facts))
     if adapt and own_data.adapts(preset, data_spec, run, "augment"):
         options = own_data.choose_augmentation(options, game, opened, say)
-    where = (data_spec, options, data_home, batch_type, read_options)
-    held_out = partial(open_training_data, *where, held_out=True, ranges=opened.ranges)
+    held_out = partial(open_training_data, *where, held_out=True, ranges=opened.ranges, tokeniser=tokeniser_of(opened))
     return Plan(
-        entry, preset, settings, options, data_spec, read_options, opened, game, loaded, held_out,
-        dict(opened.ranges), locate(data_spec),
-        init_weights(game, init_from, say) if str(init_from) else {}, parts.describe_parts(loaded, link_parts),
+        entry, preset, settings, options, data_spec, read_options, opened, game, loaded, held_out, dict(opened.ranges),
+        locate(data_spec), init_weights(game, init_from, say) if str(init_from) else {},
+        parts.describe_parts(loaded, link_parts),
     )  # fmt: skip
+
+
+def resolve_settings(model: str, preset: str, options: Mapping[str, Any]) -> tuple[Model, Any]:
+    """The model and its Config, of the options of `plan`.  Raises ModelError and OptionError for what does not fit."""
+    entry, planned = find(model), inspect.signature(plan).parameters
+    own = {name: value for name, value in options.items() if name not in planned}
+    _, config = route_options(entry, own, options.get("config"))
+    return entry, resolve_config(entry, entry.preset(preset).config, config)
+
+
+def keep_given(options: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    """The options of `plan` that are no settings of `config` and that differ from their defaults."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(plan).parameters.items()}
+    taken = {f.name for f in fields(config)} - {f.name for f in fields(Run)} | {"config"}
+    kept = {name: value for name, value in options.items() if name not in taken}
+    return {name: value for name, value in kept.items() if name not in defaults or value != defaults[name]}
 
 
 def resolve_config(model: Model, base: Any, config: Mapping[str, Any] | Any) -> Any:
@@ -151,6 +169,23 @@ def resolve_config(model: Model, base: Any, config: Mapping[str, Any] | Any) -> 
     settings = from_plain(model.game.Config, changed) if changed is not None else base if config is None else config
     check_config(settings)
     return settings
+
+
+def stand_in(model: Model, config: Any, facts: Facts) -> dict[str, Trained]:
+    """{field: an untrained game} for the parts that are needed and not named."""
+    games = build_stand_ins(model, config, facts)
+    return {name: Trained(games[name], Path(), part.model, 0) for name, part in missing_parts(config).items()}
+
+
+def settle(run: Run, steps: int) -> Run:
+    """The run with what depends on the data or the machine.
+
+    Threads and precision are written to config.yaml, so that a resume uses the same ones: the number of threads changes
+    the last digits of sums.
+    """
+    threads, every = run.threads or torch.get_num_threads(), run.every or run.save_every or max(1, steps)
+    run = replace(run, steps=steps, threads=threads, precision=resolve_precision(run))
+    return replace(run, every=every) if run.select else run
 
 
 def resolve_steps(run: Run, steps_given: bool, epochs: float | None, kimg: float | None, images: int) -> int:

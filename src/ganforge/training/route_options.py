@@ -19,6 +19,7 @@ OWN = (
     "direction",
     "make",
     "unknown",
+    "tokens",
     "epochs",
     "kimg",
     "data_home",

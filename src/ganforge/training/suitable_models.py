@@ -7,12 +7,11 @@ from dataclasses import replace
 import torch
 
 from ganforge.batches import Facts
-from ganforge.catalogue import Model, find, names
+from ganforge.catalogue import Model, build_stand_ins, find, names
 from ganforge.data.dataset import describe_missing_columns
 from ganforge.data.inspect import Examination, Fit
 from ganforge.data.layouts.region_names import choose_colours
 from ganforge.errors import GANForgeError
-from ganforge.inference.parts import part_fields
 from ganforge.run import Preset
 
 PREFERRED = ("dcgan", "pix2pix")  # recommended among models that use equally many columns
@@ -73,16 +72,17 @@ def facts_at(examination: Examination, preset: Preset, size: tuple[int, ...], ne
     colours, has_instances = choose_colours([None] * len(regions)), "instance_map" in examination.provides
     facts = Facts(channels, size[0], size[-1], classes, attributes, source, instances)
     places = {"regions": regions, "region_colours": colours, "instance_maps": has_instances}
+    words = {"vocabulary": examination.vocabulary + 2, "captions": examination.most_captions}
+    words["caption_length"] = (examination.caption_words or (0, 0, 0))[-1]
+    places |= words if "tokens" in needed else {}
     return replace(facts, **places, objects=objects, most=examination.most)
 
 
 def find_build_error(model: Model, preset: Preset, facts: Facts) -> str:
     """The error of building the networks for these facts, on the meta device; empty where there is none."""
-    if part_fields(preset.config):
-        return ""  # whether a pretrained part fits is checked when training starts
     try:
         with torch.device("meta"):
-            model.game(preset.config, facts)
+            model.game(preset.config, facts, **build_stand_ins(model, preset.config, facts))
     except GANForgeError as error:
         return str(error)
     return ""

@@ -1,43 +1,35 @@
 """Train a model and resume a run."""
 
 import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from ganforge import distributed, system
 from ganforge.batches import Facts
 from ganforge.callbacks import default_callbacks
-from ganforge.callbacks.training_doctor import TrainingDoctor
 from ganforge.console import Say, outlive_terminal, silent
 from ganforge.data.loader import BatchLoader
+from ganforge.data.tokens import examples_of, tokeniser_of
 from ganforge.engine import Callback, Engine
-from ganforge.errors import (
-    CheckpointError,
-    DataError,
-    GANForgeError,
-    NotFiniteError,
-    OptionError,
-    ProcessError,
-    RunError,
-)
+from ganforge.errors import DataError, ModelError, OptionError, ProcessError
 from ganforge.evaluation import selection
-from ganforge.game import Game
+from ganforge.game import missing_parts
 from ganforge.inference import parts
 from ganforge.inference.load import RunLike, build_game, config_of, load_part, model_of, name_folder, parse_run_address
 from ganforge.inference.trained import Trained
-from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder, facts_of, read_options_of, run_of
-from ganforge.runs.run_data import locate, ranges_of, run_data_arguments
+from ganforge.runs.run_data import load_run_tokeniser, locate, ranges_of, run_data_arguments
 from ganforge.runs.trust import record
 from ganforge.serialize import check_config, shorten
+from ganforge.text.tokeniser import FILE
+from ganforge.training import chain
 from ganforge.training import plan as planning
+from ganforge.training.interruptions import save_on_error, stop_on_signals, train_with_recovery
 from ganforge.training.plan import Plan, open_training_data, resolve_steps
 
 
@@ -74,18 +66,82 @@ def train(
         system.explain_memory(),
         distributed.join_processes(system.pick_device(options.get("device", "auto"))) as process_device,
     ):
-        say = say if distributed.rank() == 0 else silent
-        with distributed.main_process_first():
-            plan = planning.plan(model, data, preset, load=partial(load_part, trust=trust), say=say, **options)
-        title = name or f"{Path(plan.model.name).stem}-{Path(plan.data_spec).stem or 'data'}"
-        folder = RunFolder(
-            Path(distributed.broadcast_text(lambda: str(RunFolder.create(Path(outdir), title, plan.run_config()).path)))
+        door = Door(tensorboard, doctor, quiet, trust, say if distributed.rank() == 0 else silent)
+        entry, settings = planning.resolve_settings(model, preset, options)
+        if missing_parts(settings):
+            options = planning.keep_given(options, settings)
+            if str(data):
+                problem = chain.describe_chain(entry, str(data), preset, settings, options, outdir, name)
+                raise ModelError(problem)
+            title = name or Path(entry.name).stem
+            begin = partial(chain.begin_chain, Path(outdir), title, entry, preset, {**options, "config": settings})
+            folder = RunFolder(Path(distributed.broadcast_text(lambda: str(begin().path))))
+            record(entry) if entry.files and distributed.rank() == 0 else None
+            return finish_chain(folder, process_device, door)
+        return train_new(
+            model, data, preset, options, lambda plan: create(plan, Path(outdir), name), process_device, door
         )
-        if distributed.rank() == 0:
-            parts.copy_parts(folder, plan.parts, plan.part_records)
-        say(f"Run folder: {folder.path}")
-        callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
-        return run_training(plan, folder, None, process_device, callbacks, say)
+
+
+class Door(NamedTuple):
+    """How a run speaks to the person who started it, and whom it trusts."""
+
+    tensorboard: bool
+    doctor: bool
+    quiet: bool
+    trust: bool
+    say: Say
+
+
+def create(plan: Plan, outdir: Path, name: str) -> RunFolder:
+    """A new folder for a run; its config.yaml is not written yet."""
+    return RunFolder.reserve(outdir, name or f"{Path(plan.model.name).stem}-{Path(plan.data_spec).stem or 'data'}")
+
+
+def train_new(
+    model: str,
+    data: str | Path,
+    preset: str,
+    options: Mapping[str, Any],
+    make_folder: Callable[[Plan], RunFolder],
+    device: torch.device,
+    door: Door,
+) -> Trained:
+    """Plan a run whose parts are there, fill its folder, and train it."""
+    with distributed.main_process_first():
+        plan = planning.plan(model, data, preset, load=partial(load_part, trust=door.trust), say=door.say, **options)
+    folder = RunFolder(Path(distributed.broadcast_text(lambda: str(make_folder(plan).path))))
+    if distributed.rank() == 0:
+        parts.copy_parts(folder, plan.parts, plan.part_records)
+        if tokeniser := tokeniser_of(plan.data):
+            tokeniser.save(folder.path / FILE, examples_of(plan.data))
+        record(plan.model) if plan.model.files else None  # before there is a config.yaml, so that it can be resumed
+        folder.begin(plan.run_config())
+    door.say(f"Run folder: {folder.path}")
+    callbacks = default_callbacks(
+        folder.path, door.tensorboard and not door.quiet, not door.quiet, door.doctor, door.say
+    )
+    return run_training(plan, folder, None, device, callbacks, door.say)
+
+
+def finish_chain(folder: RunFolder, device: torch.device, door: Door) -> Trained:
+    """Train the parts that a chain lacks, and then its last run, from wherever it was cut."""
+    asked = chain.read_chain(folder.path, door.trust)
+    entry, settings = planning.resolve_settings(asked.model, asked.preset, asked.options)
+    common: dict[str, Any] = door._asdict()
+    stages = chain.list_stages(entry, asked.preset, settings)
+    if distributed.rank() == 0:
+        folder.lock()
+    try:
+        doers = partial(train, **common), partial(resume, **common)
+        made, stopped = chain.train_stages(folder, stages, entry.game.embedded, asked.options, *doers, door.say)
+    finally:
+        folder.unlock()
+    if stopped:
+        return stopped
+    config = {**asked.options["config"], **{name: made[name] for name in missing_parts(settings)}}
+    options = {**asked.options, "config": config}
+    return train_new(asked.model, "", asked.preset, options, lambda plan: folder, device, door)
 
 
 def resume(
@@ -117,6 +173,11 @@ def resume(
     """
     system.keep_memory()
     path, checkpoint = parse_run_address(run)
+    if chain.is_chain(path):
+        given = [steps, epochs, kimg, patience, data, data_home, device or None, threads or None, shorten or None]
+        return resume_chain(
+            path, any(value is not None for value in given), Door(tensorboard, doctor, quiet, trust, say)
+        )
     folder = RunFolder.open(path)
     stored = run_of(folder.run_config)
     with (
@@ -136,6 +197,23 @@ def resume(
             return run_training(plan, folder, checkpoint, process_device, callbacks, say, changed)
         finally:
             folder.unlock()
+
+
+def resume_chain(path: Path, changed: bool, door: Door) -> Trained:
+    """Go on in a chain of runs.  Raises OptionError where options of its last run are given."""
+    if changed:
+        raise OptionError(
+            f"The parts of {path} are not all trained, so that the run itself has not begun: `ganforge resume {path}` "
+            "goes on as it was asked for, without further options."
+        )
+    device = chain.read_chain(path, door.trust).options.get("device", "auto")
+    with (
+        outlive_terminal(),
+        system.explain_memory(),
+        distributed.join_processes(system.pick_device(device)) as process_device,
+    ):
+        door = door._replace(say=door.say if distributed.rank() == 0 else silent)
+        return finish_chain(RunFolder(path), process_device, door)
 
 
 def plan_resume(
@@ -164,6 +242,7 @@ def plan_resume(
     # Open the data.
     where: dict[str, Any] = {"spec": data_spec, "ranges": ranges_of(stored)}
     where |= run_data_arguments(stored) if data is None else {}
+    where["tokeniser"], _ = load_run_tokeniser(folder.path, facts_of(stored))
     try:
         opened = open_training_data(data_spec, options, data_home, model.game.batch_type, read_options, **where)
     except DataError as error:
@@ -179,10 +258,10 @@ def plan_resume(
     done = (folder.checkpoints().steps() or [0])[-1]
     planned = run_of(stored).steps if done or "imported" not in stored.data else 0  # nobody planned what was imported
     check_length(options.steps, planned, done, shorten)
-    if facts_of(stored) != opened.facts:
+    if replace(facts_of(stored), captions=opened.facts.captions) != opened.facts:  # on which no network depends
         raise DataError(f"{data_spec} does not suit the run: {describe_difference(facts_of(stored), opened.facts)}.")
     # Build the game.
-    loaded = parts.load_kept(config, folder.path, partial(load_part, trust=trust), stored.parts)
+    loaded = parts.load_kept(config, folder.path, partial(load_part, trust=trust), stored.parts, model.name)
     with name_folder(folder.path, model):
         game = build_game(model, config, opened.facts, options.seed, loaded)
     held_out = partial(open_training_data, data_spec, options, data_home, game.batch_type, read_options, True, **where)
@@ -261,64 +340,6 @@ def run_training(
         say(f"Stopped at step {engine.step} of {plan.run.steps}. {engine.stopping or resume_hint}")
     stopped_elsewhere = main and engine.step < plan.run.steps and not engine.stopping  # by a signal to another process
     unknown = signal.SIGTERM if stopped_elsewhere else 0
-    stopped_by = int(next(iter(signals), unknown))
-    return Trained(game, folder.path, plan.model.name, engine.step, device, plan.ranges or {}, stopped_by)
-
-
-@contextmanager
-def save_on_error(engine: Engine) -> Iterator[None]:
-    """Write a checkpoint where the block ends because a file of the run cannot be written, then pass the error on."""
-    try:
-        yield
-    except RunError as error:
-        alone = distributed.world_size() == 1
-        if alone and engine.step > max(0, engine.saved_at) and not isinstance(error, CheckpointError):
-            with suppress(GANForgeError):
-                engine.save()
-        raise
-
-
-def train_with_recovery(engine: Engine, checkpoints: Checkpoints) -> Game[Any, Any]:
-    """The trained game.  When a loss is not finite, training restarts once from the last checkpoint.
-
-    Only a run with a training doctor does so.  Repeating the same steps on the same batches would fail again, so the
-    batches drawn since the checkpoint are skipped; nothing else changes.
-    """
-    doctor = next((callback for callback in engine.callbacks if isinstance(callback, TrainingDoctor)), None)
-    try:
-        return engine.train()
-    except NotFiniteError as error:
-        if doctor is None or not checkpoints.steps():
-            raise
-        batches_drawn, (step, state) = engine.batches_drawn, checkpoints.load()
-        engine.restore(state)
-        engine.batches_drawn = batches_drawn
-        if distributed.rank() == 0:
-            doctor.report_rollback(step, error)
-    return engine.train()
-
-
-@contextmanager
-def stop_on_signals(engine: Engine, resume_hint: str, say: Say) -> Iterator[list[int]]:
-    """Make Ctrl-C and SIGTERM stop after the current step, with the message `resume_hint`; a second Ctrl-C at once.
-
-    Yields a list to which the numbers of these signals are added.
-    """
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield received
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        if engine.stopping and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-        engine.stopping = resume_hint
-        say("Stopping after this step, with a checkpoint.")
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    stopped_by = int(next(iter(signals), unknown)) if engine.step < plan.run.steps else 0
+    ranges, tokeniser, captions = plan.ranges or {}, tokeniser_of(plan.data), examples_of(plan.data)
+    return Trained(game, folder.path, plan.model.name, engine.step, device, ranges, stopped_by, tokeniser, captions)

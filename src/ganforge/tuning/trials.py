@@ -21,7 +21,7 @@ from ganforge.callbacks.best_checkpoint import CheckpointMetric, ScoreCallback
 from ganforge.callbacks.log import read_rows
 from ganforge.catalogue import Model, find
 from ganforge.console import Say, silent
-from ganforge.data.synthetic.places import choose_synthetic_data
+from ganforge.data.synthetic.places import choose_embedded
 from ganforge.draw import mix
 from ganforge.engine import Engine
 from ganforge.errors import ModelError, NotFiniteError, OptionError
@@ -74,7 +74,7 @@ def sweep(
     if trials < 1:
         raise OptionError(f"--trials {trials} is too small: ask for one or more.")
     entry = find(model)
-    chosen_preset, data = entry.preset(preset), data or choose_synthetic_data(entry.game.batch_type.columns())
+    chosen_preset, data = entry.preset(preset), data or choose_embedded(entry.game)
     run, space = to_fields(run), parse_settings(over, entry.game.Config)
     own = {**to_plain(chosen_preset.config), **to_plain(config if config is not None else {})}
     if run.pop("patience", 0):

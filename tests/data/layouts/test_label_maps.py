@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from ganforge.batches import Facts, Images, Paired, Segmented
+from ganforge.data.decode import attempt
+from ganforge.data.layouts.label_maps import NoMapError
 from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
 from ganforge.data.read_options import ReadOptions
@@ -283,6 +285,19 @@ def test_instances(tmp_path):
     assert any("1 of 3 images do not have" in note for note in data.notes)
 
 
+def test_a_table_of_images_names_no_regions(tmp_path):
+    write_set(tmp_path)
+    before = opened(tmp_path).facts.regions
+    for table in ("name,label\n0,cat\n1,dog\n2,cat\n", "image;breed\n0.png;cat\n1.png;dog\n", "a 0.png\nb 1.png\n"):
+        (tmp_path / "labels.csv").write_text(table)
+        assert opened(tmp_path).facts.regions == before
+    (tmp_path / "labels/classes.txt").write_text("\n".join(NAMES))  # the table hides no list
+    assert opened(tmp_path).facts.regions == NAMES
+    (tmp_path / "labels/classes.txt").unlink()
+    (tmp_path / "labels.csv").write_text("id,label\n" + "\n".join(f"{k},{name}" for k, name in enumerate(NAMES)))
+    assert opened(tmp_path).facts.regions == NAMES
+
+
 # -- faults -------------------------------------------------------------------------------------------
 
 
@@ -321,7 +336,7 @@ FAULTS = {
         r"colours\.txt gives a colour in some lines",
     ),
     "large colours": (lambda r: extra(r, "colours.txt", "1 2 300 a"), r"numbers from 0 to 255"),
-    "no text": (lambda r: extra(r, "classes.txt", "a\0\0\0\0b"), r"classes\.txt cannot be read"),
+    "no text": (lambda r: extra(r, "classes.txt", "a\0\0\0\0b"), r"classes\.txt of .* cannot be read"),
     "smooth": (
         lambda r: write_set(r, store=lambda f: np.random.default_rng(0).integers(0, 256, (99, 99, 3), dtype=np.uint8)),
         r"labels/0\.png has 9,\d+ colours, and is no label map",
@@ -382,6 +397,18 @@ def test_models_of_other_columns_read_the_folders_as_before(tmp_path):
     pairs = open_data(str(tmp_path), size=(8, 8), needed=Paired.columns())
     assert len(pairs) == 3
     assert not pairs.facts.regions
+
+
+def test_attempt_keeps_the_class_of_an_error_and_drops_its_traceback():
+    def fail():
+        try:
+            raise ValueError("bytes of a file")
+        except ValueError as error:
+            raise NoMapError("1.png", 9, "colours") from error
+
+    found = attempt(fail)
+    assert isinstance(found, NoMapError)
+    assert found.__traceback__ is found.__cause__ is found.__context__ is None
 
 
 # -- windows ------------------------------------------------------------------------------------------

@@ -268,6 +268,9 @@ def test_tables_of_the_hub_become_images_and_classes(tmp_path, hub):
     assert data.columns["condition"].tolist() == [1, 0, 1]
     assert data.facts.labels == ("cat", "dog")
     assert f"Not used of hub:{tmp_path / 'saved'}: text." in data.notes
+    read = open_data(f"hub:{tmp_path / 'saved'}", size=None, needed=("images", "tokens"))
+    assert [*read.columns["tokens"].sentences()] == ["a", "b", "c"]
+    assert not [note for note in read.notes if "Not used" in note]
     assert len(open_data(f"hub:{tmp_path / 'saved'}", size=None, held_out=True)) == 2
 
 

@@ -238,6 +238,29 @@ def test_boxes_around_the_parts_of_label_maps(tmp_path):
     assert (whole.columns["box_labels"][0] > 0).sum() <= 4  # one for each region, whether it is connected or not
 
 
+def test_maps_whose_parts_cannot_be_listed_are_noted(tmp_path):
+    write_set(tmp_path, count=4)
+    write_set(tmp_path, prefix="val")
+    whole = opened(tmp_path)
+    (tmp_path / "labels/1.png").write_bytes(b"?")
+    data = opened(tmp_path)
+    assert len(data) == 3
+    kept = [0, 2, 3]
+    for name in ("boxes", "box_labels", "images"):  # each part stays with its image
+        assert (data.columns[name] == whole.columns[name][kept]).all()
+    said = "No boxes around the parts of 1 label maps. The first: labels/1.png cannot be read"
+    assert any(note.startswith(said) for note in data.notes)
+
+
+def test_another_split_whose_objects_cannot_be_counted_is_noted(tmp_path):
+    write_set(tmp_path, prefix="train")
+    write_set(tmp_path, prefix="val")
+    assert not any("other split" in note for note in opened(tmp_path).notes)
+    write(tmp_path / "val/labels/1_mask.png", scene(1))
+    said = "Objects of the other split are not counted: val/labels/1.png and val/labels/1_mask.png share the name 1"
+    assert any(note.startswith(said) for note in opened(tmp_path).notes)
+
+
 def test_parts_are_connected():
     for seed in range(5):
         regions = np.random.default_rng(seed).integers(0, 3, (17, 23))

@@ -14,15 +14,25 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from ganforge.data.layouts.arrays import labels_from_numbers
-from ganforge.data.layouts.files import ENDINGS, LARGEST, Files
+from ganforge.data.layouts.files import ENDINGS, Files, read_bytes
 from ganforge.data.layouts.names import clean_name, decode_text, shorten
-from ganforge.data.layouts.tables import LABEL, MORE_NAMES, NAME, Rows, known_name, name_column, read_rows
+from ganforge.data.layouts.tables import (
+    LABEL,
+    MORE_NAMES,
+    NAME,
+    Rows,
+    known_name,
+    name_column,
+    read_file_names,
+    read_json_rows,
+    read_rows,
+)
 from ganforge.data.source import Labels
 from ganforge.errors import DataError
 
@@ -72,13 +82,7 @@ def read_annotations(files: Files, path: str, names: Sequence[str]) -> Annotatio
     """
     kind = path.rpartition("/")[2]
     where = f"{kind} of {files.where}"
-    source = files.open(path)
-    try:
-        if isinstance(source, Path) and source.stat().st_size > LARGEST:
-            raise DataError(f"{where} cannot be read: it is larger than {LARGEST:,} bytes.")
-        table = READERS[kind.lower()](where, source.read_bytes() if isinstance(source, Path) else source.read())
-    except OSError as error:
-        raise DataError(f"{where} cannot be read: {error.strerror or error}.") from error
+    table = READERS[kind.lower()](where, read_bytes(files, path))
     if table is None:
         return None
     if table.complete and not table.values:  # in StyleGAN's format: no labels
@@ -146,21 +150,8 @@ def _parse_stylegan(where: str, data: bytes) -> Table | None:
 
 
 def _parse_jsonl(where: str, data: bytes) -> Table:
-    rows = []
-    try:
-        text, _ = decode_text(data)
-    except ValueError as error:
-        raise DataError(f"{where} cannot be read: {error}.") from error
-    for number, line in enumerate(text.rstrip().split("\n"), 1):
-        try:
-            row = json.loads(line) if line.strip() else {}
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: line {number} is not JSON.") from error
-        if not isinstance(row, dict):
-            raise DataError(f'{where}: line {number} is not of the form {{"file_name": "1.png", "label": "cat"}}.')
-        rows += [{known_name(key): value for key, value in row.items()}] if row else []
-    columns = [*dict.fromkeys(key for row in rows for key in row)]
-    return _build_table(where, rows, name_column(columns) or "file_name")
+    rows = [row for _, row in read_json_rows(where, data)]
+    return _build_table(where, rows, name_column({key for row in rows for key in row}) or "file_name")
 
 
 def _parse_csv(where: str, data: bytes) -> Table:
@@ -204,15 +195,9 @@ def _build_table(
     where: str, rows: Sequence[Mapping[str, Any]], name: str = "file_name", notes: tuple[str, ...] = (), label: str = ""
 ) -> Table:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    if any(not isinstance(row.get(name), str) for row in rows) or not rows:
-        known = f"; it has {shorten(', '.join(map(str, columns)))}" if columns else ""
-        raise DataError(f"{where} must give a file_name in every row{known}.")
+    names = read_file_names(where, rows, name)
     label = label or next((known for known in LABEL if known in columns), "")
-    names = [clean_name(row[name]) for row in rows]
     values = {clean: row.get(label) if label else None for clean, row in zip(names, rows, strict=True)}
-    if len(values) < len(rows):
-        twice, count = Counter(names).most_common(1)[0]
-        raise DataError(f"{where} names {shorten(twice)} {count} times.")
     return Table(values, parse_labels, False, tuple(str(key) for key in columns if key not in (name, label)), notes)
 
 

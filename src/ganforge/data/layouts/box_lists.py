@@ -5,7 +5,6 @@ Pascal VOC      Annotations/1.xml: <object><name>, <bndbox><xmin> ... in pixels 
 metadata.jsonl  {"file_name": "1.jpg", "objects": {"bbox": [[x, y, w, h]], "categories": ["cat"]}}, in pixels
 """
 
-import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,16 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+import yaml
+
 from ganforge.data.layouts.annotations import match_names
-from ganforge.data.layouts.files import Files
-from ganforge.data.layouts.names import clean_name, decode_text, shorten
-from ganforge.data.layouts.region_names import RegionNames, find_region_names, read_bytes
+from ganforge.data.layouts.files import Files, read_bytes, read_text
+from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.region_names import RegionNames, find_region_names
+from ganforge.data.layouts.tables import name_column, read_file_names, read_json_rows
 from ganforge.errors import DataError
 
 Box = tuple[float, float, float, float]
 Unit = tuple[float, float]  # (width, height) of an image in the units of its boxes; (0, 0): those of the image itself
 IMAGES = re.compile(r"(?i)^(jpegimages|images?|imgs?)$")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+LARGEST_YAML = 2**20  # bytes of a data.yaml
 YOLO_LINE = re.compile(rf"\d{{1,9}}(?:\s+{NUMBER}){{4,}}\s*")
 
 
@@ -52,6 +55,7 @@ class BoxLists:
     """Whether an image with more than `most` boxes is left out itself."""
     least_area: float = 0.002
     """Share of an image that a box must be larger than."""
+    notes: tuple[str, ...] = ()
 
 
 def read_yolo(files: Files) -> BoxLists | None:
@@ -62,63 +66,108 @@ def read_yolo(files: Files) -> BoxLists | None:
     """
     texts = {name for name in files.marks if name.lower().endswith(".txt")}
     partners = find_partners(files.image_names, texts, ".txt", "labels") if texts else {}
-    first = next((own for own in (partners[k] for k in sorted(partners)) if decode(files, own).strip()), None)
-    if first is None or not YOLO_LINE.fullmatch(decode(files, first).strip().splitlines()[0].strip()):
+    first = next((own for own in (partners[k] for k in sorted(partners)) if read_text(files, own).strip()), None)
+    if first is None or not YOLO_LINE.fullmatch(read_text(files, first).strip().splitlines()[0].strip()):
         return None
     folders = {
         f"{part}/" if str(part) != "." else "" for own in partners.values() for part in PurePosixPath(own).parents
     }
-    named = find_region_names(files, sorted(folders, key=lambda folder: -folder.count("/"))) or read_data_yaml(files)
-    of_image = {}
-    for image, own in partners.items():
-        boxes, classes = [], []
-        for number, line in enumerate(decode(files, own).splitlines(), 1):
-            if not line.strip():
-                continue
-            if not YOLO_LINE.fullmatch(line.strip()):
-                raise DataError(
-                    f"{own}: line {number} is {shorten(line)}; a line is `class x y w h`, in shares of the image."
-                )
-            words = line.split()
-            if named and int(words[0]) not in named.names:
-                raise DataError(
-                    f"{own}: line {number} has the class {words[0]}, which {named.file} does not name: add its name."
-                )
-            boxes.append(yolo_box([float(word) for word in words[1:]]))
-            classes.append(int(words[0]))
-        of_image[image] = Listed(boxes, classes, (1, 1))
+    about = read_data_yaml(files)
+    named = find_region_names(files, sorted(folders, key=lambda folder: -folder.count("/"))) or about.names
+    of_image = {image: parse_yolo(files, own, named, about.keypoints) for image, own in partners.items()}
     return BoxLists("YOLO", of_image, named.names if named else {})
 
 
-def yolo_box(numbers: Sequence[float]) -> Box:
-    """The corners of x, y, w, h (and a confidence), or of the points of an outline."""
-    if len(numbers) in (4, 5):
+def parse_yolo(files: Files, path: str, named: RegionNames | None, keypoints: int) -> Listed:
+    """The boxes of one text file; `keypoints` numbers follow each box."""
+    boxes, classes = [], []
+    for number, line in enumerate(read_text(files, path).splitlines(), 1):
+        if not line.strip():
+            continue
+        if not YOLO_LINE.fullmatch(line.strip()):
+            raise DataError(
+                f"{path}: line {number} is {shorten(line)}; a line is `class x y w h`, in shares of the image."
+            )
+        words = line.split()
+        if named and int(words[0]) not in named.names:
+            raise DataError(
+                f"{path}: line {number} has the class {words[0]}, which {named.file} does not name: add its name."
+            )
+        box = yolo_box([float(word) for word in words[1:]], keypoints)
+        if box is None:
+            raise DataError(
+                f"{path}: line {number} has {len(words) - 1} numbers behind the class: a box has 4, an outline an even "
+                "number of at least 6, and a box with keypoints as many as kpt_shape in data.yaml says."
+            )
+        boxes.append(box)
+        classes.append(int(words[0]))
+    return Listed(boxes, classes, (1, 1))
+
+
+def yolo_box(numbers: Sequence[float], keypoints: int = 0) -> Box | None:
+    """The corners of x, y, w, h (and a confidence, or keypoints), or of the points of an outline; None for others."""
+    if len(numbers) in (4, 5) or (keypoints and len(numbers) == 4 + keypoints):
         x, y, width, height = numbers[:4]
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if keypoints or len(numbers) < 6 or len(numbers) % 2:
+        return None
     return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
 
 
-def read_data_yaml(files: Files) -> RegionNames | None:
-    """The names in YOLO's data.yaml: a list in brackets, or one a line."""
-    name = next(
-        (name for name in sorted(files.marks) if name.rpartition("/")[2].lower().endswith((".yaml", ".yml"))), None
-    )
-    if name is None:
-        return None
-    text = decode(files, name)
-    found = re.search(r"(?m)^names\s*:[ \t]*(\[[^\]]*\]|(?:\n[ \t]*(?:-|\d+\s*:).*)+)", text)
-    if not found:
-        return None
-    body = found[1]
-    words = (
-        body.strip("[]").split(",") if body.startswith("[") else [line.strip() for line in body.strip().splitlines()]
-    )
-    numbered = [re.fullmatch(r"(\d+)\s*:\s*(.*)", word.strip()) for word in words]
-    names = {
-        int(m[1]) if m else k: m[2] if m else word.strip(" -\t\n")
-        for k, (m, word) in enumerate(zip(numbered, words, strict=True))
-    }
-    return RegionNames(name, {number: word.strip("'\" ") for number, word in names.items()}, {})
+@dataclass(frozen=True)
+class DataYaml:
+    """What YOLO's data.yaml says."""
+
+    names: RegionNames | None = None
+    keypoints: int = 0
+    """Numbers that follow each box: two or three for each keypoint."""
+
+
+class WordLoader(yaml.BaseLoader):
+    """YAML of words, lists and mappings without aliases, which could stand for more than fits into memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node.  Raises YAMLError for an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"line {self.peek_event().start_mark.line + 1} has an alias, which no name needs")
+        return super().compose_node(parent, index)
+
+
+def read_data_yaml(files: Files) -> DataYaml:
+    """Read YOLO's data.yaml: of all YAML files the first with `names`, data.yaml before others.
+
+    Raises:
+        DataError: a file that is read before it, or itself, is no YAML; its names or `kpt_shape` have another form.
+    """
+    found = [name for name in files.marks if name.lower().endswith((".yaml", ".yml"))]
+    for path in sorted(found, key=lambda name: (PurePosixPath(name).stem.lower() != "data", name)):
+        try:
+            about = yaml.load(read_text(files, path, LARGEST_YAML), WordLoader)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise DataError(f"{path} is no YAML: {shorten(error) or 'it is too deep'}. Mend or remove it.") from error
+        if isinstance(about, dict) and "names" in about:
+            return DataYaml(names_of_yaml(path, about["names"]), count_keypoints(path, about.get("kpt_shape")))
+    return DataYaml()
+
+
+def names_of_yaml(path: str, names: Any) -> RegionNames:
+    """The names of the classes: a list, or {number: name}.  Raises DataError for another form."""
+    rows = dict(enumerate(names)) if isinstance(names, list) else names if isinstance(names, dict) else {}
+    numbers = [str(number) for number in rows]
+    if not rows or not all(re.fullmatch(r"\d{1,5}", word) for word in numbers):
+        raise DataError(f"{path} has names that are neither a list, as in [cat, dog], nor numbered, as in {{0: cat}}.")
+    if not all(isinstance(name, str) for name in rows.values()):
+        raise DataError(f"{path} has names that are no words: {shorten([*rows.values()])}.")
+    return RegionNames(path, {int(number): name for number, name in zip(numbers, rows.values(), strict=True)}, {})
+
+
+def count_keypoints(path: str, shape: Any) -> int:
+    """The numbers of all keypoints of a box, whose count and dimensions are `shape`; 0 without a shape."""
+    if shape is None:
+        return 0
+    if isinstance(shape, list) and len(shape) == 2 and all(re.fullmatch(r"[1-9]\d{0,3}", str(side)) for side in shape):
+        return int(shape[0]) * int(shape[1])
+    raise DataError(f"{path} has the kpt_shape {shorten(shape)}; it is two numbers, as in [17, 3].")
 
 
 def read_voc(files: Files) -> BoxLists | None:
@@ -161,14 +210,15 @@ def read_metadata(files: Files) -> BoxLists | None:
     of_image: dict[str, Listed] = {}
     kept = [name for name in sorted(files.marks) if name.rpartition("/")[2].lower() == "metadata.jsonl"]
     for path in kept:
-        rows = {}
-        for number, line in enumerate(decode(files, path).splitlines(), 1):
-            try:
-                row = json.loads(line) if line.strip() else {}
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}: line {number} is not JSON.") from error
-            if isinstance(row, dict) and "objects" in row and isinstance(row.get("file_name"), str):
-                rows[clean_name(row["file_name"])] = parse_objects(f"{path}: line {number}", row["objects"])
+        rows, found = {}, read_json_rows(path, read_bytes(files, path))
+        if any("objects" in row for _, row in found):
+            every = [row for _, row in found]
+            names = read_file_names(path, every, name_column({key for row in every for key in row}) or "file_name")
+            rows = {
+                name: parse_objects(f"{path}: line {number}", row["objects"])
+                for name, (number, row) in zip(names, found, strict=True)
+                if "objects" in row
+            }
         matches = (
             match_names(path.rpartition("/")[0] + "/" * ("/" in path), list(rows), files.image_names) if rows else {}
         )
@@ -229,11 +279,3 @@ def find_partners(images: Iterable[str], lists: Iterable[str], suffix: str, besi
         if found or len(only) == 1:
             partners[image] = (found or only)[0]
     return partners
-
-
-def decode(files: Files, name: str) -> str:
-    """The text of a list.  Raises DataError if it is none."""
-    try:
-        return decode_text(read_bytes(files, name))[0]
-    except ValueError as error:
-        raise DataError(f"{name} cannot be read: {error}.") from error

@@ -6,19 +6,19 @@ that do not have 3 to 8 boxes.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ganforge.data.layouts.annotations import match_names
 from ganforge.data.layouts.box_lists import BoxLists, Listed, is_box
-from ganforge.data.layouts.files import Files
-from ganforge.data.layouts.names import clean_name, decode_text, shorten
-from ganforge.data.layouts.region_names import categories_of, merge_names, read_bytes
+from ganforge.data.layouts.files import Files, read_text
+from ganforge.data.layouts.names import clean_name, shorten
+from ganforge.data.layouts.region_names import LARGEST_JSON, categories_of, merge_names
 from ganforge.data.layouts.splits import SEPARATORS, phase_of
 from ganforge.errors import DataError
 
-LARGEST = 2**30  # bytes of a file
 FEWEST, MOST, LEAST_AREA = 3, 8, 0.02
 NOT_BOXES = re.compile(r"(?i)caption|keypoint|panoptic|image_info")
 
@@ -37,17 +37,23 @@ def read_coco(files: Files, listed: str = "") -> BoxLists | None:
         return None
     named = merge_names([own for name, about in contents.items() if (own := categories_of(name, about))])
     of_image: dict[str, Listed] = {}
+    repeated = 0
     for name, about in contents.items():
         for image, own in collect_boxes(files, name, about, named.names).items():
-            of_image[image] = join(of_image[image], own) if image in of_image else own
+            of_image[image], equal = join(of_image[image], own) if image in of_image else (own, 0)
+            repeated += equal
+    notes = (f"Left out: {repeated:,} boxes that another list has as well.",) if repeated else ()
     names = {number: word for number, word in named.names.items() if word not in ("other", "unlabeled", "unlabelled")}
-    return BoxLists("COCO", of_image, names, FEWEST, MOST, True, LEAST_AREA)
+    return BoxLists("COCO", of_image, names, FEWEST, MOST, True, LEAST_AREA, notes)
 
 
-def join(one: Listed, other: Listed) -> Listed:
-    """The boxes of one image from two files, things and stuff."""
-    boxes, classes = [*one.boxes, *other.boxes], [*one.classes, *other.classes]
-    return replace(other, boxes=boxes, classes=classes, dropped=one.dropped + other.dropped)
+def join(one: Listed, other: Listed) -> tuple[Listed, int]:
+    """The boxes of one image from two files, such as things and stuff, and the number of those that both have."""
+    known = {*zip(one.boxes, one.classes, strict=True)}
+    new = [pair for pair in zip(other.boxes, other.classes, strict=True) if pair not in known]
+    boxes, classes = [*one.boxes, *(box for box, _ in new)], [*one.classes, *(kind for _, kind in new)]
+    joined = replace(other, boxes=boxes, classes=classes, dropped=one.dropped + other.dropped)
+    return joined, len(other.boxes) - len(new)
 
 
 def are_siblings(one: str, other: str) -> bool:
@@ -60,7 +66,7 @@ def read_content(files: Files, name: str, needed: bool) -> dict[str, Any] | None
     """The content of a COCO file with boxes; None for another kind of file, unless it is `needed`."""
     form = f'{name} is no list of boxes: a COCO file has "images", "annotations" with "bbox", and "categories".'
     try:
-        about = json.loads(decode_text(read_bytes(files, name, LARGEST))[0])
+        about = json.loads(read_text(files, name, LARGEST_JSON))
     except (ValueError, RecursionError) as error:
         if needed:
             raise DataError(form) from error
@@ -112,6 +118,10 @@ def collect_boxes(files: Files, name: str, about: dict[str, Any], names: dict[in
         x, y, width, height = map(float, box)
         boxes[row["image_id"]].append(((x, y, x + width, y + height), category))
     words = {word: key for key, (word, _) in images.items()}
+    if len(words) < len(about["images"]):
+        twice, count = Counter(clean_name(row["file_name"]) for row in about["images"]).most_common(1)[0]
+        what = f"the image {shorten(twice)} {count} times" if count > 1 else "two images with one id"
+        raise DataError(f"{name} lists {what}: one image has one row.")
     matches = match_split(files, name, [*words])
     found = {}
     for image, word in matches.items():

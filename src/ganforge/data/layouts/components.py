@@ -3,7 +3,7 @@
 import numpy as np
 
 from ganforge.console import track
-from ganforge.data.cache import DecodeJob, DecodeReport, fingerprint, load_or_decode, map_in_threads
+from ganforge.data.cache import Decoded, DecodeJob, DecodeReport, fingerprint, load_or_decode, map_in_threads
 from ganforge.data.decode import attempt
 from ganforge.data.layouts.box_lists import BoxLists, Listed
 from ganforge.data.layouts.label_maps import MapSource
@@ -16,18 +16,24 @@ MOST, LEAST_AREA = 30, 0.002  # boxes of an image, and the share of it that one 
 def list_components(maps: MapSource, others: MapSource | None = None) -> BoxLists:
     """The boxes around the parts of all label maps, the unknown region left out; kept in the cache."""
     of_image: dict[str, Listed] = {}
+    notes: list[str] = []
     for source in (maps, *([others] if others else [])):
-        rows = find_boxes(source)
-        for row, photo in enumerate(source.photos):
-            own = rows[rows[:, 0] == row]
+        found = find_boxes(source)
+        notes += found.report.notes
+        rows = found.images
+        starts = np.searchsorted(rows[:, 0], np.arange(1, len(source.photos)))
+        for photo, own in zip(source.photos, np.split(rows, starts), strict=True):
             of_image[photo] = Listed([tuple(box) for box in own[:, 1:5].tolist()], [int(k) for k in own[:, 5]], (1, 1))
     names = {k: name for k, name in enumerate(maps.regions.names) if name != UNKNOWN}
     what = "instances" if maps.instances else "connected parts of the label maps"
-    return BoxLists(what, of_image, names, 1, MOST, False, LEAST_AREA)
+    return BoxLists(what, of_image, names, 1, MOST, False, LEAST_AREA, tuple(notes))
 
 
-def find_boxes(source: MapSource) -> np.ndarray:
-    """float64 (K, 6): row of the image, corners in shares of it, and the region, of each part that is large enough."""
+def find_boxes(source: MapSource) -> Decoded:
+    """float64 (K, 6): row of the image, corners in shares of it, and the region, of each part that is large enough.
+
+    The rows are in the order of their images.  The report notes the maps that cannot be read.
+    """
 
     def find(row: int) -> np.ndarray | DataError:
         return attempt(lambda: np.concatenate([np.full((len(own := boxes_of(source, row)), 1), row), own], 1))
@@ -38,11 +44,13 @@ def find_boxes(source: MapSource) -> np.ndarray:
             track(map_in_threads(find, every), len(every), f"Finding parts of label maps of {source.files.where}")
         )
         rows = np.concatenate([np.zeros((0, 6)), *(own for own in results if isinstance(own, np.ndarray))])
-        return DecodeJob((6,), np.dtype(np.float64), [rows], lambda: DecodeReport(tuple(range(len(rows)))))
+        failed = [str(own) for own in results if isinstance(own, DataError)]
+        notes = (f"No boxes around the parts of {len(failed)} label maps. The first: {failed[0]}",) if failed else ()
+        return DecodeJob((6,), rows.dtype, [rows], lambda: DecodeReport(tuple(range(len(rows))), notes))
 
     identity = source.files.identify((*source.maps, *source.instances))
     key = fingerprint("parts of label maps", identity, source.regions.codes, source.regions.names, LEAST_AREA, MOST)
-    return load_or_decode(key, begin).images
+    return load_or_decode(key, begin)
 
 
 def boxes_of(source: MapSource, row: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.data.crops import Windows
+from ganforge.data.crops import Windows, count_steps, cut_windows, place_windows
 from ganforge.data.dataset import DataSet
 from ganforge.data.read_options import Make
 from ganforge.data.synthetic.scenes import Chance
@@ -88,9 +88,9 @@ class NoisyColumn:
         if isinstance(self.images, Windows):
             windows = self.images.cut(rows, down, across)
         else:
-            images, (h, w) = self.images[rows], self.window
-            tops, lefts = down % (images.shape[1] - h + 1), across % (images.shape[2] - w + 1)
-            windows = np.stack([p[t : t + h, x : x + w] for p, t, x in zip(images, tops, lefts, strict=True)])
+            images = self.images[rows]
+            starts = place_windows(count_steps(images.shape[1:3], self.window), np.stack([down, across], 1))
+            windows = cut_windows(images, starts, self.window)
         return add_noise(
             windows, [mix(self.seed, *place) for place in zip(down.tolist(), across.tolist(), strict=True)]
         )

@@ -6,6 +6,7 @@ Only regular files are listed, and links to them.  A pipe or a device of any nam
 import os
 import stat
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 
 from ganforge import images
 from ganforge.data.decode import LazyImage
-from ganforge.data.layouts.names import clean_name, is_data_file, shorten
+from ganforge.data.layouts.names import clean_name, decode_text, is_data_file, shorten
 from ganforge.errors import DataError
 from ganforge.files import sha256
 
@@ -106,6 +107,29 @@ def list_folder(path: Path) -> Files:
         marks = {name: f"{state.st_size} {state.st_mtime_ns}" for name, state in states.items()}
     empty = tuple(sorted(map(clean_name, walk.empty)))
     return Files(path, marks, found.__getitem__, tuple(walk.notes()), originals, empty)
+
+
+def read_bytes(files: Files, name: str, most: int = LARGEST) -> bytes:
+    """The content of a list.  Raises DataError if it cannot be read or has more than `most` bytes."""
+    source = files.open(name)
+    try:
+        with source.open("rb") if isinstance(source, Path) else source as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise DataError(f"{name} of {files.where} cannot be read: {error.strerror or error}.") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{name} of {files.where} cannot be read: it is damaged ({error}).") from error
+    if len(data) > most:
+        raise DataError(f"{name} of {files.where} cannot be read: it is larger than {most:,} bytes.")
+    return data
+
+
+def read_text(files: Files, name: str, most: int = LARGEST) -> str:
+    """The text of a list, in any encoding of names.py.  Raises DataError if it cannot be read or is no text."""
+    try:
+        return decode_text(read_bytes(files, name, most))[0]
+    except ValueError as error:
+        raise DataError(f"{name} of {files.where} cannot be read: {error}.") from error
 
 
 class Walk:

@@ -4,7 +4,8 @@
 of the table as encoded bytes and read like files.  Needs the extra `hub`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +15,7 @@ import numpy as np
 from ganforge import images
 from ganforge.data.decode import LazyImage
 from ganforge.data.layouts.annotations import parse_labels
+from ganforge.data.layouts.caption_lists import as_list, is_caption_column
 from ganforge.data.layouts.splits import HELD_OUT, phase_of
 from ganforge.data.layouts.tables import LABEL
 from ganforge.data.source import ImageSource, Labels
@@ -83,7 +85,18 @@ def read_table(where: str, table: Any, counts: Mapping[str, int], chosen: str) -
     unused = [name for name in features if name not in (column, label)]
     notes = [f"Taken: {chosen} of {', '.join(counts)}."] if len(counts) > 1 else []
     notes += [f"Not used of {where}: {', '.join(unused)}."] if unused else []
-    return ImageSource(where, "a table of images", identity, lazy_images, labels, tuple(notes), counts, label_error)
+    source = ImageSource(where, "a table of images", identity, lazy_images, labels, tuple(notes), counts, label_error)
+    captions = [name for name in features if name not in (column, label) and is_caption_column(name)]
+    return replace(source, read_captions=lambda: _read_captions(table, captions))
+
+
+def _read_captions(table: Any, columns: Sequence[str]) -> list[list[Any]]:
+    """What stands in some columns, together, for each row."""
+    rows: list[list[Any]] = [[] for _ in range(len(table))]
+    for column in columns:
+        for row, value in zip(rows, table[column][:], strict=True):
+            row += as_list(value)
+    return rows
 
 
 def _read_labels(where: str, values: Any, kind: Any, classes: type[Any]) -> Labels:

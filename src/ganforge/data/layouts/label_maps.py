@@ -5,7 +5,7 @@ region k, or the last region if it marks unknown pixels (255); colours are numbe
 or else by their code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -19,14 +19,22 @@ from ganforge.data.layouts.files import Files
 from ganforge.data.layouts.names import shorten
 from ganforge.data.layouts.region_names import Colour, RegionNames, choose_colours, find_region_names
 from ganforge.data.layouts.roles import Roles, describe_partners, find_roles
-from ganforge.data.regions import COLOUR, UNKNOWN, OutsideError, Regions, decode_colour, describe_code, encode_colours
+from ganforge.data.read_options import UNKNOWN_VALUE
+from ganforge.data.regions import (
+    COLOUR,
+    UNKNOWN,
+    OutsideError,
+    Regions,
+    decode_colour,
+    describe_code,
+    encode_colours,
+)
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.images import LabelMap
 
 MOST = 4_096  # regions: of more the numbers are not indices, and the colours not those of a palette
 MOST_IN_ONE = 128  # values of one map without a list of names: depth and other smooth images have more
-UNKNOWN_VALUE = 255  # the number of unknown pixels, unless the user says another
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def find_label_maps(source: ImageSource, unknown: int = UNKNOWN_VALUE) -> MapSou
     roles = find_roles(files, source.held_out, lambda name: looks_like_map(files, name)) if files else None
     if files is None or roles is None:
         return None
-    keys = [key for key in sorted(roles.photos) if key in roles.maps]
+    keys = [key for key in roles.photos if key in roles.maps]
     if not keys:
         one, other = min(roles.photos.values()), min(roles.maps.values())
         raise DataError(
@@ -146,7 +154,7 @@ def find_codes(files: Files, maps: Sequence[str], is_named: bool) -> list[tuple[
         return np.stack([numbers, colours], 1)
 
     def begin() -> DecodeJob:
-        results = map_in_threads(lambda name: attempt_map(find, name), maps)
+        results = map_in_threads(lambda name: attempt(lambda: find(name)), maps)
         pairs: set[tuple[int, int]] = set()
         for result in track(results, len(maps), f"Reading label maps of {files.where}"):
             if isinstance(result, NoMapError):
@@ -168,16 +176,6 @@ class NoMapError(DataError):
             f"{name} has {count:,} {what}, and is no label map, which has one exact value a region: save it as a PNG "
             "without smoothed edges, or list the names of so many regions in classes.txt."
         )
-
-
-def attempt_map(find, name: str) -> np.ndarray | DataError:  # noqa: ANN001
-    """What `find` returns, or why not."""
-    try:
-        return find(name)
-    except NoMapError as error:
-        return error
-    except DataError as error:
-        return DataError(str(error))
 
 
 def decide_regions(
@@ -223,9 +221,10 @@ def decide_regions(
 
 
 Named = tuple[list[str], dict[int, int], list[Colour | None]]
+Fail = Callable[[int], NoReturn]  # raises the error for a code that has no name
 
 
-def name_numbers(inside: set[int], named: RegionNames | None, fail) -> Named:  # noqa: ANN001
+def name_numbers(inside: set[int], named: RegionNames | None, fail: Fail) -> Named:
     """Names, {code: index} and colours of maps of numbers: number k is region k."""
     most = max(inside, default=0)
     if named:
@@ -250,7 +249,7 @@ def name_colours(
     shades: set[int],
     listed: Mapping[int, int],
     named: RegionNames | None,
-    fail,  # noqa: ANN001
+    fail: Fail,
 ) -> Named:
     """The same with maps of colours, which the list names, or which are numbered in their order."""
     if listed and named:

@@ -19,8 +19,11 @@ from ganforge.data.layouts.box_lists import BoxLists, Listed, read_metadata, rea
 from ganforge.data.layouts.coco import read_coco
 from ganforge.data.layouts.components import list_components
 from ganforge.data.layouts.files import Files
-from ganforge.data.layouts.label_maps import UNKNOWN_VALUE, find_label_maps
+from ganforge.data.layouts.folders import find_root
+from ganforge.data.layouts.label_maps import MapSource, find_label_maps
 from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.splits import Splits
+from ganforge.data.read_options import UNKNOWN_VALUE
 from ganforge.data.source import ImageSource
 from ganforge.data.value_range import decode_in_range
 from ganforge.errors import DataError
@@ -58,13 +61,17 @@ def find_layouts(source: ImageSource, unknown: int = UNKNOWN_VALUE) -> LayoutSou
         None if source.listed else read_metadata(files) or read_yolo(files) or read_voc(files)
     )
     taken = [image.name for image in source.images]
+    if lists is not None and source.held_out:
+        taken = choose_held_out(files, taken, lists)
     if lists is None:
         maps = find_label_maps(source, unknown)
         if maps is None:
             return None
         others = attempt(lambda: find_label_maps(replace(source, held_out=not source.held_out), unknown))
-        others = None if isinstance(others, DataError) else others
-        lists, taken = list_components(maps, others), [*maps.photos]
+        uncounted = f"Objects of the other split are not counted: {others}" if isinstance(others, DataError) else ""
+        lists = list_components(maps, others if isinstance(others, MapSource) else None)
+        lists = replace(lists, notes=(*lists.notes, uncounted)) if uncounted else lists
+        taken = [*maps.photos]
     objects, index = number_objects(lists)
     photos, boxes, notes, most = [], [], Tally(lists), 0
     chosen = {*taken}
@@ -81,7 +88,16 @@ def find_layouts(source: ImageSource, unknown: int = UNKNOWN_VALUE) -> LayoutSou
         )
     layout = f"{sum(map(len, boxes)):,} from {lists.kind}, of {len(objects) - 1} objects"
     most = lists.most if lists.drop_fuller else most
-    return LayoutSource(files, tuple(photos), tuple(boxes), objects, most, layout, notes.sentences())
+    return LayoutSource(files, tuple(photos), tuple(boxes), objects, most, layout, (*lists.notes, *notes.sentences()))
+
+
+def choose_held_out(files: Files, taken: list[str], lists: BoxLists) -> list[str]:
+    """The images of the first held-out split that has boxes; `taken`, those of the first split, if none has."""
+    root = find_root(files)
+    splits = Splits(name.removeprefix(root) for name in files.image_names)
+    annotated = [name.removeprefix(root) for name, own in lists.of_image.items() if own.boxes]
+    chosen = [root + name for name in splits.choose(True, annotated) or ()]
+    return taken if not chosen or not {*chosen}.isdisjoint(taken) else chosen
 
 
 def number_objects(lists: BoxLists) -> tuple[tuple[str, ...], dict[str | int, int]]:

@@ -9,19 +9,22 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from ganforge.data.layouts.files import LARGEST, Files
-from ganforge.data.layouts.names import decode_text, shorten
+from ganforge.data.layouts.annotations import READERS
+from ganforge.data.layouts.files import ENDINGS, Files, read_text
+from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.tables import MORE_NAMES, NAME, known_name
 from ganforge.errors import DataError
 
 Colour = tuple[int, int, int]
 LISTS = ("colours", "colors", "classes", "labels", "names", "label_names", "class_names", "regions", "palette")
-ENDINGS = (".txt", ".csv", ".names")
+SUFFIXES = (".txt", ".csv", ".names")
 MOST = 4_096  # names of a list
+LARGEST_JSON = 2**30  # bytes of a COCO file
 TRIPLE = re.compile(r"(?<![\w.#])(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?![\w.])")
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 NUMBERED = re.compile(r"\s*(\d{1,5})\s*[:,;\t =]\s*(.*)", re.DOTALL)
@@ -46,9 +49,10 @@ def find_region_names(files: Files, folders: Sequence[str]) -> RegionNames | Non
     by_name = {name.lower(): name for name in files.marks}
     for folder in folders:
         for base in LISTS:
-            for ending in ENDINGS:
-                if path := by_name.get(f"{folder}{base}{ending}".lower()):
-                    return parse_names(path, read_bytes(files, path))
+            for ending in SUFFIXES:
+                path = by_name.get(f"{folder}{base}{ending}".lower())
+                if path and not lists_images(files, path, text := read_text(files, path)):
+                    return parse_names(path, text)
     inside = {
         name for name in files.marks if name.lower().endswith(".json") and f"{name.rpartition('/')[0]}/" in folders
     }
@@ -75,25 +79,21 @@ def merge_names(found: Sequence[RegionNames]) -> RegionNames:
     return RegionNames(found[0].file, names, colours if colours.keys() == names.keys() else {})
 
 
-def read_bytes(files: Files, path: str, most: int = LARGEST) -> bytes:
-    """The content of a list.  Raises DataError if it cannot be read or is too large."""
-    source = files.open(path)
-    try:
-        if isinstance(source, Path):
-            if source.stat().st_size > most:
-                raise DataError(f"{path} of {files.where} cannot be read: it is larger than {most:,} bytes.")
-            return source.read_bytes()
-        return source.read()
-    except OSError as error:
-        raise DataError(f"{path} of {files.where} cannot be read: {error.strerror or error}.") from error
+def lists_images(files: Files, path: str, text: str) -> bool:
+    """Whether a list is a table of images and their labels, as in annotations.py, and not one of regions."""
+    rows = [[cell.strip(" \t\"'") for cell in re.split(r"[,;\t|]", line)] for line in text.splitlines() if line.strip()]
+    if any(cell.lower().endswith(ENDINGS) for row in rows for cell in row):
+        return True
+    if path.rpartition("/")[2].lower() not in READERS or not rows or known_name(rows[0][0]) not in (*NAME, *MORE_NAMES):
+        return False
+    stems = {PurePosixPath(name).stem for name in files.image_names}
+    first = {row[0] for row in rows[1:]}
+    is_numbers = all(cell.isdecimal() for cell in first) and known_name(rows[0][0]) not in NAME  # id,name of regions
+    return not is_numbers and not stems.isdisjoint(first)
 
 
-def parse_names(path: str, data: bytes) -> RegionNames:
+def parse_names(path: str, text: str) -> RegionNames:
     """Parse a list of names, one a line.  Raises DataError if it is no such list."""
-    try:
-        text, _ = decode_text(data)
-    except ValueError as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()
@@ -152,7 +152,7 @@ def fill(names: dict[int, str]) -> dict[int, str]:
 def read_categories(files: Files, path: str) -> RegionNames | None:
     """The categories of a COCO file; None if it is another kind of file."""
     try:
-        about = json.loads(decode_text(read_bytes(files, path, 2**30))[0])
+        about = json.loads(read_text(files, path, LARGEST_JSON))
     except (ValueError, RecursionError, DataError):
         return None
     return categories_of(path, about)

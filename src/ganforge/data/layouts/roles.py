@@ -8,12 +8,14 @@ one folder                      1.jpg beside 1.png, an index image
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ganforge.data.layouts.files import Files
+from ganforge.data.layouts.folders import find_root
 from ganforge.data.layouts.names import shorten
-from ganforge.data.layouts.splits import HELD_OUT, SEPARATORS, Splits, phase_of
-from ganforge.data.layouts.two_folders import parse_side, stem
+from ganforge.data.layouts.splits import SEPARATORS, Place, Splits, choose_phases, phase_of
+from ganforge.data.layouts.two_folders import SPELLINGS, parse_side, stem
+from ganforge.errors import DataError
 
 KINDS = {
     "photo": "images? imgs? photos? pictures? jpegimages leftimgbit leftimg rgb 이미지 사진",
@@ -22,10 +24,10 @@ KINDS = {
     "instance": "insts? instances? instancemaps? segmentationobject",
 }
 SPELLED = {kind: re.compile(f"(?:{'|'.join(words.split())})") for kind, words in KINDS.items()}
-SIDES = (("A", "B"), ("source", "target"), ("input", "output"))
 ENDING = re.compile(
-    r"(?i)[_\-. ]+(leftimg8bit|gtfine_(labelids|instanceids)|labels?|labelmap|seg|mask|inst(ance)?s?|image|photo)$"
+    r"(?i)[_\-. ]+(leftimg8bit|gtfine_(?:labelids|instanceids)|labels?|labelmap|seg|mask|inst(?:ance)?s?|image|photo)$"
 )
+COLOUR_COPY = re.compile(r"(?i)_gtfine_color$")  # Cityscapes: the same map once more, in colours
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Role:
     folder: str
     """The path down to the folder that says the kind, with a slash."""
     key: str
-    """What the files that belong together share: the path without these folders, and without the suffix."""
+    """What the files that belong together share: the path below that folder without splits, and without the suffix."""
+    above: str
+    """The path above that folder without splits, with a slash: the other part of what they share."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +63,21 @@ def find_roles(files: Files, held_out: bool, looks_like_map: Callable[[str], boo
     """Find the photographs and the label maps of a split; None if the folders do not say them.
 
     `looks_like_map` decides where the folders do not: whether a file is an index image, and no photograph.
+
+    Raises:
+        DataError: two photographs or two maps have one name.
     """
-    phases = Splits(files.image_names).phases
-    roles = {name: role for name in files.image_names if (role := parse_role(name, phases))}
+    root = find_root(files) if files.image_names else ""
+    splits = Splits(name.removeprefix(root) for name in files.image_names)
+    places = {name: splits.places[name.removeprefix(root)] for name in files.image_names}
+    roles = {name: role for name, place in places.items() if (role := parse_role(name, root, place))}
     kinds = {role.kind for role in roles.values()}
     if not {"photo", "map"} <= kinds:
-        sides = next((pair for pair in SIDES if {*pair} <= kinds), None)
-        roles = choose_sides(roles, sides, looks_like_map) if sides else match_suffixes(files, phases, looks_like_map)
-    present = {role.phase for role in roles.values() if role.kind == "map"}
-    wanted = next((phase for phase in (HELD_OUT if held_out else ("train", "")) if phase in present), None)
-    if wanted is None:
-        return None
-    taken = {wanted} if held_out or wanted == "" else {"train"}
-    own: dict[str, dict[str, str]] = {"photo": {}, "map": {}, "instance": {}}
-    for name, role in roles.items():
-        if role.phase in taken:
-            own.setdefault(role.kind, {}).setdefault(role.key, name)
-    if not own["photo"]:
+        sides = next((pair for pair in SPELLINGS if {*pair} <= kinds), None)
+        roles = choose_sides(roles, sides, looks_like_map) if sides else match_suffixes(files, places, looks_like_map)
+    wanted = choose_phases({role.phase for role in roles.values() if role.kind == "map"}, held_out, splits.deep)
+    own = gather({name: role for name, role in roles.items() if role.phase in wanted}, has_common_paths(roles))
+    if not own["photo"] or not own["map"]:
         return None
     every = tuple(name for name, role in roles.items() if role.kind == "map")
     order = ("train", "", "val", "test")
@@ -90,24 +92,59 @@ def folders_above(folder: str) -> list[str]:
     return ["".join(f"{part}/" for part in parts[:end]) for end in range(len(parts), -1, -1)]
 
 
-def parse_role(name: str, phases: Mapping[str, Mapping[str, str]]) -> Role | None:
-    """The role of `train/labels/1.png`, `labels/train/1.png` or `train_label/1.png`; None if no folder says a kind."""
-    *folders, file = name.split("/")
-    kind, phase, above, inner, reach = "", "", "", [], 0
-    for number, folder in enumerate(folders, 1):
-        own, said = phases.get(above, {}).get(folder, ""), kind_of(folder)
-        own = own or said[1]
-        above = f"{above}/{folder}".lstrip("/")
-        if said[0] and not kind:
-            kind, reach = said[0], number
-        elif not own and kind:
-            inner.append(folder)
-        if own and (not phase or phase == "train"):
-            phase = own
-    if not kind:
+def has_common_paths(roles: Mapping[str, Role]) -> bool:
+    """Whether photographs and maps share the path above the folder of their kind, as in scene1/rgb and scene1/labels.
+
+    They do not where each kind was unpacked into a folder of its own.
+    """
+    photos, maps = (
+        {(role.phase, role.above, role.key) for role in roles.values() if role.kind == kind}
+        for kind in ("photo", "map")
+    )
+    return not photos.isdisjoint(maps)
+
+
+def gather(roles: Mapping[str, Role], with_above: bool) -> dict[str, dict[str, str]]:
+    """{kind: {key: file}}, in the order of the short keys; `with_above`: the key has the path above the kind as well.
+
+    Raises:
+        DataError: two files of one kind have one key.
+    """
+    own: dict[str, dict[str, str]] = {"photo": {}, "map": {}, "instance": {}}
+    for name, role in sorted(roles.items(), key=lambda item: (item[1].key, item[1].above, item[0])):
+        key = f"{role.above}{role.key}" if with_above else role.key
+        other = own.setdefault(role.kind, {}).setdefault(key, name)
+        if other != name:
+            raise DataError(
+                f"{shorten(other)} and {shorten(name)} share the name {shorten(key)}, so that it is open which of them "
+                "belongs to a file of that name: rename or remove one."
+            )
+    return own
+
+
+def parse_role(name: str, root: str, place: Place) -> Role | None:
+    """The role of `train/labels/1.png`, `labels/train/1.png` or `train_label/1.png`; None if no folder says a kind.
+
+    `place` is where the file lies among the splits of the files below `root`.
+    """
+    *folders, file = name.removeprefix(root).split("/")
+    reach = next((number for number, folder in enumerate(folders) if kind_of(folder)[0]), None)
+    if reach is None or COLOUR_COPY.search(stem(file)):
         return None
-    key = ENDING.sub("", stem(file))
-    return Role(kind, phase, "".join(f"{folder}/" for folder in folders[:reach]), "/".join([*inner, key]))
+    kind, above, rest = kind_of(folders[reach])[0], [], place.inner.split("/")[:-1]
+    for folder in folders[:reach]:
+        if rest and rest[0] == folder:
+            above.append(rest.pop(0))
+    if rest and rest[0] == folders[reach]:
+        rest.pop(0)
+    said = next((phase for folder in folders[reach:] if (phase := kind_of(folder)[1])), "")
+    phase = said if said and place.phase in ("", "train") else place.phase
+    ending = ENDING.search(stem(file))
+    if kind == "map" and ending and "inst" in ending[1].lower():  # Cityscapes keeps both kinds in one folder
+        kind = "instance"
+    key = "/".join([*(folder for folder in rest if not kind_of(folder)[1]), ENDING.sub("", stem(file))])
+    top = root + "".join(f"{folder}/" for folder in folders[: reach + 1])
+    return Role(kind, phase, top, key, "".join(f"{folder}/" for folder in above))
 
 
 def kind_of(folder: str) -> tuple[str, str]:
@@ -130,14 +167,10 @@ def choose_sides(
     if sum(are_maps) != 1:
         return {}
     kinds = dict(zip(sides, ("map", "photo") if are_maps[0] else ("photo", "map"), strict=True))
-    return {
-        name: Role(kinds.get(role.kind, role.kind), role.phase, role.folder, role.key) for name, role in roles.items()
-    }
+    return {name: replace(role, kind=kinds.get(role.kind, role.kind)) for name, role in roles.items()}
 
 
-def match_suffixes(
-    files: Files, phases: Mapping[str, Mapping[str, str]], looks_like_map: Callable[[str], bool]
-) -> dict[str, Role]:
+def match_suffixes(files: Files, places: Mapping[str, Place], looks_like_map: Callable[[str], bool]) -> dict[str, Role]:
     """Roles where every 1.jpg has an index image 1.png beside it; empty if they do not."""
     photos = {stem(name): name for name in files.image_names if name.lower().endswith((".jpg", ".jpeg"))}
     maps = {stem(name): name for name in files.image_names if name.lower().endswith(".png")}
@@ -145,17 +178,11 @@ def match_suffixes(
         return {}
     if not looks_like_map(maps[min(maps)]):
         return {}
-    roles = {}
-    for kind, named in (("photo", photos), ("map", maps)):
-        for key, name in named.items():
-            phase, above, inner = "", "", []
-            for folder in name.split("/")[:-1]:
-                own = phases.get(above, {}).get(folder, "")
-                above = f"{above}/{folder}".lstrip("/")
-                phase = own if own and phase in ("", "train") else phase
-                inner += [] if own else [folder]
-            roles[name] = Role(kind, phase, "", "/".join([*inner, key.rpartition("/")[2]]))
-    return roles
+    return {
+        name: Role(kind, places[name].phase, "", stem(places[name].inner), "")
+        for kind, named in (("photo", photos), ("map", maps))
+        for name in named.values()
+    }
 
 
 def describe_partners(roles: Roles) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
     photos-000000.tar: 0001.jpg 0001.cls   0002.jpg 0002.cls   ...
 
-Files of one key, the name up to its first dot, make a sample: an image, and its class in .cls (a number or a
-word) or .json ({"label": ...}).  A tar is indexed once for the offsets of its members; an image is read at its
-offset when it is decoded, in the order of the members.  Nothing is ever unpacked to disk.
+Files of one key, the name up to its first dot, make a sample: an image, its class in .cls (a number or a word) or
+.json ({"label": ...}), and its captions in .txt (one a line) or .json ({"caption": ...}).  A tar is indexed once for
+the offsets of its members; an image is read at its offset when it is decoded, in the order of the members.  Nothing is
+ever unpacked to disk.
 """
 
 import json
@@ -12,7 +13,7 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
@@ -21,8 +22,9 @@ from typing import Any, BinaryIO
 from ganforge import images
 from ganforge.console import track
 from ganforge.data.layouts.annotations import READERS, parse_labels
+from ganforge.data.layouts.caption_lists import as_list, is_caption_column
 from ganforge.data.layouts.files import LARGEST, WHOLE, Files, check_regular, index_names
-from ganforge.data.layouts.names import clean_name, shorten
+from ganforge.data.layouts.names import clean_name, decode_text, shorten
 from ganforge.data.layouts.splits import HELD_OUT, phase_of
 from ganforge.data.layouts.tables import LABEL
 from ganforge.data.layouts.zips import MOST_FILES
@@ -30,6 +32,7 @@ from ganforge.data.source import ImageSource, Labels
 from ganforge.errors import DataError
 
 SIDECARS = (".cls", ".json")
+TEXT = ".txt"
 MOST = 2**20  # bytes of a label
 
 
@@ -40,6 +43,8 @@ class Shard:
     files: Files
     labels: Mapping[str, Any]
     """{key of a sample: its label}"""
+    captions: Mapping[str, list[Any]]
+    """{key of a sample: its captions}"""
 
 
 def index_tar(path: Path) -> Shard:
@@ -50,6 +55,7 @@ def index_tar(path: Path) -> Shard:
     """
     members: list[tuple[str, tuple[int, int]]] = []
     labels: dict[str, Any] = {}
+    captions: dict[str, list[Any]] = {}
     notes: list[str] = []
     check_regular(path)
     most = images.limit("GANFORGE_MAX_FILES", MOST_FILES)
@@ -61,16 +67,18 @@ def index_tar(path: Path) -> Shard:
                 if len(members) > most:
                     raise DataError(f"it has more than {most:,} files; GANFORGE_MAX_FILES sets a larger number")
                 file_name = member.name.lower().rpartition("/")[2]
-                if file_name.endswith(SIDECARS) and file_name not in READERS and member.size <= MOST:
+                if file_name.endswith((*SIDECARS, TEXT)) and file_name not in READERS and member.size <= MOST:
                     file.seek(member.offset_data)
-                    labels |= _parse_label(clean_name(member.name), file.read(member.size))
+                    data = file.read(member.size)
+                    labels |= {} if file_name.endswith(TEXT) else _parse_label(clean_name(member.name), data)
+                    captions |= _parse_captions(clean_name(member.name), data)
     except Exception as error:  # a damaged directory raises anything, from ReadError to RecursionError
         why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
         raise DataError(f"{path} is not a tar that can be read: {why}.") from error
     places, originals = index_names(members)
     marks = {name: f"{stamp} {start} {size}" for name, (start, size) in places.items()}
     opener = partial(_open_member, path, places)
-    return Shard(Files(path, marks, opener, tuple(notes), originals), labels)
+    return Shard(Files(path, marks, opener, tuple(notes), originals), labels, captions)
 
 
 class BoundedReads:
@@ -173,6 +181,20 @@ def _parse_label(name: str, data: bytes) -> dict[str, Any]:
     return {} if label is None else {sample_key(name): label}
 
 
+def _parse_captions(name: str, data: bytes) -> dict[str, list[Any]]:
+    """{key: captions} of a .txt file with one a line, or of a .json file; empty if it has none."""
+    try:
+        text = decode_text(data)[0]
+        if name.lower().endswith(TEXT):
+            return {sample_key(name): [*text.splitlines()]}
+        about = json.loads(text) if name.lower().endswith(".json") else None
+    except (ValueError, RecursionError):
+        return {}
+    words = [word for word in about if is_caption_column(word)] if isinstance(about, dict) else []
+    found = [caption for word in words for caption in as_list(about[word])]  # pyright: ignore
+    return {sample_key(name): found} if found else {}
+
+
 def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSource:
     """Open the samples of one or more tars.
 
@@ -191,7 +213,7 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
             f"To train on one of them all the same, give that file: --data {tars[0]}"
         )
     taken = splits[chosen]
-    lazy_images, identity, values, notes = [], [], [], []
+    lazy_images, identity, values, captions, notes = [], [], [], [], []
     for tar in track(taken, len(taken), f"Indexing {where}"):
         try:
             shard = index_tar(tar)
@@ -204,6 +226,7 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
         lazy_images += [shard.files.image(name, f"{tar.name}: {name}") for name in inside]
         identity += [(tar.name, *fact) for fact in shard.files.identify(inside)]
         values += [shard.labels.get(sample_key(name)) for name in inside]
+        captions += [shard.captions.get(sample_key(name), []) for name in inside]
     if not lazy_images:
         raise DataError(f"{where} holds no image files in {len(taken)} tars. {' '.join(notes)}".rstrip())
     labels, label_error = Labels(), None
@@ -218,7 +241,8 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
         notes.append(f"{len(labels.names)} classes: {', '.join(labels.names[:12])}.")
     counts = Counter({chosen: len(lazy_images)}) if chosen else {}
     layout = f"{len(taken)} WebDataset tar shard{'s' * (len(taken) > 1)}"
-    return ImageSource(str(where), layout, identity, lazy_images, labels, tuple(notes), counts, label_error)
+    source = ImageSource(str(where), layout, identity, lazy_images, labels, tuple(notes), counts, label_error)
+    return replace(source, read_captions=lambda: captions)
 
 
 def find_split(tar: Path, top: Path) -> str:

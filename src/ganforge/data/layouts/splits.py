@@ -68,6 +68,13 @@ def phases_of_siblings(names: Collection[str]) -> dict[str, str]:
     return phases
 
 
+def choose_phases(present: Collection[str], held_out: bool, deep: bool) -> set[str]:
+    """The phases to read, of those that are present; `deep`: the splits lie inside of other folders."""
+    if held_out:
+        return {*[phase for phase in HELD_OUT if phase in present][:1]}
+    return {"train"} if "train" in present and not deep else {"train", ""}
+
+
 class Splits:
     """The splits of some images, whose names are relative to a common folder."""
 
@@ -110,13 +117,13 @@ class Splits:
             if place.phase == "train" and place.top.count("/") > 1 and not (self.deep and held):
                 self.places[name] = Place("", "", name, "")
 
-    def choose(self, held_out: bool) -> list[str] | None:
-        """The images to train on, or those that are held out; None if there are none."""
-        present = {place.phase for place in self.places.values()}
-        if held_out:
-            wanted = {phase for phase in HELD_OUT if phase in present and (phase == "test" or "test" not in present)}
-        else:
-            wanted = {"train"} if "train" in present and not self.deep else {"train", ""}
+    def choose(self, held_out: bool, annotated: Iterable[str] | None = None) -> list[str] | None:
+        """The images to train on, or those that are held out; None if there are none.
+
+        Of several held-out splits the first counts that has images, or with `annotated` some of these.
+        """
+        present = {self.places[name].phase for name in (self.places if annotated is None else annotated)}
+        wanted = choose_phases(present, held_out, self.deep)
         return [name for name, place in self.places.items() if place.phase in wanted] or None
 
     def count(self, names: Iterable[str]) -> dict[str, int]:

@@ -6,11 +6,14 @@ and empty columns at the end.
 
 import csv
 import io
+import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ganforge.data.layouts.names import decode_text, shorten
+from ganforge.data.layouts.names import clean_name, decode_text, shorten
 from ganforge.errors import DataError
 
 NAME = ("file_name", "filename", "image_id", "image", "name")  # names of a column of files, the likeliest first
@@ -71,6 +74,45 @@ def read_rows(where: str, data: bytes) -> Rows:
     return Rows(rows, tuple(columns), notes)
 
 
+def read_json_rows(where: str, data: bytes) -> list[tuple[int, dict[str, Any]]]:
+    """(number of the line, row) of every line of a .jsonl file that holds something; names of columns as known_name.
+
+    Raises:
+        DataError: it is not text, or a line is no object of JSON.
+    """
+    try:
+        text, _ = decode_text(data)
+    except ValueError as error:
+        raise DataError(f"{where} cannot be read: {error}.") from error
+    rows = []
+    for number, line in enumerate(text.rstrip().split("\n"), 1):  # words may hold other ends of lines, as U+2028
+        try:
+            row = json.loads(line) if line.strip() else {}
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: line {number} is not JSON.") from error
+        if not isinstance(row, dict):
+            raise DataError(f'{where}: line {number} is not of the form {{"file_name": "1.png", "label": "cat"}}.')
+        rows += [(number, {known_name(key): value for key, value in row.items()})] if row else []
+    return rows
+
+
+def read_file_names(where: str, rows: Sequence[Mapping[str, Any]], column: str = "file_name") -> list[str]:
+    """The clean name of the file that each row is about.
+
+    Raises:
+        DataError: there is no row, or a row has no name; two rows have one.
+    """
+    if any(not isinstance(row.get(column), str) for row in rows) or not rows:
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        known = f"; it has {shorten(', '.join(map(str, columns)))}" if columns else ""
+        raise DataError(f"{where} must give a file_name in every row{known}.")
+    names = [clean_name(row[column]) for row in rows]
+    if len({*names}) < len(names):
+        twice, count = Counter(names).most_common(1)[0]
+        raise DataError(f"{where} names {shorten(twice)} {count} times.")
+    return names
+
+
 def find_separator(text: str) -> tuple[str, str]:
     """The separator of a table, and its text without the line `sep=;` that spreadsheets may add.
 
@@ -98,6 +140,6 @@ def known_name(column: str) -> str:
     return spelled if spelled in (*NAME, *MORE_NAMES, *LABEL) else column.strip()
 
 
-def name_column(columns: Sequence[str]) -> str | None:
+def name_column(columns: Collection[str]) -> str | None:
     """The column that holds the names of files; None if none is called so."""
     return next((name for name in (*NAME, *MORE_NAMES) if name in columns), None)

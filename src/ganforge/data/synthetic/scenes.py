@@ -127,6 +127,11 @@ class Scenes(ABC):
     def captions(self) -> tuple[str, ...]:
         """One sentence a scene."""
 
+    @property
+    def sentences(self) -> tuple[tuple[str, ...], ...]:
+        """One or more sentences a scene."""
+        return tuple((caption,) for caption in self.captions)
+
     @abstractmethod
     def distance(self, slot: int, grid: Grid) -> Plane:
         """(n, H, W): signed distance to the object in a slot, in frame units; a large value for an empty slot."""

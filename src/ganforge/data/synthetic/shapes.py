@@ -20,6 +20,7 @@ from ganforge.data.synthetic.digits import Digits
 from ganforge.data.synthetic.fabric import SOUND_BELOW, Fabric
 from ganforge.data.synthetic.scenes import OUTLINE, Grid, Progress, Scenes, Size, Style, per_pixel
 from ganforge.data.synthetic.signed_distance import KINDS, Plane
+from ganforge.data.tokens import pack_captions
 from ganforge.errors import DataError
 
 RENDERER = 1
@@ -274,12 +275,13 @@ def open_shapes(
     count: int = 20_000,
     held_out: bool = False,
     progress: Progress | None = None,
+    captions: bool = False,
 ) -> DataSet:
     """Draw `count` images: `images` uint8 (N, H, W, C), `condition` int64 (N,) of classes or float32 (N, K).
 
     `size` (height, width) and `channels` (3: colour, 1: luminance) default to those of the variant: 32 x 32 in colour,
     or 28 x 28 in grey for digits.  Held-out images never occur in training data, whatever their count.  `progress` is
-    called with the number of images drawn and the number in all.
+    called with the number of images drawn and the number in all; `captions` adds the column `tokens`.
 
     Raises DataError for an unknown variant, or an unsupported size, number of channels or count.
     """
@@ -294,6 +296,8 @@ def open_shapes(
     facts = Facts(channels, *size, labels, attributes)
     which = f"{size[0]}x{size[1]}x{channels} seed={seed} rows={first}+{count}"
     columns = {"images": images if channels == 3 else luminance(images), "condition": condition}
+    if captions:
+        columns["tokens"] = pack_captions(scenes.sentences)  # pyright: ignore[reportArgumentType]
     return DataSet(variant, facts, columns, fingerprint=f"{variant} v{RENDERER} {which}")
 
 

@@ -11,10 +11,11 @@ from ganforge.errors import OptionError
 from ganforge.metrics.extractors import inception
 from ganforge.metrics.extractors.base import Extractor, Pixels
 from ganforge.metrics.extractors.classifier import load_or_train_classifier
+from ganforge.metrics.extractors.lite0 import load_lite0
 from ganforge.metrics.extractors.resize import Rule
 from ganforge.metrics.extractors.transformers import load_clip, load_dinov2
 
-Name = Literal["auto", "classifier", "inception", "dinov2", "clip", "pixels"]
+Name = Literal["auto", "classifier", "inception", "lite0", "dinov2", "clip", "pixels"]
 
 
 def choose_extractor(
@@ -41,6 +42,8 @@ def choose_extractor(
         return load_or_train_classifier(data, device), reason
     if name == "inception":
         return inception.load_inception(weights, resize=resize, precision=precision, device=device), reason
+    if name == "lite0":
+        return load_lite0(weights, resize=resize, device=device), reason
     if name == "dinov2":
         return load_dinov2(weights, resize=resize, device=device), reason
     if name == "clip":

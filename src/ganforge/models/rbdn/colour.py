@@ -82,7 +82,10 @@ def weigh(frequencies: Tensor) -> Tensor:
 
 
 class ColourNet(nn.Module):
-    """L - 50 (N, 1, H, W) -> logits (N, Q, H / 4, W / 4); `trunk`, `back` and `bins` are RBDN's layers."""
+    """L - 50 (N, 1, H, W) -> logits (N, Q, H / 4, W / 4).
+
+    `trunk` and `back` are layers of RBDN, `last` gives the logits.
+    """
 
     frequencies: Tensor
     centres: Tensor

@@ -4,20 +4,20 @@ Park, Liu, Wang, Zhu, 2019.  https://arxiv.org/abs/1903.07291
 
     gamma(m) * (h - mean) / deviation + beta(m)    (equation 1)
 
-A generator that reads a label map at its input forgets it: a norm makes uniform regions all alike, whatever their name.
-SPADE normalises features without parameters, then scales and shifts every place by what two convolutions make of the
-map m.  The discriminator sees map and image at two scales.  Its features of real and generated images are matched, and
-so are those of VGG-19.  With `use_vae` an encoder makes a style code of an image, near the normal distribution, and the
-generator starts from the code: one map, many images (section 3, multi-modal synthesis).  Without it there is no noise,
-so that a run answers a map in one way.
+A norm makes the features of a uniform region 0, whatever its name, so that a map which is read at the input alone has
+little effect.  SPADE normalises features without parameters, then scales and shifts every place by what two
+convolutions make of the map m.  The discriminator sees map and image at two scales.  Its features of real and generated
+images are matched, and so are those of VGG-19.  With `use_vae` an encoder makes a style code of an image, near the
+normal distribution, and the generator starts from the code: one map, many images (section 3, multi-modal synthesis).
+Without it there is no noise, and a map has one image.
 
 Departures: 1. batch norm takes the statistics of one process, which the authors synchronise; 2. maps may have other
 sides than those of the data: the grid that the style code makes is resized; 3. the encoder halves images until four
 pixels a side are left, from the largest power of two in their sides: from 256 pixels on as in the paper; 4. the style
 of a reference image is its mean code, without noise; 5. `--config.content classifier`, for want of VGG's weights,
 matches the features of a small network that learns to name the regions of the data's own images, together with the
-game; 6. learning rates fall every step, the authors' every epoch; 7. `small` is narrow, with one learning rate and an
-encoder whose divergence weighs a fifth, without VGG.
+game; 6. learning rates fall every step, the authors' every epoch; 7. `small` is narrow, without VGG, and its
+encoder's divergence weighs a fifth; G and D have one learning rate, 4e-4, which falls linearly, and a beta2 of 0.9.
 
 Train it small: `ganforge train spade` (minutes on two cores), then `ganforge translate RUN map.png out -n 4`.
 """
@@ -46,7 +46,6 @@ from ganforge.nn.vgg import CONTENT, VGG, compare_features, compare_images, load
 class GauGAN(Game[Config, Segmented]):
     """A conditional GAN of label maps."""
 
-    averaged = ("generator", "encoder")
     discriminator_output = "scores"
 
     def __init__(self, config: Config, facts: Facts) -> None:
@@ -62,8 +61,9 @@ class GauGAN(Game[Config, Segmented]):
         self.generator = Generator(planes, facts.channels, c.width, c.layers, c.norm, c.hidden, latent, grid)
         seen = planes + facts.channels
         self.discriminator = Discriminator(seen, c.judge_width, c.judge_layers, c.scales, c.judge_norm)
-        encoder = StyleEncoder(facts.channels, c.latent, c.width, encoder_side(*sides)) if c.use_vae else None
-        self.encoder = encoder or nn.Identity()
+        if c.use_vae:
+            self.averaged = ("generator", "encoder")
+            self.encoder = StyleEncoder(facts.channels, c.latent, c.width, encoder_side(*sides))
         self.apply(first_weights)
         if c.content == "classifier":
             self.reader = RegionReader(facts.channels, self.regions, c.reader_width)
@@ -92,7 +92,8 @@ class GauGAN(Game[Config, Segmented]):
         def adam(rate: float, *networks: nn.Module) -> Optimizer:
             return Adam([p for network in networks for p in network.parameters()], rate, (c.beta1, c.beta2))
 
-        players = {"generator": adam(c.lr / speed, self.generator, self.encoder)}
+        encoder = [self.encoder] if c.use_vae else []
+        players = {"generator": adam(c.lr / speed, self.generator, *encoder)}
         players["discriminator"] = adam(c.lr * speed, self.discriminator)
         if c.content == "classifier":
             players["reader"] = Adam(self.reader.parameters(), 1e-3)

@@ -17,11 +17,9 @@ Norm = Literal["batch", "instance"]
 
 
 def one_hot(label_map: Tensor, regions: int) -> Tensor:
-    """int64 (N, H, W) -> (N, regions, H, W) of 0 and 1, in the precision of the networks."""
-    kind = label_map.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.get_default_dtype()
+    """int64 (N, H, W) -> (N, regions, H, W) of 0 and 1."""
     n, h, w = label_map.shape
-    planes = torch.zeros(n, regions, h, w, dtype=dtype, device=label_map.device)
+    planes = torch.zeros(n, regions, h, w, device=label_map.device)
     return planes.scatter(1, label_map[:, None], 1.0)
 
 
@@ -130,6 +128,7 @@ class Generator(nn.Module):
         h, w = (side // 2**self.doublings for side in maps.shape[2:])
         sized = resize_map(maps, h, w)
         x = self.start(sized) if z is None else self.make_grid(z, h, w)
+        maps, sized = maps.to(x.dtype), sized.to(x.dtype)  # once, and not in every layer
         for double, block in zip(self.doubled, self.blocks, strict=True):
             if double:
                 h, w = 2 * h, 2 * w

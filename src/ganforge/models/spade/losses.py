@@ -5,14 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganforge.nn.losses import Objective as Scored
 from ganforge.nn.losses import gan_loss, hinge
 from ganforge.nn.vgg import compare_features
 
 Outputs = list[list[Tensor]]
 """Of every stage of the discriminator, at every scale; the last stage gives the scores."""
-Objective = Literal["hinge", "ls", "original", "w"]
-SCORED: dict[Objective, Scored] = {"ls": "lsgan", "original": "vanilla", "w": "wgangp"}
+Objective = Literal["hinge", "vanilla", "lsgan", "wgangp"]
 
 
 def average_loss(outputs: Outputs, real: bool, objective: Objective, judging: bool = True) -> Tensor:
@@ -26,7 +24,7 @@ def average_loss(outputs: Outputs, real: bool, objective: Objective, judging: bo
 def score_loss(scores: Tensor, real: bool, objective: Objective, judging: bool) -> Tensor:
     """The same of one scale: scores of any shape."""
     if objective != "hinge":
-        return gan_loss(scores, real, SCORED[objective])
+        return gan_loss(scores, real, objective)
     if judging:
         return hinge(scores if real else -scores)
     return -scores.mean()

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.nn.norms import make_norm
+from ganforge.nn.patchgan import at_scales
 from ganforge.nn.spectral_norm import SpectralNormConv2d
 
 PatchNorm = Literal["batch", "instance", "none"]
@@ -47,15 +48,7 @@ class Discriminator(nn.Module):
         self.scales = nn.ModuleList(PatchDiscriminator(inputs, width, layers, norm) for _ in range(scales))
 
     def forward(self, maps: Tensor, images: Tensor) -> list[list[Tensor]]:
-        return self.discriminate(torch.cat([maps, images], 1))
-
-    def discriminate(self, x: Tensor) -> list[list[Tensor]]:
-        """The same of maps and images in one tensor."""
-        outputs = []
-        for i, discriminator in enumerate(self.scales):
-            x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False) if i else x
-            outputs.append(discriminator(x))
-        return outputs
+        return at_scales(self.scales, torch.cat([maps, images], 1))
 
 
 class StyleEncoder(nn.Module):

@@ -36,7 +36,7 @@ class Config:
     scales: int = 2
     """Scales of the discriminator."""
     gan: Objective = "hinge"
-    """Hinge, least squares, cross entropy, or scores without a scale."""
+    """Hinge, cross entropy, least squares, or Wasserstein: `hinge`, `original`, `ls` and `w` in the authors' code."""
     features: float = 10.0
     """Weight of the matched features of the discriminator; 0: none."""
     content: Literal["vgg", "classifier", "none"] = "vgg"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge.nn.roi_align import roi_align
+from ganforge.models.lostgan.roi_align import roi_align
 from tests.support import goldens
 
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.layouts import to_corners
-from ganforge.nn.roi_align import roi_align
+from ganforge.models.lostgan.layouts import to_corners
+from ganforge.models.lostgan.roi_align import roi_align
 from ganforge.nn.spectral_norm import SpectralNormConv2d, SpectralNormEmbedding, SpectralNormLinear
 
 CELLS = 8

@@ -16,8 +16,8 @@ Departures: 1. a batch without any object has no object loss; 2. 16 and 32 pixel
 3. truncated codes, for translating, are normal ones mapped to the limits, and not drawn again until they are inside;
 4. `small` is V1 at 32 pixels with narrow networks, short codes, batches of 16, a larger rate, averaged weights, the
 whole image as an object, and neither L1 nor VGG; its discriminator also learns from real objects under wrong labels
-(Reed et al. 2016, https://arxiv.org/abs/1605.05396); 5. there is no differentiable augmentation, which would move
-objects out of their boxes.
+(Reed et al. 2016, https://arxiv.org/abs/1605.05396); 5. images are mirrored at random, where the authors' set holds
+every image and its mirror.  There is no differentiable augmentation: it would move objects out of their boxes.
 
 Train it small: `ganforge train lostgan`, then `ganforge translate RUN "layout:star 0.1 0.2 0.5 0.6" out`.
 """
@@ -35,10 +35,10 @@ from ganforge.batches import Facts, LaidOut
 from ganforge.capabilities import Range
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
-from ganforge.nn.layout_generator import LayoutGenerator
-from ganforge.nn.layouts import to_inside
+from ganforge.models.lostgan.discriminator import ObjectDiscriminator
+from ganforge.models.lostgan.generator import LayoutGenerator
+from ganforge.models.lostgan.layouts import to_inside
 from ganforge.nn.losses import hinge
-from ganforge.nn.object_discriminator import ObjectDiscriminator
 from ganforge.nn.spectral_norm import SpectralNorm
 from ganforge.nn.vgg import CONTENT, VGG, compare_images, load_vgg19
 from ganforge.run import Preset, Run
@@ -119,8 +119,8 @@ class LostGAN(Game[Config, LaidOut]):
         fake = self.draw_images(boxes, labels)
         wrong = (self.draw_wrong(labels),) if c.wrong_labels and len(self.facts.objects) > 2 else ()
         on_real, real_objects = self.discriminator(real, boxes, labels, wrong)
-        real_objects, *misnamed = real_objects.chunk(1 + len(wrong))
-        more = {"misnamed_objects": c.object_weight * hinge(-misnamed[0])} if misnamed else {}
+        real_objects, *wrong_objects = real_objects.chunk(1 + len(wrong))
+        more = {"wrong_label_objects": c.object_weight * hinge(-wrong_objects[0])} if wrong_objects else {}
         on_fake, fake_objects = self.discriminator(fake.detach(), boxes, labels)
         yield Move(
             "discriminator",

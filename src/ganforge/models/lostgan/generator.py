@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
-from ganforge.nn.layouts import LayoutNorm, MaskRegression, Version, box_masks, place_masks
+from ganforge.models.lostgan.layouts import LayoutNorm, MaskRegression, Version, box_masks, place_masks
 from ganforge.nn.spectral_norm import SpectralNormConv2d, SpectralNormLinear
 
 WIDTHS = {
@@ -21,6 +21,8 @@ WIDTHS = {
     256: (16, 16, 8, 8, 4, 2, 1),
 }
 """{side: channels of the maps of 4, 8, ... `side` pixels, in multiples of the width}."""
+BINS = (1, 2, 3, 6)
+"""Parts a side that a Pyramid averages over."""
 HEAD = 100
 """Channels of the layer in front of a stage's masks."""
 EPS = 1e-4
@@ -32,12 +34,12 @@ class Pyramid(nn.Module):
     Zhao et al. 2017, https://arxiv.org/abs/1612.01105, figure 3.
     """
 
-    def __init__(self, channels: int, bins: tuple[int, ...] = (1, 2, 3, 6)) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.pools = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(n), *normed(nn.Conv2d(channels, HEAD, 1, bias=False))) for n in bins
+            nn.Sequential(nn.AdaptiveAvgPool2d(n), *normed(nn.Conv2d(channels, HEAD, 1, bias=False))) for n in BINS
         )
-        merge = nn.Conv2d(channels + HEAD * len(bins), HEAD, 3, padding=1, bias=False)
+        merge = nn.Conv2d(channels + HEAD * len(BINS), HEAD, 3, padding=1, bias=False)
         self.merge = nn.Sequential(*normed(merge), nn.Dropout2d(0.1))
 
     def forward(self, x: Tensor) -> Tensor:

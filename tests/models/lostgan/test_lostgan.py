@@ -14,9 +14,9 @@ from ganforge.errors import ModelError, WeightsError
 from ganforge.game import Clock, Game
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.models import lostgan
-from ganforge.models.lostgan import Config, LostGAN, presets
-from ganforge.nn.layouts import to_inside
-from ganforge.nn.object_discriminator import ObjectDiscriminator
+from ganforge.models.lostgan import LostGAN, presets
+from ganforge.models.lostgan.discriminator import ObjectDiscriminator
+from ganforge.models.lostgan.layouts import to_inside
 from ganforge.nn.spectral_norm import SpectralNorm
 from ganforge.nn.vgg import CONTENT, VGG
 
@@ -71,13 +71,13 @@ def test_the_weights_of_the_terms():
 def test_real_objects_under_wrong_labels_are_one_more_term():
     games = game(), game(wrong_labels=True), game(wrong_labels=True, object_weight=2.0)
     plain, one, twice = (next(own.play(iter([batch()]), Clock())).terms for own in games)
-    assert [*one] == [*twice] == [*[*plain][:4], "misnamed_objects", *[*plain][4:]]
+    assert [*one] == [*twice] == [*[*plain][:4], "wrong_label_objects", *[*plain][4:]]
     for name, term in plain.items():  # those under the right labels stay
         torch.testing.assert_close(one[name], term)
         torch.testing.assert_close(twice[name], term * (2 if "objects" in name else 1))
-    torch.testing.assert_close(twice["misnamed_objects"], 2 * one["misnamed_objects"])
+    torch.testing.assert_close(twice["wrong_label_objects"], 2 * one["wrong_label_objects"])
     under_the_same = 2 - plain["real_objects"]  # what it would be under the right labels, as max(0, 1 + s) = 1 + s
-    assert abs(one["misnamed_objects"] - under_the_same) > 1e-3
+    assert abs(one["wrong_label_objects"] - under_the_same) > 1e-3
 
 
 def test_wrong_labels_are_all_others():
@@ -90,7 +90,7 @@ def test_of_one_class_there_is_no_wrong_label():
     facts = replace(FACTS, objects=("", "disc"))
     real = batch(facts)
     one = game(facts, wrong_labels=True).play(iter([replace(real, box_labels=real.box_labels.clamp(max=1))]), Clock())
-    assert "misnamed_objects" not in next(one).terms
+    assert "wrong_label_objects" not in next(one).terms
 
 
 def test_objects_are_scored_under_several_labels():
@@ -294,13 +294,16 @@ def test_large_discriminators_keep_the_first_weights_of_torch():
 # -- VGG --------------------------------------------------------------------------------------
 
 
-def test_vgg_is_a_term_with_a_gradient(monkeypatch: pytest.MonkeyPatch):
-    own = game(content="vgg", vgg_weight=2.0)
-    extractor = VGG(19, tuple(CONTENT))
-    monkeypatch.setattr(own, "load_extractor", lambda: extractor)
-    *_, move = own.play(iter([batch()]), Clock())
-    assert move.terms["vgg"].requires_grad
-    assert {key.split(".")[0] for key in own.state_dict()} == {"generator", "discriminator"}  # not VGG
+def test_vgg_is_a_term_with_a_gradient_and_a_weight():
+    extractor, terms = VGG(19, tuple(CONTENT)), list[Tensor]()
+    for weight in (1.0, 2.0):
+        own = game(content="vgg", vgg_weight=weight)
+        own.extractor.append(extractor)
+        *_, move = own.play(iter([batch()]), Clock())
+        terms.append(move.terms["vgg"])
+        assert {key.split(".")[0] for key in own.state_dict()} == {"generator", "discriminator"}  # not VGG
+    assert terms[0].requires_grad
+    torch.testing.assert_close(terms[1], 2 * terms[0])
 
 
 # -- presets ----------------------------------------------------------------------------------
@@ -310,7 +313,6 @@ def test_small_is_small():
     preset = presets["small"]
     assert preset.config.content == "none"
     assert max(preset.run.size) <= 64
-    assert isinstance(preset.config, Config)
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.nn.layouts import LayoutNorm, MaskRegression, box_masks, place_masks, to_corners, to_inside
+from ganforge.models.lostgan.layouts import LayoutNorm, MaskRegression, box_masks, place_masks, to_corners, to_inside
 from ganforge.nn.spectral_norm import SpectralNormConv2d, SpectralNormEmbedding, SpectralNormLinear
 
 

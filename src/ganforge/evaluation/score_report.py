@@ -1,0 +1,40 @@
+"""The result of `score`, as values."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ganforge.metrics.anomaly import Threshold
+from ganforge.metrics.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image with its score."""
+
+    name: str
+    score: float
+    heat: np.ndarray
+    """float32 (h, w), smoothed; empty from a game without `heat`."""
+    shown: np.ndarray
+    strange: bool | None
+    mask: np.ndarray | None
+
+
+@dataclass
+class ScoreReport:
+    """The result of `score`."""
+
+    out: Path
+    scored: list[Scored]
+    """All images, the strangest first."""
+    threshold: Threshold | None = None
+    alarms: Estimate | None = None
+    """The share of the images that are known to be sound which lie above the threshold."""
+    figures: dict[str, Estimate] = field(default_factory=dict)
+    """{auroc, ap, auroc_pixel, pro: its value}, as far as the truth is known."""
+    highest: float = 0.0
+    """The heat that the brightest colour of the maps stands for."""
+    smooth: float = 0.0
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,152 @@
+"""The networks of GAN-CLS: DCGAN's, with the text projected and joined to the noise, and to the last features.
+
+Reed et al. 2016, section 4.1 and figure 2; the residual blocks are those of the authors' code (main_cls.lua).
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.nn.cpu.convolutions import UpConv2d
+from ganforge.nn.init import normal_weights
+from ganforge.nn.strided import StridedFeatures
+
+
+def project_text(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
+    """Text (N, inputs) -> (N, outputs), a layer and a leaky ReLU (section 4.1), with a norm between where asked."""
+    return nn.Sequential(nn.Linear(inputs, outputs), *([nn.BatchNorm1d(outputs)] if norm else []), nn.LeakyReLU(0.2))
+
+
+class MinibatchDiscrimination(nn.Module):
+    """features (N, F) -> (N, kernels): how many rows of the batch are like each, sum_j exp(-|M_i - M_j|_1), M = f T.
+
+    Salimans et al. 2016, section 3.2 (https://arxiv.org/abs/1606.03498): so a discriminator sees that images are alike.
+    """
+
+    def __init__(self, inputs: int, kernels: int, length: int = 4) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(inputs, kernels * length), 0.0, 0.02))
+        self.length = length
+
+    def forward(self, features: Tensor) -> Tensor:
+        points = (features @ self.weight).unflatten(1, (-1, self.length)).float()
+        return (points[:, None] - points).abs().sum(3).neg().exp().sum(1)
+
+
+class Residual(nn.Module):
+    """x (N, C, H, W) -> the same shape: three convolutions of a quarter of the channels, added to x."""
+
+    def __init__(self, channels: int, activation: nn.Module, bias: bool) -> None:
+        super().__init__()
+        inner = max(1, channels // 4)
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, inner, 1, bias=bias),
+            nn.BatchNorm2d(inner),
+            activation,
+            nn.Conv2d(inner, inner, 3, 1, 1, bias=bias),
+            nn.BatchNorm2d(inner),
+            activation,
+            nn.Conv2d(inner, channels, 3, 1, 1, bias=bias),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class Generator(nn.Module):
+    """noise (N, latent), text (N, K) -> images (N, C, H, W) in [-1, 1], from `base` (h, w) by `doublings`.
+
+    `residual` blocks follow each of the first two maps.  `smooth`: nearest up-sampling and 3 x 3 kernels instead of
+    transposed ones, and a last layer at full size.
+    """
+
+    def __init__(
+        self,
+        text_width: int,
+        projected: int,
+        latent: int,
+        width: int,
+        channels: int,
+        base: tuple[int, int],
+        doublings: int,
+        residual: int = 1,
+        text_norm: bool = False,
+        bias: bool = False,
+        smooth: bool = False,
+    ) -> None:
+        super().__init__()
+
+        def double(a: int, b: int) -> nn.Module:
+            return UpConv2d(a, b, bias=bias) if smooth else nn.ConvTranspose2d(a, b, 4, 2, 1, bias=bias)
+
+        self.project = project_text(text_width, projected, text_norm)
+        widths = [width * 2**i for i in reversed(range(doublings))]
+        layers: list[nn.Module] = [
+            nn.Unflatten(1, (latent + projected, 1, 1)),
+            nn.ConvTranspose2d(latent + projected, widths[0], base, bias=bias),
+        ]
+        for number, (a, b) in enumerate(zip(widths, [*widths[1:], width if smooth else channels], strict=True)):
+            blocks = [Residual(a, nn.ReLU(), bias) for _ in range(residual if number < 2 else 0)]
+            layers += [nn.BatchNorm2d(a), *blocks, nn.ReLU(), double(a, b)]
+        if smooth:
+            layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, 1, 1, bias=bias)]
+        self.body = nn.Sequential(*layers, nn.Tanh())
+        self.apply(normal_weights)
+
+    def forward(self, noise: Tensor, text: Tensor) -> Tensor:
+        return self.body(torch.cat([noise, self.project(text)], 1))
+
+
+class Discriminator(nn.Module):
+    """images (N, C, H, W), text (N, K) -> logits (N,), for images whose last features are `base` (h, w).
+
+    `residual`: a block behind the last features.  `joint`: a 1 x 1 convolution behind features and text.
+    `norm`: batch norms of the features.  `kernels`: features of minibatch discrimination beside them.
+    """
+
+    def __init__(
+        self,
+        text_width: int,
+        projected: int,
+        width: int,
+        channels: int,
+        base: tuple[int, int],
+        halvings: int,
+        residual: bool = True,
+        joint: bool = True,
+        text_norm: bool = False,
+        bias: bool = False,
+        norm: bool = True,
+        kernels: int = 0,
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**i for i in range(halvings)]
+        last, leaky = widths[-1], nn.LeakyReLU(0.2)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=bias)]
+        for a, b in pairwise(widths):
+            layers += [leaky, nn.Conv2d(a, b, 4, 2, 1, bias=bias or not norm), *([nn.BatchNorm2d(b)] if norm else [])]
+        self.features = nn.Sequential(*layers, *([Residual(last, leaky, bias)] if residual else []), leaky)
+        self.project = project_text(text_width, projected, text_norm)
+        self.alike = MinibatchDiscrimination(last * base[0] * base[1], kernels) if kernels else None
+        seen = last + projected + kernels
+        both = [nn.Conv2d(seen, last, 1, bias=bias), nn.BatchNorm2d(last), leaky] if joint else []
+        self.judge = nn.Sequential(*both, nn.Conv2d(last if joint else seen, 1, base, bias=bias), nn.Flatten(0))
+        self.apply(normal_weights)
+
+    def forward(self, images: Tensor, text: Tensor) -> Tensor:
+        features = self.features(images)
+        tiled = self.project(text)[:, :, None, None].expand(-1, -1, *features.shape[2:])
+        if self.alike:
+            alike = self.alike(features.flatten(1))[:, :, None, None].expand(-1, -1, *features.shape[2:])
+            features = torch.cat([features, alike.to(features.dtype)], 1)
+        return self.judge(torch.cat([features, tiled], 1))
+
+
+class StyleEncoder(nn.Sequential):
+    """images (N, C, H, W) -> the noise z (N, latent) that they seem to be made of (section 4.4)."""
+
+    def __init__(self, latent: int, width: int, channels: int, base: tuple[int, int], halvings: int) -> None:
+        body = StridedFeatures(width, channels, halvings)
+        super().__init__(body, nn.Conv2d(body.features, latent, base), nn.Flatten())

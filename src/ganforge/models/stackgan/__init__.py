@@ -1,0 +1,236 @@
+"""stackgan: first the rough shape and colours of a sentence, then the same sentence again for a large image.
+
+Zhang, Xu, Li, Zhang, Wang, Huang, Metaxas, 2017.  https://arxiv.org/abs/1612.03242
+
+    L_D = -log D(x, t) - log(1 - D(G(z, c), t)),   c = mu(t) + sigma(t) eps                         (equations 3 and 5)
+    L_G = -log D(G(z, c), t) + lambda KL(N(mu(t), sigma(t)^2) || N(0, 1))                           (equations 4 and 6)
+
+Stage I draws small images.  Stage II is a second run, whose part is a run of Stage I: it reads that run's image and the
+sentence again, and draws details at four times the side.  Conditioning augmentation: the condition is drawn from a
+normal distribution around the sentence, so that near sentences have near images and few pairs suffice.
+
+`objective` says which terms: `released`, the authors' code, adds real images with the next row's condition as wrong
+pairs, in Stage II logits of images alone, and the mean of the divergence over its dimensions with weight 2; `printed`
+is the paper's, with the sum over dimensions and weight 1.
+
+Departures: 1. sides other than 64 and 256: Stage I begins with 4 to 7 pixels; 2. a wrong pair is never an equal
+sentence; 3. G learns by -log D, as in the authors' code, not by log(1 - D), and D reads mu, not a projection of its
+own, with the printed objective too; 4. `small` is narrow, 16 pixels and then 64.
+
+Train it small: `ganforge train stackgan`, then `ganforge train stackgan --preset small-stage-2 --config.stage1 RUN`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from ganforge.batches import Captioned, Facts
+from ganforge.capabilities import Range, Text
+from ganforge.errors import ModelError, OptionError
+from ganforge.game import Clock, Game, Move, Part
+from ganforge.models.stackgan.networks import Discriminator, FirstStage, SecondStage
+from ganforge.nn.losses import fake_loss, real_loss
+from ganforge.nn.sizes import halve_sides
+from ganforge.nn.text_encoders import TextEncoder
+from ganforge.run import Preset, Run
+
+Mix = Annotated[float, Range(0, 1)]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Section 3.4 of the paper, and the authors' code (birds)."""
+
+    text: Annotated[str, Part("text_encoder", needed=lambda config: config.stage == 1)] = ""  # pyright: ignore
+    """The run of the text encoder, or hf:NAME, or a folder of a pretrained one.  Stage II has that of its Stage I."""
+    stage: Literal[1, 2] = 1
+    """Stage I, or Stage II on a run of it."""
+    stage1: Annotated[
+        str,
+        Part("stackgan", needed=lambda config: config.stage == 2, free=("height", "width")),  # pyright: ignore
+    ] = ""
+    """Stage II: the run of Stage I, at a quarter of the side."""
+    objective: Literal["released", "printed"] = "released"
+    """The terms of the authors' code, or of the paper."""
+    latent: int = 100
+    """Length of z, N_z."""
+    condition: int = 128
+    """Length of the condition c, N_g."""
+    width: int = 128
+    """Channels of the generator: twice those of Stage I's last maps, and those of Stage II's first."""
+    judge_width: int = 64
+    """Channels of the discriminator's first maps."""
+    blocks: int = 4
+    """Residual blocks of Stage II."""
+    kl_weight: float = 0.0
+    """lambda.  0: the objective's own, 2 of the mean over dimensions (released) or 1 of their sum (printed)."""
+    halve_every: int = 0
+    """Epochs after which the learning rate halves, again and again; 0: never.  100 in the paper, 20 for COCO."""
+    lr: float = 2e-4
+    """Adam's learning rate."""
+    beta1: float = 0.5
+    """Adam's first momentum."""
+
+
+class StackGAN(Game[Config, Captioned]):
+    """One stage of StackGAN."""
+
+    augmented = ("discriminator",)
+
+    def __init__(
+        self, config: Config, facts: Facts, text: TextEncoder | None = None, stage1: "StackGAN | None" = None
+    ) -> None:
+        """Raises ModelError for sides that the stage cannot make, and for parts that do not fit."""
+        super().__init__(config, facts)
+        c, channels = config, facts.channels
+        base, halvings = halve_sides(facts.height, facts.width)
+        if c.stage == 2:
+            self.stage1 = check_first_stage(stage1, text, facts)
+            self.text = self.stage1.text
+            self.generator = SecondStage(self.text.text_width, c.condition, c.width, channels, c.blocks)
+        elif text is None:
+            raise ModelError("Stage I of stackgan needs a text encoder: `ganforge train text_encoder` trains one.")
+        else:
+            self.text = text
+            self.generator = FirstStage(text.text_width, c.condition, c.latent, c.width, channels, base, halvings)
+        alone = c.stage == 2 and c.objective == "released"
+        self.discriminator = Discriminator(c.condition, c.judge_width, channels, base, halvings, alone)
+
+    def players(self) -> dict[str, Optimizer]:
+        c = self.config
+        networks = {"discriminator": self.discriminator, "generator": self.generator}
+        return {name: Adam(net.parameters(), c.lr, (c.beta1, 0.999)) for name, net in networks.items()}
+
+    def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
+        if self.config.halve_every:
+            for group in (group for player in players.values() for group in player.param_groups):
+                group["lr"] *= 0.5 ** (now.epoch // self.config.halve_every)
+
+    def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
+        batch, released = next(batches), self.config.objective == "released"
+        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), self.encode(batch.tokens))
+        condition = mean.detach()
+
+        on_real, *more_real = self.discriminator(batch.images, condition, condition[1:] if released else None)
+        on_fake, *more_fake = self.discriminator(fake.detach(), condition)
+        terms = {"real": real_loss(on_real), "fake": fake_loss(on_fake)}
+        if released:
+            differs = (batch.tokens[1:] != batch.tokens[:-1]).any(1)  # row k's image with the sentence of row k + 1
+            terms["wrong"] = (F.softplus(more_real.pop()) * differs).sum() / differs.sum().clamp(min=1)
+            if more_real:  # Stage II's logits of images alone
+                terms |= {"real_alone": real_loss(more_real[0]), "fake_alone": fake_loss(more_fake[0])}
+            terms = {name: term / share_of(name, self.config.stage) for name, term in terms.items()}
+        yield Move("discriminator", **terms, says_real=on_real.detach().mean(), says_fake=on_fake.detach().mean())
+        on_fake, *more_fake = self.discriminator(fake, condition)
+        terms = {"fool": real_loss(on_fake)} | ({"fool_alone": real_loss(more_fake[0])} if more_fake else {})
+        yield Move("generator", **terms, kl=self.divergence(mean, log_variance))
+
+    def divergence(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """The weighted KL term of means and log variances (n, K)."""
+        c, each = self.config, (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+        if c.objective == "released":
+            return (c.kl_weight or 2.0) * each.mean()
+        return (c.kl_weight or 1.0) * each.sum(1).mean()
+
+    def encode(self, tokens: Text) -> Tensor:
+        """The embeddings (n, K) of sentences (n, T).  Raises OptionError where there are none."""
+        if tokens is None:
+            raise OptionError("stackgan draws sentences and got none: give --text.")
+        with torch.no_grad():
+            return self.text(tokens, tokens > 0)[1].float()
+
+    def draw_images(self, noise: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images, means and log variances of latents z (n, latent of Stage I) and embeddings (n, K)."""
+        own = self.draw.normal(len(noise), self.config.condition)
+        if self.config.stage == 1:
+            return self.generator(text, noise, own)
+        return self.generator(self.draw_first(noise, text), text, own)
+
+    def draw_first(self, noise: Tensor, text: Tensor) -> Tensor:
+        """The images of Stage I."""
+        with torch.no_grad():
+            own = self.draw.normal(len(noise), self.stage1.config.condition)
+            return self.stage1.generator(text, noise, own)[0]
+
+    def noise(self, n: int) -> Tensor:
+        """Latents z (n, latent)."""
+        return self.draw.normal(n, self.stage1.config.latent if self.config.stage == 2 else self.config.latent)
+
+    def generate(
+        self, noise: Tensor, text: Text = None, text_b: Text = None, mix: Mix = 0.5, both: bool = False
+    ) -> Tensor:
+        """Images (n, C, H, W) in [-1, 1] of latents z (n, latent) and sentences (n, T).
+
+        With a second sentence, the embedding is `mix` of the way from the first to it; `mix` may be (n,).  `both`:
+        Stage I's images, enlarged, to the left of Stage II's, (n, C, H, 2W).
+        """
+        asked = self.encode(text)
+        if text_b is not None:
+            asked = torch.lerp(asked, self.encode(text_b), torch.as_tensor(mix).to(asked).view(-1, 1))
+        if not both:
+            return self.draw_images(noise, asked)[0]
+        if self.config.stage == 1:
+            raise OptionError("Only Stage II has images of two stages to show: leave --both out.")
+        own = self.draw.normal(len(noise), self.config.condition)
+        first = self.draw_first(noise, asked)
+        return torch.cat([F.interpolate(first, scale_factor=4.0), self.generator(first, asked, own)[0]], 3)
+
+    def sample(self, n: int, text: Text = None, text_b: Text = None, mix: Mix = 0.5, both: bool = False) -> Tensor:
+        """`n` images of a sentence, or of what lies between two; `both`: of Stage I and Stage II, side by side."""
+        return self.generate(self.noise(n), text, text_b, mix, both)
+
+
+def share_of(term: str, stage: int) -> float:
+    """By what the released objective divides a term of the discriminator."""
+    if stage == 1:
+        return 1.0 if term == "real" else 2.0
+    return 2.0 if term.startswith("real") else 3.0
+
+
+def check_first_stage(stage1: StackGAN | None, text: TextEncoder | None, facts: Facts) -> StackGAN:
+    """The part of Stage II.
+
+    Raises ModelError where it is missing, is no Stage I, has another size than a quarter of the sides, or reads another
+    text encoder than the one given.
+    """
+    if stage1 is None:
+        raise ModelError("Stage II needs a run of Stage I: name it with --config.stage1 RUN.")
+    if stage1.config.stage != 1:
+        raise ModelError("The part 'stage1' is a run of Stage II: name one that was trained with --config.stage 1.")
+    h, w = stage1.facts.height, stage1.facts.width
+    if (4 * h, 4 * w) != (facts.height, facts.width):
+        raise ModelError(
+            f"Stage II makes images of four times the side: on a Stage I of {h}x{w} give --size {4 * h} {4 * w}, not "
+            f"{facts.height} {facts.width}."
+        )
+    if text is not None and not are_equal(text, stage1.text):
+        raise ModelError(
+            "The text encoder of Stage II is not that of its Stage I, and both must read a sentence alike: leave "
+            "--config.text out."
+        )
+    return stage1
+
+
+def are_equal(one: Any, other: Any) -> bool:
+    """Whether two modules have the same tensors."""
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+BIRDS = Run(steps=83_000, batch=64, flip=True, crop=True, save_every=5_000)  # 8,855 images, 600 epochs
+SMALL = Config(latent=16, condition=16, width=32, judge_width=16, blocks=1, lr=4e-4)
+presets = {
+    "tiny": Preset(
+        Config(latent=4, condition=4, width=4, judge_width=4, blocks=1),
+        Run(steps=6, batch=4, size=(16,), log_every=2),
+    ),
+    "small": Preset(SMALL, Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
+    "small-stage-2": Preset(replace(SMALL, stage=2), Run(steps=2_000, batch=16, size=(64,), ema=5_000.0)),
+    "paper": Preset(Config(halve_every=100), replace(BIRDS, size=(64,))),
+    "paper-stage-2": Preset(Config(stage=2, halve_every=100), replace(BIRDS, size=(256,))),
+}

@@ -1,0 +1,1 @@
+"""Sentences as tokens: tokenisers, and the one door to pretrained text encoders."""

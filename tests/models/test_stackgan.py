@@ -1,0 +1,187 @@
+"""What makes it StackGAN: conditions drawn around a sentence, and a second stage that draws the image again."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganforge.batches import Captioned, Facts
+from ganforge.draw import RoundDraw, RowDraw
+from ganforge.errors import ModelError, OptionError
+from ganforge.game import Clock
+from ganforge.inference.inference_mode import inference_mode
+from ganforge.models.stackgan import StackGAN, presets
+from tests.support.words import WordTable
+
+CONFIG = presets["tiny"].config
+
+
+def facts(side: int = 16) -> Facts:
+    return Facts(3, side, side, vocabulary=32, caption_length=5)
+
+
+def first(side: int = 16, **changes: Any) -> StackGAN:
+    torch.manual_seed(0)
+    own = StackGAN(replace(CONFIG, **changes), facts(side), WordTable())
+    own.draw = RoundDraw(0, 0, 0, 1, "cpu")
+    return own
+
+
+def second(stage1: StackGAN | None = None, side: int = 64, **changes: Any) -> StackGAN:
+    part = (stage1 or first()).eval().requires_grad_(False)
+    own = StackGAN(replace(CONFIG, stage=2, **changes), facts(side), stage1=part)
+    own.resting = tuple(part.modules())
+    own.draw = RoundDraw(0, 0, 0, 1, "cpu")
+    return own
+
+
+def batch(side: int = 16, n: int = 6) -> Captioned:
+    return Captioned.example(n, facts(side))
+
+
+def terms_of(own: StackGAN, given: Captioned) -> list[dict[str, Tensor]]:
+    return [{k: v for k, v in m.terms.items() if "says" not in k} for m in own.play(iter([given]), Clock())]
+
+
+@pytest.mark.parametrize(
+    ("stage", "objective", "judged", "fooled"),
+    [
+        (1, "released", {"real", "fake", "wrong"}, {"fool", "kl"}),
+        (1, "printed", {"real", "fake"}, {"fool", "kl"}),
+        (2, "released", {"real", "fake", "wrong", "real_alone", "fake_alone"}, {"fool", "fool_alone", "kl"}),
+        (2, "printed", {"real", "fake"}, {"fool", "kl"}),
+    ],
+)
+def test_the_terms_of_each_objective(stage: int, objective: str, judged: set[str], fooled: set[str]):
+    own = first(objective=objective) if stage == 1 else second(objective=objective)
+    terms = terms_of(own, batch(16 if stage == 1 else 64))
+    assert terms[0].keys() == judged
+    assert terms[1].keys() == fooled
+
+
+def test_the_divergence_is_a_mean_or_a_sum_over_dimensions():
+    mean, log_variance = torch.randn(3, 4), torch.randn(3, 4)
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(
+        normal(mean, (log_variance / 2).exp()), normal(torch.zeros(3, 4), torch.ones(3, 4))
+    )
+    torch.testing.assert_close(first().divergence(mean, log_variance), 2 * expected.mean())
+    torch.testing.assert_close(first(objective="printed").divergence(mean, log_variance), expected.sum(1).mean())
+    own = first(kl_weight=0.5).divergence(mean, log_variance)
+    torch.testing.assert_close(own, 0.5 * expected.mean())
+
+
+def test_the_condition_is_drawn_around_the_sentence():
+    block, text = first().generator.augmentation, torch.randn(5, 12)
+    condition, mean, log_variance = block(text, torch.zeros(5, 4))
+    assert torch.equal(condition, mean)
+    noise = torch.randn(5, 4)
+    torch.testing.assert_close(block(text, noise)[0], mean + (log_variance / 2).exp() * noise)
+    assert min(mean.min(), log_variance.min()) >= 0
+
+
+def test_wrong_pairs_are_real_images_with_the_next_rows_condition_unless_the_sentences_are_equal():
+    own, given = first(), batch()
+    calls = list[tuple[Tensor, ...]]()
+    own.discriminator.register_forward_pre_hook(lambda _net, inputs: calls.append(inputs))
+    said = list[Tensor]()
+    own.discriminator.register_forward_hook(lambda _net, _inputs, answers: said.append(answers[-1].detach()))
+    tokens = given.tokens.clone()
+    tokens[3] = tokens[2]
+    terms = terms_of(own, Captioned(given.images, tokens))
+    images, condition, wrong = calls[0]
+    assert torch.equal(images, given.images)
+    assert torch.equal(wrong, condition[1:])
+    assert not condition.requires_grad
+    differs = torch.tensor([True, True, False, True, True])
+    torch.testing.assert_close(terms[0]["wrong"], F.softplus(said[0])[differs].mean() / 2)
+
+
+def test_both_players_see_the_same_fake():
+    own, seen = first(), list[Tensor]()
+    own.discriminator.register_forward_pre_hook(lambda _net, inputs: seen.append(inputs[0].detach()))
+    terms_of(own, batch())
+    assert torch.equal(seen[1], seen[2])
+    assert not torch.equal(seen[0], seen[1])
+
+
+# -- stage II ---------------------------------------------------------------------------------
+
+
+def test_stage_2_draws_what_its_stage_1_drew_and_leaves_it_alone():
+    own, seen = second(), list[tuple[Tensor, ...]]()
+    own.generator.register_forward_pre_hook(lambda _net, inputs: seen.append(inputs))
+    for move in own.play(iter([batch(64)]), Clock()):
+        torch.stack([t for t in move.terms.values() if t.requires_grad]).sum().backward()
+    images, text, _ = seen[0]
+    assert images.shape[2:] == (16, 16)
+    assert not images.requires_grad
+    assert torch.equal(text, own.stage1.encode(batch(64).tokens))
+    assert all(p.grad is None for p in own.stage1.parameters())
+    assert all(p.grad is not None for p in own.generator.parameters())
+
+
+def test_stage_2_reads_the_sentence_with_its_stage_1s_encoder():
+    part = first()
+    own = StackGAN(replace(CONFIG, stage=2), facts(64), WordTable(), part)
+    assert own.text is part.text
+    other = WordTable()
+    other.table += 1
+    with pytest.raises(ModelError, match="must read a sentence alike"):
+        StackGAN(replace(CONFIG, stage=2), facts(64), other, part)
+
+
+@pytest.mark.parametrize(
+    ("stage1", "side", "said"),
+    [(None, 64, "--config.stage1 RUN"), ("first", 32, "give --size 64 64"), ("second", 256, "--config.stage 1")],
+)
+def test_a_part_that_does_not_fit_is_a_sentence(stage1: str | None, side: int, said: str):
+    part = {"first": first, "second": second}[stage1]() if stage1 else None
+    with pytest.raises(ModelError, match=said):
+        StackGAN(replace(CONFIG, stage=2), facts(side), stage1=part)
+
+
+def test_a_sample_shows_both_stages_of_the_same_codes():
+    own, tokens = second(), batch(64, 3).tokens
+    pictures = list[Tensor]()
+    for both in (False, True):
+        with inference_mode(own):
+            own.draw = RowDraw(4)
+            pictures.append(own.sample(3, tokens, both=both))
+    alone, beside = pictures
+    assert beside.shape == (3, 3, 64, 128)
+    torch.testing.assert_close(beside[..., 64:], alone)
+    small = beside[..., :64]
+    assert torch.equal(small, F.interpolate(small[..., ::4, ::4], scale_factor=4.0))
+    with pytest.raises(OptionError, match="--both"):
+        first().sample(2, tokens[:2], both=True)
+
+
+@pytest.mark.parametrize("make", [first, second])
+def test_the_sentence_and_the_noise_decide(make: type[StackGAN]):
+    own = make()
+    tokens = batch(own.facts.height, 4).tokens
+    for module in own.modules():  # with its first weights a network hardly says anything
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, 0.0, 0.2)
+    with inference_mode(own):
+        noise = own.noise(4)
+        pictures = []
+        for z, text in ((noise, tokens), (noise, tokens.roll(1, 0)), (own.noise(4), tokens)):
+            own.draw = RowDraw(0)
+            pictures.append(own.generate(z, text))
+        own.draw = RowDraw(0)
+        mixed = own.generate(noise, tokens, tokens.roll(1, 0), 1.0)
+    assert (pictures[0] - pictures[1]).abs().max() > 1e-4
+    assert (pictures[0] - pictures[2]).abs().max() > 1e-4
+    torch.testing.assert_close(mixed, pictures[1])
+
+
+def test_no_sentence_is_an_error():
+    with pytest.raises(OptionError, match="--text"):
+        first().sample(2)
+    with pytest.raises(ModelError, match="ganforge train text_encoder"):
+        StackGAN(CONFIG, facts())

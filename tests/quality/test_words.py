@@ -1,0 +1,238 @@
+"""GAN-CLS and StackGAN draw what a sentence says, also where colour and kind were never seen together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import ganforge
+from ganforge.batches import Captioned
+from ganforge.data.loader import to_images
+from ganforge.data.synthetic.captions import make_described
+from ganforge.data.synthetic.shapes import COLOURS
+from ganforge.data.synthetic.signed_distance import KINDS
+from ganforge.draw import RowDraw
+from ganforge.game import Clock, Move
+from ganforge.inference.inference_mode import inference_mode
+from ganforge.inference.trained import Trained
+from ganforge.metrics.fid import Gaussian, frechet_distance
+from ganforge.models.gan_cls import GANCLS
+from ganforge.nn.bicubic import bicubic
+
+pytestmark = pytest.mark.quality
+DATA = "shapes-captions-unseen"
+"""Each kind lacks one colour in the training scenes, and has that one alone in the held-out scenes."""
+EACH = 16  # images of each sentence
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Images (n, 3, H, W), with the index of each one's colour and kind (n,)."""
+
+    images: Tensor
+    colour: Tensor
+    kind: Tensor
+
+
+@cache
+def scenes(side: int, held_out: bool, count: int, name: str = DATA) -> Scenes:
+    """The first scenes of the data."""
+    drawn = make_described(name, count=count, held_out=held_out)
+    colour, kind = (torch.from_numpy(x[:, 0].copy()) for x in (drawn.colour, drawn.kind))
+    return Scenes(to_images(drawn.images((side, side))), colour, kind)
+
+
+class Reader(nn.Module):
+    """images (n, 3, H, W) -> logits of colours (n, 8) and of kinds (n, 10), by features (n, 64)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for a, b in ((3, 32), (32, 64), (64, 96)):
+            layers += [nn.Conv2d(a, b, 3, 1, 1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
+        self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(96 * 16, 64), nn.ReLU())
+        self.answer = nn.Linear(64, len(COLOURS) + len(KINDS))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        colours, kinds = self.answer(self.features(images)).split([len(COLOURS), len(KINDS)], 1)
+        return colours, kinds
+
+
+@cache
+def reader(side: int) -> Reader:
+    """Trained on real scenes of all combinations, none of which any model is trained on or judged by."""
+    torch.manual_seed(1)
+    network, real = Reader(), scenes(side, held_out=False, count=8_000, name="shapes-captions")
+    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
+    for _ in range(900):
+        rows = torch.randint(len(real.images), (64,))
+        colours, kinds = network(real.images[rows])
+        (F.cross_entropy(colours, real.colour[rows]) + F.cross_entropy(kinds, real.kind[rows])).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    network.eval()
+    new = scenes(side, held_out=True, count=1_000)
+    assert min(read(network, new.images, new.colour, new.kind)) > 0.97
+    return network
+
+
+@torch.no_grad()
+def read(network: Reader, images: Tensor, colour: Tensor, kind: Tensor) -> tuple[float, float]:
+    """The shares of images whose colour and whose kind are read as asked for."""
+    colours, kinds = network(images)
+    shares = tuple(
+        float((logits.argmax(1) == asked).float().mean()) for logits, asked in ((colours, colour), (kinds, kind))
+    )
+    print(f"colour {shares[0]:.1%}, kind {shares[1]:.1%} of {len(images)} images")
+    return shares
+
+
+def unseen() -> tuple[list[str], Tensor, Tensor]:
+    """A sentence for each combination that was held back, EACH times, with its colours and kinds."""
+    real = scenes(32, held_out=True, count=1_000)
+    pairs = sorted({(k, c) for k, c in zip(real.kind.tolist(), real.colour.tolist(), strict=True)})
+    kinds, colours = ([pair[i] for pair in pairs for _ in range(EACH)] for i in (0, 1))
+    says = [f"there is a {tuple(COLOURS)[c]} {tuple(KINDS)[k]}" for k, c in zip(kinds, colours, strict=True)]
+    return says, torch.tensor(colours), torch.tensor(kinds)
+
+
+def answer(run: Trained, sentences: list[str], seed: int = 0) -> Tensor:
+    assert run.tokeniser is not None
+    with inference_mode(run.game) as game:
+        game.draw = RowDraw(seed)
+        return game.sample(len(sentences), torch.from_numpy(run.tokeniser.encode(sentences)))  # pyright: ignore
+
+
+def measure_variety(images: Tensor) -> Tensor:
+    """(ground, place): deviations, among images (n, 3, H, W), of the frame's mean colour and of the object's centre.
+
+    Objects have saturated colours, grounds have not.
+    """
+    frame = torch.cat([images[:, :, 0], images[:, :, -1], images[..., 0], images[..., -1]], 2).mean(2)
+    weight = ((images.amax(1) - images.amin(1)) / 2 - 0.22).clamp(0, 0.2)
+    at, total = torch.linspace(-1, 1, images.shape[-1]), weight.sum((1, 2)).clamp(min=1e-3)
+    centre = torch.stack([(weight.sum(axis) * at).sum(1) / total for axis in (1, 2)], 1)
+    return torch.stack([frame.std(0).mean(), centre.std(0).mean()])
+
+
+def compare_variety(made: Tensor, kinds: Tensor) -> Tensor:
+    """(ground, place): the variety of the images of each sentence, as a share of that of real ones, on average."""
+    real = scenes(32, held_out=True, count=1_000)
+    of = [(measure_variety(made[kinds == k]), measure_variety(real.images[real.kind == k])) for k in kinds.unique()]
+    shares = torch.stack([one for one, _ in of]).mean(0) / torch.stack([other for _, other in of]).mean(0)
+    print(f"ground {shares[0]:.2f}, place {shares[1]:.2f} of the variety of real images")
+    return shares
+
+
+# -- GAN-CLS ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A text encoder that has never seen the held-out combinations."""
+    return str(ganforge.train("text_encoder", DATA, outdir=tmp_path_factory.mktemp("text"), quiet=True).path)
+
+
+@pytest.fixture(scope="module")
+def gan_cls(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return ganforge.train("gan_cls", DATA, outdir=tmp_path_factory.mktemp("run"), quiet=True, config={"text": encoder})
+
+
+def test_a_sentence_of_an_unseen_combination_is_drawn(gan_cls: Trained):
+    """Chance is 1 in 8 and 1 in 10."""
+    says, colours, kinds = unseen()
+    colour, kind = read(reader(32), answer(gan_cls, says), colours, kinds)
+    assert colour >= 0.95
+    assert kind >= 0.9
+
+
+def test_images_of_one_sentence_differ_in_what_it_leaves_open(gan_cls: Trained):
+    says, _, kinds = unseen()
+    assert compare_variety(answer(gan_cls, says), kinds).min() >= 0.5
+
+
+def test_equal_noise_makes_equal_pictures(gan_cls: Trained):
+    """The broken version of variety: without new noise the images of a sentence are one image."""
+    says, _, kinds = unseen()
+    tokens = torch.from_numpy(gan_cls.tokeniser.encode(says))  # pyright: ignore
+    with inference_mode(gan_cls.game) as game:
+        one = game.noise(1).expand(len(says), -1)  # pyright: ignore
+        assert compare_variety(game.generate(one, tokens), kinds).max() < 0.1  # pyright: ignore
+
+
+def test_with_shuffled_captions_nothing_is_read(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The broken version of reading: every image has the sentence of another one of its batch."""
+    play = GANCLS.play
+
+    def play_shuffled(self: GANCLS, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
+        return play(self, (Captioned(b.images, b.tokens.roll(1, 0)) for b in batches), now)
+
+    monkeypatch.setattr(GANCLS, "play", play_shuffled)
+    run = ganforge.train("gan_cls", DATA, outdir=tmp_path, quiet=True, config={"text": encoder})
+    says, colours, kinds = unseen()
+    colour, kind = read(reader(32), answer(run, says), colours, kinds)
+    assert colour < 0.3
+    assert kind < 0.25
+
+
+def test_the_order_of_the_variants(encoder: str, tmp_path: Path):
+    """int-cls is at least as good as cls, and cls better than gan, by more than the intervals of three seeds."""
+    says, colours, kinds = unseen()
+    shares = dict[str, Tensor]()
+    for variant in ("gan", "cls", "int-cls"):
+        config: dict[str, Any] = {"text": encoder, "variant": variant}
+        runs = [
+            ganforge.train("gan_cls", DATA, outdir=tmp_path, quiet=True, seed=seed, config=config) for seed in SEEDS
+        ]
+        own = [sum(read(reader(32), answer(run, says), colours, kinds)) / 2 for run in runs]
+        shares[variant] = torch.tensor(own)
+        print(f"{variant}: {shares[variant].mean():.1%}, {[f'{share:.1%}' for share in own]}")
+    half = {name: 4.303 * own.std() / len(SEEDS) ** 0.5 for name, own in shares.items()}  # t of 2 degrees, 95 %
+    gain = {name: shares[name].mean() for name in shares}
+    assert gain["cls"] - gain["gan"] > (half["cls"] ** 2 + half["gan"] ** 2) ** 0.5
+    assert gain["int-cls"] - gain["cls"] > -((half["int-cls"] ** 2 + half["cls"] ** 2) ** 0.5)
+
+
+def test_a_style_is_taken_from_an_image(gan_cls: Trained):
+    """The recovered noise draws the frame and the place of the image; the noise of another image does not."""
+    says, _, _ = unseen()
+    tokens = torch.from_numpy(gan_cls.tokeniser.encode(says))  # pyright: ignore
+    given = answer(gan_cls, says, 3)
+    with inference_mode(gan_cls.game) as game:
+        again = game.translate(given, tokens)  # pyright: ignore
+        other = game.translate(given.roll(1, 0), tokens)  # pyright: ignore
+    near, far = ((image - given).square().mean().item() for image in (again, other))
+    print(f"squared error {near:.3f} with the own style, {far:.3f} with another's")
+    assert near < far / 2
+
+
+# -- StackGAN ---------------------------------------------------------------------------------
+
+
+def test_stage_2_beats_stage_1_enlarged(encoder: str, tmp_path: Path):
+    """In reading, and in the Frechet distance of the reader's features, at four times the side."""
+    first = ganforge.train("stackgan", DATA, outdir=tmp_path, quiet=True, config={"text": encoder})
+    second = ganforge.train(
+        "stackgan", DATA, "small-stage-2", outdir=tmp_path, quiet=True, config={"stage1": str(first.path)}
+    )
+    says, colours, kinds = unseen()
+    says, colours, kinds = says * 8, colours.repeat(8), kinds.repeat(8)
+    pictures = {"bicubic": bicubic(answer(first, says), 4).clamp(-1, 1), "stage 2": answer(second, says)}
+    real, network = scenes(64, held_out=True, count=1_000), reader(64)
+    shares, distances = dict[str, float](), dict[str, float]()
+    for name, images in pictures.items():
+        shares[name] = sum(read(network, images, colours, kinds)) / 2
+        with torch.no_grad():
+            statistics = [Gaussian.of(network.features(x)) for x in (real.images, images)]
+        distances[name] = frechet_distance(*statistics)
+        print(f"{name}: read {shares[name]:.1%}, Frechet distance {distances[name]:.2f}")
+    assert shares["stage 2"] > shares["bicubic"]
+    assert distances["stage 2"] < distances["bicubic"]
+    assert shares["stage 2"] >= 0.8

@@ -11,7 +11,7 @@ from ganforge.data.layouts.names import shorten
 from ganforge.data.mirroring import find_side
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
-from ganforge.text.tokeniser import LONGEST, build_tokeniser
+from ganforge.text.tokeniser import LONGEST
 from ganforge.text.vocabulary import split_words
 
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{} \n")
@@ -54,9 +54,10 @@ def count_captions(source: ImageSource, readable: Collection[str]) -> CaptionCou
     every = [*chain.from_iterable(of_image.values())]
     if not every:
         return CaptionCounts(problems=found.problems, notes=found.notes)
-    lengths = sorted(len(split_words(caption)) for caption in every)
+    split = [split_words(caption) for caption in every]
+    lengths = sorted(map(len, split))
     middle = lengths[0], lengths[len(lengths) // 2], lengths[-1]
-    words = build_tokeniser("words", every).pieces
+    words = sorted({*chain.from_iterable(split)})
     notes = [*found.notes]
     foreign = [caption for caption in every if not LETTERS.issuperset(caption.lower())]
     if foreign:

@@ -94,7 +94,8 @@ def store_captions(key: str, captions: Sequence[Sequence[str]]) -> tuple[TokenCo
 def tokenise(data: DataSet, tokeniser: Tokeniser | None, kind: TokenKind) -> DataSet:
     """The same data with `tokens` in place of captions, if it has captions.
 
-    Without a tokeniser one of `kind` is built from all captions; with one, a note names words that it does not know.
+    Without a tokeniser one of `kind` is built from all captions.  Notes name the words that it does not know,
+    and what it cuts.
     """
     column = data.columns.get("tokens")
     if not isinstance(column, TokenColumn):
@@ -108,8 +109,8 @@ def tokenise(data: DataSet, tokeniser: Tokeniser | None, kind: TokenKind) -> Dat
         tokeniser=chosen.hash,
     )
     tokens = TokenColumn(column.text, column.starts, chosen)
-    notes = () if tokeniser is None else note_unknown(tokeniser, column)
-    return replace(data, facts=facts, columns={**data.columns, "tokens": tokens}, notes=(*data.notes, *notes))
+    notes = (*data.notes, *note_unknown(chosen, column))
+    return replace(data, facts=facts, columns={**data.columns, "tokens": tokens}, notes=notes)
 
 
 def note_unknown(tokeniser: Tokeniser, column: TokenColumn) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ KEPT = ("*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json")
 LONGEST = 77  # tokens of a sentence, at most: CLIP's
 ROWS = 16  # rows that are computed at once, whatever is asked for, so that a row has the same features in any batch
 TABLE = 2**28  # bytes of features that are kept
+POOLED = {"cls_token": "first", "cls": "first", "mean_tokens": "mean", "mean": "mean"}
+"""{what sentence-transformers calls a pooling: ours}."""
 
 
 @dataclass(frozen=True)
@@ -182,12 +184,23 @@ def check_files(folder: Path, spelling: str) -> None:
 
 
 def pooling_of(folder: Path) -> str:
-    """How a sentence is made of its tokens, by sentence-transformers' file: `first` or `mean`."""
-    try:
-        said = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    """How a sentence is made of its tokens, by sentence-transformers' file: `first` or `mean`; without one `mean`.
+
+    Raises ModelError for another pooling, and for a file that cannot be read.
+    """
+    path = folder / "1_Pooling" / "config.json"
+    if not path.is_file():
         return "mean"
-    return "first" if said.get("pooling_mode_cls_token") else "mean"
+    try:
+        options = json.loads(path.read_text("utf-8"))
+        active = [name for name, value in options.items() if name.startswith("pooling_mode_") and value is True]
+        active = [str(options["pooling_mode"])] if "pooling_mode" in options else active
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        raise ModelError(f"{path} cannot be read ({reason(error)[:160]}): copy the encoder's folder again.") from error
+    if len(active) != 1 or active[0].removeprefix("pooling_mode_") not in POOLED:
+        modes = ", ".join(active)[:160] or "nothing"
+        raise ModelError(f"{path} pools by {modes}, and not by the mean or the first token: take another encoder.")
+    return POOLED[active[0].removeprefix("pooling_mode_")]
 
 
 def files_of(folder: Path) -> Iterator[Path]:

@@ -137,13 +137,17 @@ def read_data_yaml(files: Files) -> DataYaml:
     """Read YOLO's data.yaml: of all YAML files the first with `names`, data.yaml before others.
 
     Raises:
-        DataError: a file that is read before it, or itself, is no YAML; its names or `kpt_shape` have another form.
+        DataError: data.yaml is no YAML; the names or `kpt_shape` have another form.
     """
     found = [name for name in files.marks if name.lower().endswith((".yaml", ".yml"))]
     for path in sorted(found, key=lambda name: (PurePosixPath(name).stem.lower() != "data", name)):
         try:
             about = yaml.load(read_text(files, path, LARGEST_YAML), WordLoader)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
+        except (yaml.YAMLError, RecursionError, ValueError, DataError) as error:
+            if PurePosixPath(path).stem.lower() != "data":
+                continue  # a file of something else
+            if isinstance(error, DataError):
+                raise
             raise DataError(f"{path} is no YAML: {shorten(error) or 'it is too deep'}. Mend or remove it.") from error
         if isinstance(about, dict) and "names" in about:
             return DataYaml(names_of_yaml(path, about["names"]), count_keypoints(path, about.get("kpt_shape")))

@@ -17,7 +17,7 @@ from typing import Any
 
 from ganforge.data.layouts.annotations import match_names
 from ganforge.data.layouts.box_lists import YOLO_LINE, find_partners
-from ganforge.data.layouts.coco import match_split
+from ganforge.data.layouts.coco import list_images, match_split
 from ganforge.data.layouts.files import Files, read_bytes, read_text
 from ganforge.data.layouts.names import clean_name, shorten
 from ganforge.data.layouts.region_names import LARGEST_JSON
@@ -92,14 +92,7 @@ def read_coco_captions(files: Files, listed: str = "") -> Captions | None:
 
 def collect_coco(files: Files, name: str, images: list[Any], rows: list[Any]) -> Captions:
     """The captions in one of COCO's files.  Raises DataError for rows of another form."""
-    words: dict[Any, str] = {}
-    for row in images:
-        key, word = (row.get("id"), row.get("file_name")) if isinstance(row, dict) else (None, None)
-        if not isinstance(key, (int, str)) or not isinstance(word, str):
-            raise DataError(
-                f'{name}: an image is not of the form {{"id": 9, "file_name": "9.jpg"}} but {shorten(row)}.'
-            )
-        words[key] = clean_name(word)
+    words = {key: clean_name(row["file_name"]) for key, row in list_images(name, images).items()}
     of_word: Captions = {}
     for row in rows:
         key = row.get("image_id") if isinstance(row, dict) else None
@@ -165,4 +158,5 @@ def read_texts(files: Files) -> Captions | None:
         lines = read_text(files, own, LARGEST_TEXT).splitlines()
         if not any(YOLO_LINE.fullmatch(line.strip()) for line in lines[:1]):
             found[image] = [*lines]
-    return found or None
+    has_text = any(line.strip() for own in found.values() for line in own)
+    return found if has_text else None  # empty ones alone are those of YOLO's images without objects

@@ -67,7 +67,7 @@ def read_content(files: Files, name: str, needed: bool) -> dict[str, Any] | None
     form = f'{name} is no list of boxes: a COCO file has "images", "annotations" with "bbox", and "categories".'
     try:
         about = json.loads(read_text(files, name, LARGEST_JSON))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, DataError) as error:
         if needed:
             raise DataError(form) from error
         return None
@@ -83,21 +83,33 @@ def read_content(files: Files, name: str, needed: bool) -> dict[str, Any] | None
     return None
 
 
-def collect_boxes(files: Files, name: str, about: dict[str, Any], names: dict[int, str]) -> dict[str, Listed]:
-    """The boxes of the images that a COCO file names."""
-    images: dict[Any, tuple[str, tuple[float, float]]] = {}
-    for row in about["images"]:
-        if (
-            not isinstance(row, dict)
-            or not isinstance(row.get("file_name"), str)
-            or not isinstance(row.get("id"), (int, str))
-        ):
+def list_images(name: str, rows: list[Any]) -> dict[Any, dict[str, Any]]:
+    """{id: row} of the images in one of COCO's files.
+
+    Raises DataError for a row of another form, and for an image or an id that stands there twice.
+    """
+    images: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        key, word = (row.get("id"), row.get("file_name")) if isinstance(row, dict) else (None, None)
+        if not isinstance(key, (int, str)) or not isinstance(word, str):
             raise DataError(
                 f'{name}: an image is not of the form {{"id": 9, "file_name": "9.jpg"}} but {shorten(row)}.'
             )
+        images[key] = row
+    if len({clean_name(row["file_name"]) for row in images.values()}) < len(rows):
+        twice, count = Counter(clean_name(row["file_name"]) for row in rows).most_common(1)[0]
+        what = f"the image {shorten(twice)} {count} times" if count > 1 else "two images with one id"
+        raise DataError(f"{name} lists {what}: one image has one row.")
+    return images
+
+
+def collect_boxes(files: Files, name: str, about: dict[str, Any], names: dict[int, str]) -> dict[str, Listed]:
+    """The boxes of the images that a COCO file names."""
+    images: dict[Any, tuple[str, tuple[float, float]]] = {}
+    for key, row in list_images(name, about["images"]).items():
         sides: list[Any] = [row.get("width"), row.get("height")]
         unit = [float(x) if type(x) in (int, float) and 0 < x < 1e9 else 0.0 for x in sides]
-        images[row["id"]] = (clean_name(row["file_name"]), (unit[0], unit[1]) if min(unit) else (0.0, 0.0))
+        images[key] = (clean_name(row["file_name"]), (unit[0], unit[1]) if min(unit) else (0.0, 0.0))
     boxes: dict[Any, list[Any]] = {key: [] for key in images}
     dropped = dict.fromkeys(images, 0)
     for row in about["annotations"]:
@@ -118,10 +130,6 @@ def collect_boxes(files: Files, name: str, about: dict[str, Any], names: dict[in
         x, y, width, height = map(float, box)
         boxes[row["image_id"]].append(((x, y, x + width, y + height), category))
     words = {word: key for key, (word, _) in images.items()}
-    if len(words) < len(about["images"]):
-        twice, count = Counter(clean_name(row["file_name"]) for row in about["images"]).most_common(1)[0]
-        what = f"the image {shorten(twice)} {count} times" if count > 1 else "two images with one id"
-        raise DataError(f"{name} lists {what}: one image has one row.")
     matches = match_split(files, name, [*words])
     found = {}
     for image, word in matches.items():

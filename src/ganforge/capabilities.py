@@ -138,6 +138,11 @@ class only:
         return self.method if game is None else self.method.__get__(game, kind)
 
 
+def text_questions(method: Callable[..., Any]) -> list[str]:
+    """The names of the arguments of `method` that are sentences, the first of them first."""
+    return [question.name for question in list_questions(method) if question.meaning == "text"]
+
+
 def capabilities(game: Any) -> Mapping[str, list[Question]]:
     """{verb: its options} for every capability of a game, or of a class of games."""
     return {verb: list_questions(getattr(game, verb)) for verb in VERBS if hasattr(game, verb)}

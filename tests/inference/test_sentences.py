@@ -181,3 +181,31 @@ def test_a_second_run_enlarges_samples_and_gets_the_same_sentences(run: Trained,
         np.testing.assert_allclose(images[:, ::2, 1::2, 0], run.sample(5, text=sentences)[:, 0], atol=1e-6)
     with pytest.raises(OptionError, match="echo cannot translate"):
         sample(run, 1, out=tmp_path / "one.npz", upscale=run, text="a red star")
+
+
+def test_a_second_run_shows_the_kept_captions_of_the_first_where_no_sentence_is_given(run: Trained, tmp_path: Path):
+    second = Trained(
+        Twice(Config(), FACTS), tmp_path, "twice", 1, tokeniser=TOKENISER, captions=("a small green star",)
+    )
+    path = sample(run, 3, out=tmp_path / "three.npz", upscale=second, depth="float", batch=2)
+    shown = np.load(path)["images"][:, 0, 0, 0]
+    expected = [encoded(sentence)[0][1] / 100 for sentence in ("a red star", "a blue disc", "a red star")]
+    np.testing.assert_allclose(shown, expected, atol=1e-6)
+    rows = torch.from_numpy(TOKENISER.encode(["a blue disc", "a red star", "a green star"]))
+    path = sample(run, 3, out=tmp_path / "rows.npz", upscale=second, depth="float", batch=2, text=rows)
+    np.testing.assert_allclose(np.load(path)["images"][:, 0, 0, 0], rows[:, 1] / 100, atol=1e-6)
+
+
+def test_a_translation_is_given_no_sentence_of_other_images(run: Trained, tmp_path: Path):
+    second = Trained(Twice(Config(), FACTS), tmp_path, "twice", 1, tokeniser=TOKENISER, captions=("a red star",))
+    assert (second.translate(torch.zeros(2, 1, 2, 4))[:, 0, 0, 0] == -1).all()
+
+
+def test_rows_of_answers_are_checked_in_interpolations(run: Trained):
+    rows = torch.from_numpy(TOKENISER.encode(["a red star", "a blue disc", "a green star"]))
+    with pytest.raises(OptionError, match="3 rows of tokens for 2 images"):
+        run.interpolate(2, 3, text=rows)
+    with pytest.raises(OptionError, match="--mix has 3 rows for 2 images"):
+        run.interpolate(2, 3, text="a red star", mix=torch.zeros(3))
+    one = run.interpolate(2, 3, text=rows[:1])
+    assert tokens_in(one.flatten(0, 1)) == rows[:1].tolist() * 6

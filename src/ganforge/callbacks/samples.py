@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ganforge.callbacks.translations import TranslationGrid
-from ganforge.capabilities import capabilities, list_questions
+from ganforge.capabilities import capabilities, text_questions
 from ganforge.engine import Callback, Engine
 from ganforge.images import enlarge, grid, read, to_uint8, visible_channels, write, write_gif
 from ganforge.inference.inference_mode import sample_batches
@@ -132,8 +132,7 @@ def generate_images(engine: Engine, n: int) -> np.ndarray:
 
 def answer_questions(engine: Engine, n: int) -> dict[str, Tensor]:
     """The captions (n, T) of the first images that are trained on, where the game asks for a sentence."""
-    questions = list_questions(engine.game.sample)  # pyright: ignore[reportArgumentType]
-    names = [question.name for question in questions if question.meaning == "text"]
+    names = text_questions(engine.game.sample)  # pyright: ignore[reportArgumentType]
     if not names or not hasattr(engine.loader.batch(0, 0, 1), "tokens"):
         return {}
     batches = range(-(-n // engine.run.batch))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.capabilities import labels_of, list_questions
+from ganforge.capabilities import labels_of, list_questions, text_questions
 from ganforge.data.places_sheet import draw_places
 from ganforge.draw import RowDraw
 from ganforge.engine import Engine
@@ -32,7 +32,7 @@ class Direction:
     """One direction of translation: its input, and the targets where those are known."""
 
     columns: dict[str, Tensor]
-    """The arguments of `translate` that are its input, in their order."""
+    """The arguments of `translate` that are its input, in their order, and captions where it asks for a sentence."""
     target: Tensor | None
     answers: dict[str, Any]
 
@@ -130,7 +130,8 @@ class TranslationGrid:
             return [Direction(given, columns.get("images"), {})]
         start = next(name for name in ("source", "a", "low", "images") if name in columns)
         target = columns.get("target", columns.get("images") if start == "low" else None)
-        directions = [Direction(with_masks(columns, start), target, {})]
+        texts = {name: columns["tokens"] for name in text_questions(engine.game.translate)[:1] if "tokens" in columns}  # pyright: ignore
+        directions = [Direction({**with_masks(columns, start), **texts}, target, {})]
         if "b" in columns and any(question.name == "reverse" for question in self.questions):
             directions.append(Direction(with_masks(columns, "b"), None, {"reverse": True}))
         return directions

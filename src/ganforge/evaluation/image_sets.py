@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import capabilities
+from ganforge.capabilities import capabilities, text_questions
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader, to_images
 from ganforge.data.places_sheet import draw_places
@@ -99,6 +99,14 @@ def translate_images(
         )
 
     return ImageSet(f"{trained.path} (step {trained.step})", sources.count, rows)
+
+
+def captions_of(trained: Trained, data: DataSet, n: int) -> dict[str, Tensor]:
+    """The captions (n, T) of the first `n` rows that `select_images` takes, where `translate` asks for a sentence."""
+    column, names = data.columns.get("tokens"), text_questions(trained.game.translate)  # pyright: ignore
+    if not names or not isinstance(column, TokenColumn):
+        return {}
+    return {names[0]: torch.from_numpy(column[subsample(np.arange(len(data)), n)])}
 
 
 def open_places(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:

@@ -16,6 +16,7 @@ from ganforge.data.tokens import UNKNOWN_NOTE
 from ganforge.data.value_range import UNIT_RANGES
 from ganforge.errors import OptionError
 from ganforge.evaluation.image_sets import (
+    captions_of,
     choose_size,
     convert_images,
     embed_captioned,
@@ -200,7 +201,8 @@ def open_translation(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet,
         return sources, real, lambda seed: translate_images(trained, sources, seed)
     if "images" in needs:
         sources, real = make_superresolution_pair(select_images(data, most=n), trained)
-        return sources, real, lambda seed: translate_images(trained, sources, seed)
+        answers = captions_of(trained, data, n)
+        return sources, real, lambda seed: translate_images(trained, sources, seed, answers=answers)
     source, target = ("source", "target") if "source" in needs else ("a", "b")
     sources, real = select_images(data, source, n), select_images(data, target, n)
     masks = select_images(data, f"{source}_masks", n) if f"{source}_masks" in needs else None

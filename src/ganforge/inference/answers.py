@@ -66,6 +66,11 @@ def check_rows(answers: Mapping[str, Any], rows: int) -> None:
             raise OptionError(f"--{name} has {len(answer)} rows for {rows} images: give one, or one for each.")
 
 
+def has_rows(answer: Any) -> bool:
+    """Whether an answer has a row for each image, and not one value for all."""
+    return isinstance(answer, Tensor) and len(answer) > 1
+
+
 def rows_of(answer: Any, first: int, count: int) -> Any:
     """The rows of an answer that has one for each image; other answers as they are."""
-    return answer[first : first + count] if isinstance(answer, Tensor) and len(answer) > 1 else answer
+    return answer[first : first + count] if has_rows(answer) else answer

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from ganforge.capabilities import list_questions
+from ganforge.capabilities import text_questions
 from ganforge.data.value_range import to_units
 from ganforge.errors import RunError
 from ganforge.files import reason, replacing
@@ -23,6 +23,7 @@ from ganforge.images import (
     write,
     write_gif,
 )
+from ganforge.inference.answers import rows_of
 from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
 
@@ -52,13 +53,17 @@ def sample(
 
     Raises DataError for a grid in a format that cannot hold the depth.
     """
-    trained = load(run, trust=trust)
+    trained = last = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"sample-seed{seed}.png"
-    made = trained.samples(n, seed, batch=batch, **answers)
     if str(upscale):
-        made = translate_samples(load(upscale, trust=trust), made, seed, answers)
+        last = load(upscale, trust=trust)
+        texts = text_questions(trained.game.sample) if hasattr(trained.game, "sample") else []  # pyright: ignore
+        if texts and trained.captions and answers.get(texts[0]) is None:
+            answers[texts[0]] = [*trained.captions]  # both runs show the same
+    made = trained.samples(n, seed, batch=batch, **answers)
+    made = translate_samples(last, made, seed, answers) if str(upscale) else made
     batches = (to_depth(images, depth) for images in made)
-    if depth == "float" and (span := trained.range_out()):
+    if depth == "float" and (span := last.range_out()):
         batches = (to_units(images, span) for images in batches)
     if target.suffix == ".npz":
         save_arrays(target, images=np.concatenate([*batches]))
@@ -76,9 +81,9 @@ def translate_samples(
 ) -> Iterator[Tensor]:
     """Samples (n, C, H, W) translated by a second run, which gets the same sentences where it reads any."""
     second.require("translate")
-    texts = [question.name for question in list_questions(second.game.translate) if question.meaning == "text"]  # pyright: ignore
-    own, first = {name: answers[name] for name in texts if answers.get(name) is not None}, 0
+    texts, first = text_questions(second.game.translate), 0  # pyright: ignore
     for images in batches:
+        own = {name: rows_of(answers.get(name), first, len(images)) for name in texts}
         yield second.translate_batches(images, seed, start=first, **own)
         first += len(images)
 

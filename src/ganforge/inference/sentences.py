@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.capabilities import list_questions
+from ganforge.capabilities import text_questions
 from ganforge.console import note
 from ganforge.errors import OptionError
 from ganforge.runs.reading import read_bytes
@@ -33,7 +33,7 @@ def encode_texts(
     Where users give none, the first sentence that is asked for is one of `captions`, those that the run has kept.
     Raises OptionError for sentences that the run cannot read.
     """
-    names, encoded = [q.name for q in list_questions(method) if q.meaning == "text"], dict(answers)
+    names, encoded = text_questions(method), dict(answers)
     if tokeniser is None:
         for name in names:
             if encoded.get(name) is not None:

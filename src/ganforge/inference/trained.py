@@ -16,7 +16,7 @@ from ganforge.draw import FrameDraw, RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.images import grid, to_uint8, visible_channels
-from ganforge.inference.answers import check_rows, convert_answers, read_pictures, rows_of
+from ganforge.inference.answers import check_rows, convert_answers, has_rows, read_pictures, rows_of
 from ganforge.inference.given_images import check_call, to_pil, to_tensor, whole_number
 from ganforge.inference.inference_mode import inference_mode, sample_batches
 from ganforge.inference.input_columns import check_input, input_columns, is_image_input, to_columns
@@ -115,7 +115,8 @@ class Trained:
         if rows < 1 or steps < 2:
             raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
         given = self.encode_texts(self.game.generate, answers, rows)  # pyright: ignore
-        given = {name: v.repeat_interleave(steps, 0) if isinstance(v, Tensor) else v for name, v in given.items()}
+        check_rows(given, rows)
+        given = {name: v.repeat_interleave(steps, 0) if has_rows(v) else v for name, v in given.items()}
         between_texts = given.get("text_b") is not None
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
             ends = game.noise(rows + (0 if closed or between_texts else 1))  # pyright: ignore
@@ -144,6 +145,7 @@ class Trained:
             raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
             given = self.encode_texts(game.traverse, answers, rows)  # pyright: ignore
+            check_rows(given, rows)
             options = self.convert_answers(game.traverse, rows, given)  # pyright: ignore
             noise = game.noise(rows)  # pyright: ignore
             game.draw = FrameDraw(seed, 0, self.device)
@@ -321,8 +323,12 @@ class Trained:
             raise OptionError(f"{self.model} cannot {verb}.")
 
     def encode_texts(self, method: Any, answers: Mapping[str, Any], rows: int, start: int = 0) -> dict[str, Any]:
-        """The answers to a capability's options, sentences as tokens (rows, T); see sentences.py."""
-        return encode_texts(self.tokeniser, self.captions, method, answers, rows, start)
+        """The answers to a capability's options, sentences as tokens (rows, T); see sentences.py.
+
+        Samples without a sentence show kept captions; what a translation of a given image shows is only asked for.
+        """
+        captions = () if method.__name__ == "translate" else self.captions
+        return encode_texts(self.tokeniser, captions, method, answers, rows, start)
 
     def convert_answers(self, method: Any, rows: int, answers: Mapping[str, Any]) -> dict[str, Any]:
         """A user's options as the arguments of a capability; see answers.py."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ganforge.batches import COLUMNS
-from ganforge.capabilities import list_questions
+from ganforge.capabilities import text_questions
 from ganforge.console import Say, silent
 from ganforge.draw import Draw, RowDraw
 from ganforge.errors import GANForgeError, ModelError, OptionError, RunError
@@ -205,8 +205,7 @@ def settle_rows(call: Call) -> Call:
 def run_capability(game: Any, verb: str) -> None:
     """Sample two images, or translate two of the run's size, with an answer to every question."""
     example = type(game).batch_type.example(2, game.facts)
-    texts = [question.name for question in list_questions(getattr(game, verb)) if question.meaning == "text"][:1]
-    sentences = {name: getattr(example, "tokens", None) for name in texts}
+    sentences = {name: getattr(example, "tokens", None) for name in text_questions(getattr(game, verb))[:1]}
     if verb == "sample":
         game.sample(2, **sentences)
         return

@@ -336,3 +336,31 @@ def test_real_sets_open_as_they_are(name, count, most, held):
         other = captions.find_captions(find_data(str(DATA / name), held_out=True))
         assert other is not None
         assert len(other.captions) == held
+
+
+def test_a_set_of_boxes_with_an_empty_label_file_has_no_captions(tmp_path):
+    for k in range(3):
+        write_image(tmp_path / f"images/{k}.png", (8, 8, 3))
+        (tmp_path / f"labels/{k}.txt").parent.mkdir(exist_ok=True)
+        (tmp_path / f"labels/{k}.txt").write_text("" if k == 1 else "0 .5 .5 .2 .2")
+    data = open_data(str(tmp_path), size=None, optional=("tokens",))
+    assert len(data) == 3
+    assert "tokens" not in data.columns
+
+
+def test_two_images_of_one_id_are_an_error_as_for_boxes(tmp_path):
+    for k in range(2):
+        write_image(tmp_path / f"{k}.png", (8, 8, 3))
+    images = [{"id": 0, "file_name": f"{k}.png"} for k in range(2)]
+    content = {"images": images, "annotations": [{"image_id": 0, "caption": "a cat"}]}
+    (tmp_path / "captions.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"captions\.json lists two images with one id"):
+        open_data(str(tmp_path), size=None, needed=("images", "tokens"))
+
+
+def test_what_a_vocabulary_of_its_own_loses_is_said(tmp_path):
+    for k in range(2):
+        write_image(tmp_path / f"{k}.png", (8, 8, 3))
+        (tmp_path / f"{k}.txt").write_text("word " * (70 if k else 3))
+    data = open_data(str(tmp_path), size=None, needed=("images", "tokens"))
+    assert any("beyond 64 tokens" in note for note in data.notes)

@@ -119,3 +119,14 @@ def test_a_list_is_read_up_to_a_limit(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\0" * 9)
     with pytest.raises(DataError, match=r"a\.txt of .* cannot be read: it holds empty bytes"):
         read_text(list_folder(tmp_path), "a.txt")
+
+
+def test_files_of_something_else_do_not_matter(tmp_path):
+    write_images(tmp_path)
+    yolo(tmp_path, names="")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog, sky]")
+    (tmp_path / "env.yml").write_text("a: &a [x]\nb: *a")
+    (tmp_path / "notes.json").write_bytes(b"\xff\xfe\x00\xd8")
+    check(opened(tmp_path))
+    (tmp_path / "data.yaml").rename(tmp_path / "set.yaml")
+    check(opened(tmp_path))

@@ -12,10 +12,9 @@ from ganforge.data.mirroring import find_side
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.text.tokeniser import LONGEST
-from ganforge.text.vocabulary import split_words
+from ganforge.text.vocabulary import ALPHABET, split_words
 
-LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{} \n")
-"""What the published character encoders of Reed et al. read."""
+LETTERS = frozenset(ALPHABET)
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,9 @@ class Regions:
     colours: tuple[tuple[int, int, int], ...]
     codes: tuple[tuple[int, int], ...]
     """(code, index) of every number and colour."""
-    by_palette: bool = False
-    """Whether the colours of a palette count, and not its numbers."""
-    grey: bool = False
-    """Whether colours are numbers: red, green and blue are equal in all of them."""
-
-    @property
-    def reading(self) -> str:
-        """How files are read, as Facts.region_reading says it."""
-        return "palette" if self.by_palette else "grey" if self.grey else ""
+    reading: str = ""
+    """How files are read, as Facts.region_reading says it: by numbers; `palette`: by the colours of palettes, not their
+    numbers; `grey`: colours whose red, green and blue are equal are numbers."""
 
     def index(self, found: LabelMap) -> np.ndarray:
         """uint8 or uint16 (H, W): the region of every pixel of a map.
@@ -54,9 +48,9 @@ class Regions:
 
     def encode(self, found: LabelMap) -> np.ndarray:
         """int64 (H, W): the code of every pixel."""
-        if found.pixels.ndim == 3 and self.grey and (found.pixels == found.pixels[..., :1]).all():
+        if found.pixels.ndim == 3 and self.reading == "grey" and (found.pixels == found.pixels[..., :1]).all():
             return found.pixels[..., 0].astype(np.int64)
-        if found.pixels.ndim == 3 or (self.by_palette and found.palette is not None):
+        if found.pixels.ndim == 3 or (self.reading == "palette" and found.palette is not None):
             return encode_colours(found.colours())
         return found.pixels.astype(np.int64)
 
@@ -85,4 +79,4 @@ def regions_of(facts: Facts) -> Regions:
     own = {code[0]: code[1] for code in facts.region_codes} or {index: index for index in range(len(names))}
     triples = [(colour[0], colour[1], colour[2]) for colour in facts.region_colours]
     shades = {int(encode_colours(np.array(colour))): index for index, colour in enumerate(triples)}
-    return Regions(names, tuple(triples), tuple({**shades, **own}.items()), reading == "palette", reading == "grey")
+    return Regions(names, tuple(triples), tuple({**shades, **own}.items()), reading)

@@ -12,9 +12,8 @@ from torch import Tensor
 from ganforge.models.text_encoder import CharCNNRNN
 from ganforge.official import Adapter, State
 from ganforge.text.tokeniser import FIRST, PieceTokeniser, Tokeniser
+from ganforge.text.vocabulary import ALPHABET
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
-"""The 70 letters, one of them twice: `-` is the second; letters of other kinds are rows of zeros."""
 LENGTH = 201
 NEVER = "\ue000"  # stands for the first of two equal letters, whose number no text has
 UNITS = ("new_x", "update_x", "update_h", "reset_x", "reset_h", "new_h")

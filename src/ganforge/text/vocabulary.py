@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
+"""The 70 letters of Reed et al.'s character encoders, one of them twice: `-` is the second."""
 TokenKind = Literal["words", "characters"]
 UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 """Code points of kana and Chinese characters."""

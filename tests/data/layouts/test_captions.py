@@ -270,7 +270,7 @@ def test_one_cache_serves_every_tokeniser_and_other_models(photos):
 
 
 HOSTILE = {
-    "metadata.jsonl": ['{"file_name": "images/1.png", "text": "a"', "[1]", "\0" * 64, '{"text": "a"}'],
+    "metadata.jsonl": ['{"file_name": "images/1.png", "text": "a"', "[1]", "\0" * 64],
     "metadata.csv": ["file_name,text\nimages/1.png\n", "\0\0\0\0"],
     "captions.json": [
         "{",
@@ -280,7 +280,7 @@ HOSTILE = {
         "[" * 100_000,
     ],
     "images/1.txt": ["\0\0\0\0", "x\n" * 600_000],
-    "Flickr8k.token.txt": ["no names here\nat all", "\0\0\0\0", ""],
+    "Flickr8k.token.txt": ["\0\0\0\0"],
 }
 
 
@@ -289,8 +289,19 @@ def test_damaged_lists_are_one_sentence(photos, name, text):
     (photos / name).write_text(text)
     with pytest.raises(DataError) as refused:
         opened(photos)
+    assert name.rpartition("/")[2] in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 800
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("metadata.jsonl", '{"text": "a"}'), ("Flickr8k.token.txt", "no names here\nat all"), ("Flickr8k.token.txt", "")],
+)
+def test_lists_of_something_else_are_no_captions(photos, name, text):
+    (photos / name).write_text(text)
+    with pytest.raises(DataError, match="has no captions"):
+        opened(photos)
 
 
 def test_halves_of_letters_and_pipes_do_no_harm(photos):

@@ -10,7 +10,7 @@ from ganforge.data.layouts.label_maps import MapSource
 from ganforge.data.regions import UNKNOWN
 from ganforge.errors import DataError
 
-MOST, LEAST_AREA = 30, 0.002  # boxes of an image, and the share of it that one must be larger than
+MOST, LEAST_AREA = BoxLists.most, BoxLists.least_area
 
 
 def list_components(maps: MapSource, others: MapSource | None = None) -> BoxLists:
@@ -26,7 +26,7 @@ def list_components(maps: MapSource, others: MapSource | None = None) -> BoxList
             of_image[photo] = Listed([tuple(box) for box in own[:, 1:5].tolist()], [int(k) for k in own[:, 5]], (1, 1))
     names = {k: name for k, name in enumerate(maps.regions.names) if name != UNKNOWN}
     what = "instances" if maps.instances else "connected parts of the label maps"
-    return BoxLists(what, of_image, names, 1, MOST, False, LEAST_AREA, tuple(notes))
+    return BoxLists(what, of_image, names, notes=tuple(notes))
 
 
 def find_boxes(source: MapSource) -> Decoded:

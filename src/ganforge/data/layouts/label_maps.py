@@ -188,11 +188,10 @@ def decide_regions(
     """
     pairs = find_codes(files, maps, named is not None)
     if not pairs:
-        attempt_to_read(files, maps)
-    palette = {number: colour for number, colour in pairs if number >= 0 and colour >= 0}
-    consistent = len({number for number, colour in pairs if colour >= 0 and number >= 0}) == len(
-        [1 for number, colour in pairs if colour >= 0 and number >= 0]
-    )
+        raise_unreadable(files, maps)
+    both = [(number, colour) for number, colour in pairs if number >= 0 and colour >= 0]
+    palette = dict(both)
+    consistent = len(palette) == len(both)  # one colour a number in all maps
     listed = {int(encode_colours(np.array(colour))): k for k, colour in named.colours.items()} if named else {}
     by_palette = bool(palette) and (not consistent or (bool(listed) and {*palette.values()} <= {*listed}))
     numbers = {number for number, colour in pairs if number >= 0 and (colour < 0 or not by_palette)}
@@ -200,11 +199,12 @@ def decide_regions(
     grey = bool(shades) and not listed and not by_palette and all(len({*decode_colour(c)}) == 1 for c in shades)
     if grey:
         numbers, shades = numbers | {decode_colour(c)[0] for c in shades}, set()
+    reading = "palette" if by_palette else "grey" if grey else ""
     inside = {*numbers} - {unknown} if named is None or unknown not in named.names else {*numbers}
     is_unknown = unknown in numbers and unknown not in inside
 
     def fail(code: int) -> NoReturn:
-        raise_outside(files, maps, Regions((), (), ((-1, 0),), by_palette, grey), code, named)
+        raise_outside(files, maps, Regions((), (), ((-1, 0),), reading), code, named)
 
     names, codes, colours = name_numbers(inside, named, fail) if inside or not shades else ([], {}, [])
     if shades:
@@ -216,7 +216,7 @@ def decide_regions(
         names, colours = [*names, UNKNOWN], [*colours, None]
         codes[unknown] = len(names) - 1
     note = f"{len(names)} regions: {', '.join(names if len(names) <= 12 else (*names[:11], '...'))}."
-    regions = Regions(tuple(names), choose_colours(colours), tuple(sorted(codes.items())), by_palette, grey)
+    regions = Regions(tuple(names), choose_colours(colours), tuple(sorted(codes.items())), reading)
     return regions, (note, *((f"Pixels of the value {unknown} are the last region, unknown.",) if is_unknown else ()))
 
 
@@ -293,7 +293,7 @@ def raise_outside(
     raise DataError(f"{name} has {describe_code(code)}, which {where} does not name: {cure}.")
 
 
-def attempt_to_read(files: Files, maps: Sequence[str]) -> NoReturn:
+def raise_unreadable(files: Files, maps: Sequence[str]) -> NoReturn:
     """Raise the error for maps of which none can be read."""
     first = attempt(lambda: read_map(files, maps[0]))
     raise DataError(f"None of the {len(maps)} label maps in {files.where} can be read. The first: {first}")

@@ -1,5 +1,7 @@
 """What makes it AnoGAN: a descent on z of a GAN that rests, along residuals of the image and of features."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -10,9 +12,16 @@ from ganforge.errors import ModelError
 from ganforge.inference.descent import find_codes
 from ganforge.inference.scoring import judge
 from ganforge.models.anogan import AnoGAN, Config
+from ganforge.models.cgan import CGAN
+from ganforge.models.cgan import Config as ConditionalConfig
 from ganforge.models.dcgan import DCGAN
 from ganforge.models.dcgan import Config as PartConfig
+from ganforge.models.gan_cls import GANCLS
+from ganforge.models.gan_cls import presets as sentences
+from ganforge.models.r3gan import R3GAN
+from ganforge.models.r3gan import presets as unconditional
 from ganforge.nn.last_layer import features_of
+from tests.support.words import WordTable
 
 FACTS = Facts(3, 16, 16)
 
@@ -67,6 +76,18 @@ def test_the_part_is_left_as_it_was():
     assert not [*own.play(iter(()), None)]  # pyright: ignore
     with pytest.raises(ModelError, match=r"--config\.generator"):
         AnoGAN(Config(), FACTS)
+
+
+def test_a_part_that_needs_more_than_noise_is_refused():
+    labelled = replace(FACTS, labels=("sound", "flawed"))
+    conditional = CGAN(ConditionalConfig(latent=6, width=8), labelled)
+    with pytest.raises(ModelError, match="must draw from noise alone"):
+        AnoGAN(Config(), labelled, generator=conditional)
+    captioned = replace(FACTS, vocabulary=32, caption_length=5)
+    with pytest.raises(ModelError, match="must draw from noise alone"):
+        AnoGAN(Config(), captioned, generator=GANCLS(sentences["tiny"].config, captioned, WordTable()))
+    AnoGAN(Config(), labelled, generator=DCGAN(PartConfig(latent=6, width=8), labelled))
+    AnoGAN(Config(), labelled, generator=R3GAN(unconditional["tiny"].config, labelled))
 
 
 def test_the_paper_settings():

@@ -383,6 +383,7 @@ TABLE: dict[tuple[str, str], list[Published]] = {
     ("autoencoder", "paper"): [
         ("as f_anogan", "tSchlegl/f-AnoGAN, z_encoding_izif.py", run_has(batch=64, size=(64,), steps=50_000)),
         ("code", "f_anogan's", config_has(latent=128, width=64)),
+        ("rate", "departure 3", rate_is({0: 1e-4, 49_999: 1e-4})),
     ],
     ("infogan", "paper"): [
         ("batch", INFOGAN, run_has(batch=128, size=(28,), channels=1)),

@@ -10,9 +10,9 @@ A GAN learns sound images alone.  For an image x, 500 steps of descent on z make
 last z is the score, its residual |x - G(z)| shows where.  Nothing but z is learnt here, so a run of this model is the
 part `generator` and the settings of the descent; `f_anogan` replaces the descent by an encoder.
 
-Departures: 1. the part may be any run that samples and judges; f is the input of its discriminator's last layer; 2. all
-images start from the same z, so that a score does not depend on the others; 3. the descent's optimiser, which the
-paper does not give, is Adam with rate 0.05.
+Departures: 1. the part may be any unconditional run that samples and judges; f is the input of its discriminator's
+last layer; 2. all images start from the same z, so that a score does not depend on the others; 3. the descent's
+optimiser, which the paper does not give, is Adam with rate 0.05.
 
 Train it small: `ganforge train dcgan --data shapes-defects` makes the part, then `ganforge train anogan
 --config.generator RUN --data shapes-defects` (at once); `ganforge score` descends.
@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ganforge.batches import Facts, Images
+from ganforge.capabilities import list_questions
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move, Part
 from ganforge.nn.last_layer import features_of
@@ -53,10 +54,17 @@ class AnoGAN(Game[Config, Images]):
     embedded = "shapes-defects"
 
     def __init__(self, config: Config, facts: Facts, generator: Game[Any, Any] | None = None) -> None:
-        """Raises ModelError without the part."""
+        """Raises ModelError without the part, and for one that draws from a label or a sentence as well as from z."""
         super().__init__(config, facts)
         if generator is None:
             raise ModelError("anogan needs a trained GAN: name a run, of dcgan for instance, with --config.generator.")
+        asked = {question.meaning for question in list_questions(generator.generate)}  # pyright: ignore
+        has_labels = generator.labelled and (generator.facts.labels or generator.facts.attributes)
+        if "text" in asked or ("label" in asked and has_labels):
+            raise ModelError(
+                f"anogan descends on the noise, and its part must draw from noise alone; {type(generator).__name__} also "
+                "needs a label or a sentence: name an unconditional run with --config.generator."
+            )
         self.generator = generator
         self.descent = config.steps, config.lr
 

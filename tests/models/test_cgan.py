@@ -13,6 +13,7 @@ from ganforge.game import Clock
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.trained import Trained
 from ganforge.models.cgan import CGAN, Config, Projection
+from ganforge.nn.conditions import as_vectors
 from tests.support.toys import make_loader, run
 
 CLASSES = Facts(3, 8, 8, labels=("circle", "square", "star"))
@@ -30,7 +31,7 @@ def game(facts: Facts = CLASSES, **changes: object) -> CGAN:
 def test_both_players_see_the_condition(networks, discriminator, facts):
     own = game(facts, networks=networks, discriminator=discriminator).eval()
     pictures, z = torch.randn(3, 3, 8, 8), own.noise(1).expand(3, -1)
-    y = own.vector(torch.eye(4)[:3] if facts.attributes else torch.arange(3))
+    y = as_vectors(torch.eye(4)[:3] if facts.attributes else torch.arange(3), own.k)
     for answers in (own.generator(z, y), own.discriminator(pictures[:1].expand(3, -1, -1, -1), y)):
         assert not torch.allclose(answers[0], answers[1])
         assert not torch.allclose(answers[1], answers[2])

@@ -235,7 +235,7 @@ def test_conditions_change_images_and_logits(facts: Facts):
     own, given = game(facts, conditional=True), batch(4, facts)
     assert given.condition is not None
     list(own.play(iter([given]), Clock(batch=4)))
-    vectors = own.as_vectors(given.condition)
+    vectors = own.vector(given.condition)
     assert vectors is not None
     noise, other = own.noise(4), 1 - vectors
     assert not torch.equal(own.generate(noise, label=vectors), own.generate(noise, label=other))

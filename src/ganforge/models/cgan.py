@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
@@ -34,6 +33,7 @@ from ganforge.capabilities import Label
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.annealing import anneal
+from ganforge.nn.conditions import as_vectors, draw_labels
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.maxout import Maxout
 from ganforge.nn.sizes import halve_sides
@@ -181,7 +181,7 @@ class CGAN(Game[Config, Labelled]):
 
     def play(self, batches: Iterator[Labelled], now: Clock) -> Iterator[Move]:
         batch = next(batches)
-        y = self.vector(batch.condition)
+        y = as_vectors(batch.condition, self.k)
         fake = self.generator(self.noise(len(batch)), y)
 
         on_real, on_fake = self.discriminator(batch.images, y), self.discriminator(fake.detach(), y)
@@ -194,10 +194,6 @@ class CGAN(Game[Config, Labelled]):
         )
         yield Move("generator", fool=real_loss(self.discriminator(fake, y)))
 
-    def vector(self, condition: Tensor) -> Tensor:
-        """The condition as float (N, K): one-hot for classes (N,)."""
-        return condition.float() if condition.ndim == 2 else F.one_hot(condition, self.k).float()
-
     def noise(self, n: int) -> Tensor:
         """Latents z (n, latent)."""
         draw = self.draw.uniform if self.config.noise == "uniform" else self.draw.normal
@@ -209,9 +205,8 @@ class CGAN(Game[Config, Labelled]):
         None: a random class for each image, or each attribute present or absent at random.
         """
         if label is None:
-            n, attributes = len(noise), bool(self.facts.attributes)
-            label = self.draw.uniform(n, self.k).round() if attributes else self.draw.choice(n, self.k)
-        return self.generator(noise, self.vector(label))
+            label = draw_labels(self.draw, len(noise), self.k, bool(self.facts.attributes))
+        return self.generator(noise, as_vectors(label, self.k))
 
     def sample(self, n: int, label: Label = None) -> Tensor:
         """`n` images with the condition `label`."""

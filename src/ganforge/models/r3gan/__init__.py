@@ -39,6 +39,7 @@ from ganforge.capabilities import Label, Range
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.models.r3gan.networks import Discriminator, Generator, Stage
+from ganforge.nn.conditions import as_vectors, draw_labels
 from ganforge.nn.penalties import squared_slope
 from ganforge.nn.sizes import halve_sides
 from ganforge.run import Preset, Run
@@ -163,9 +164,7 @@ class R3GAN(Game[Config, PerhapsLabelled]):
 
     def vector(self, condition: Tensor | None) -> Tensor | None:
         """The condition as float (N, K): one-hot for classes (N,); None where the networks take none."""
-        if not self.k or condition is None:
-            return None
-        return condition.float() if condition.ndim == 2 else F.one_hot(condition, self.k).float()
+        return as_vectors(condition, self.k) if self.k and condition is not None else None
 
     def noise(self, n: int) -> Tensor:
         """Latents z (n, latent)."""
@@ -180,8 +179,7 @@ class R3GAN(Game[Config, PerhapsLabelled]):
         if label is not None and not self.k:
             raise ModelError("This r3gan takes no label: train one with --config.conditional True.")
         if label is None and self.k:
-            n, attributes = len(noise), bool(self.facts.attributes)
-            label = self.draw.uniform(n, self.k).round() if attributes else self.draw.choice(n, self.k)
+            label = draw_labels(self.draw, len(noise), self.k, bool(self.facts.attributes))
         return self.generator(noise, self.vector(label)).clamp(-1, 1)
 
     def sample(self, n: int, label: Label = None) -> Tensor:

@@ -29,7 +29,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
@@ -41,6 +40,7 @@ from ganforge.models.stylegan2.discriminator import Discriminator
 from ganforge.models.stylegan2.generator import Generator, Mapping, Synthesis, list_widths
 from ganforge.models.stylegan2.settings import Config
 from ganforge.models.stylegan2.settings import presets as presets
+from ganforge.nn.conditions import as_vectors, draw_labels
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.penalties import gradient_square
 from ganforge.nn.sizes import halve_sides
@@ -104,7 +104,7 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
 
     def play(self, batches: Iterator[PerhapsLabelled], now: Clock) -> Iterator[Move]:
         c, batch = self.config, next(batches)
-        real, condition = batch.images, self.as_vectors(batch.condition)
+        real, condition = batch.images, self.vector(batch.condition)
         n = len(real)
         fake = self.make_images(self.draw_styles(n, condition))
         yield Move("generator", fool=real_loss(self.discriminator(fake, condition)))
@@ -161,11 +161,9 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
             self.path_mean.copy_(mean.detach())
             return (lengths - mean).square().mean()
 
-    def as_vectors(self, condition: Tensor | None) -> Tensor | None:
+    def vector(self, condition: Tensor | None) -> Tensor | None:
         """The condition as float (n, K), one-hot for classes (n,); None where the networks see none."""
-        if not self.conditions or condition is None:
-            return None
-        return condition.float() if condition.ndim == 2 else F.one_hot(condition, self.conditions).float()
+        return as_vectors(condition, self.conditions) if self.conditions and condition is not None else None
 
     def noise(self, n: int) -> Tensor:
         """Latents z (n, latent)."""
@@ -187,11 +185,8 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
                 "This stylegan2 sees no labels: train one with --config.conditional, or leave the label out."
             )
         if label is None and self.conditions:
-            attributes = bool(self.facts.attributes)
-            label = (
-                self.draw.uniform(n, self.conditions).round() if attributes else self.draw.choice(n, self.conditions)
-            )
-        return self.as_vectors(label)
+            label = draw_labels(self.draw, n, self.conditions, bool(self.facts.attributes))
+        return self.vector(label)
 
     def decode(self, codes: Codes, randomise: bool = False) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of codes, with the constant noise, or with `randomise` random noise."""

@@ -32,7 +32,7 @@ from ganforge.batches import Facts, Paired
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.init import Initial, initial_weights
-from ganforge.nn.losses import Objective, gan_loss
+from ganforge.nn.losses import Objective, gan_loss, normal_divergence
 from ganforge.nn.norms import Norm, make_norm
 from ganforge.nn.patchgan import ScaledPatchGAN, fit_layers
 from ganforge.nn.unet import ACTIVATIONS, Activation, CodedUNet, max_depth
@@ -189,7 +189,7 @@ class BicycleGAN(Game[Config, Paired]):
             fool_random=c.fool_random
             * self.loss(self.discriminate(self.discriminator_random, source, fake_random), True),
             l1=c.l1 * F.l1_loss(fake, target),  # equation 3
-            kl=c.kl * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / 2,  # equation 4
+            kl=c.kl * normal_divergence(mean, log_variance).sum(),  # equation 4
             code=c.code * F.l1_loss(self.recover_code(fake_random), z_random),  # equation 6
         )
         on_fake, on_real = (self.discriminate(self.discriminator, source, images) for images in (fake.detach(), target))

@@ -21,6 +21,11 @@ def hinge(scores: Tensor) -> Tensor:
     return (1 - scores).relu().sum() / max(1, scores.numel())
 
 
+def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)) of each element, of any shape.  Kingma and Welling 2014, appendix B."""
+    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+
+
 Objective = Literal["vanilla", "lsgan", "wgangp"]
 
 

@@ -39,6 +39,7 @@ from ganforge.models.spade.losses import Outputs, average_loss, match_features
 from ganforge.models.spade.others import Discriminator, RegionReader, StyleEncoder, encoder_side
 from ganforge.models.spade.settings import Config
 from ganforge.models.spade.settings import presets as presets
+from ganforge.nn.losses import normal_divergence
 from ganforge.nn.spectral_norm import resting
 from ganforge.nn.vgg import CONTENT, VGG, compare_features, compare_images, load_vgg19
 
@@ -145,7 +146,7 @@ class GauGAN(Game[Config, Segmented]):
         if not self.config.use_vae:
             return None, images.new_zeros(())
         mean, log_variance = self.encoder(images)
-        kl = (mean.square() + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = normal_divergence(mean, log_variance).sum()
         return mean + self.draw.normal(*mean.shape) * (log_variance / 2).exp(), kl
 
     def discriminate(self, maps: Tensor, fake: Tensor, real: Tensor) -> tuple[Outputs, Outputs]:

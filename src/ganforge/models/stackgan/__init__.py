@@ -34,7 +34,7 @@ from ganforge.capabilities import Range, Text
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.stackgan.networks import Discriminator, FirstStage, SecondStage
-from ganforge.nn.losses import fake_loss, real_loss
+from ganforge.nn.losses import fake_loss, normal_divergence, real_loss
 from ganforge.nn.sizes import halve_sides
 from ganforge.nn.text_encoders import TextEncoder
 from ganforge.run import Preset, Run
@@ -132,7 +132,7 @@ class StackGAN(Game[Config, Captioned]):
 
     def divergence(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         """The weighted KL term of means and log variances (n, K)."""
-        c, each = self.config, (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+        c, each = self.config, normal_divergence(mean, log_variance)
         if c.objective == "released":
             return (c.kl_weight or 2.0) * each.mean()
         return (c.kl_weight or 1.0) * each.sum(1).mean()

@@ -371,7 +371,7 @@ def test_vgg():
         scale = 1.4 / value[0].numel() ** 0.5 if key.endswith("weight") else 0.1
         weights[key] = goldens.normal(key, [*value.shape]).float() * scale
     vgg.load_state_dict(weights)
-    own.extractor.append(vgg)
+    own.extractor.vgg = vgg
     one, other = table.inputs["vx"], table.inputs["vy"]
     measured = {"loss": own.compare_content(one, other)}
     pairs = zip(*(vgg(images * vgg.std + vgg.mean) for images in (one, other)), strict=True)

@@ -121,11 +121,11 @@ def test_content_as_vgg_sees_it(tmp_path: Path):
     extractor, path = VGG(19, ["relu2_2"]), tmp_path / "vgg19.pth"
     torch.save({**extractor.state_dict(), "classifier.0.weight": torch.zeros(1)}, path)
     engine = played(4, content="vgg", vgg=str(path), vgg_layer="relu2_2", pixel_weight=0.01)
-    before = {key: value.clone() for key, value in engine.game.load_extractor().state_dict().items()}
+    before = {key: value.clone() for key, value in engine.game.extractor.load().state_dict().items()}
     engine.train()
     row = engine.means.take() or {}
     assert terms(engine.game, 3)[1] == ("generator", {"vgg", "pixel", "fool"})
-    torch.testing.assert_close(engine.game.load_extractor().state_dict(), before, rtol=0, atol=0)
+    torch.testing.assert_close(engine.game.extractor.load().state_dict(), before, rtol=0, atol=0)
     assert row == {} or math.isfinite(row["generator/vgg"])
     torch.save({"features.0.weight": torch.zeros(2)}, path)
     with pytest.raises(WeightsError, match=r"does not hold torchvision's weights of VGG-19: features.0.weight"):

@@ -34,7 +34,7 @@ from ganforge.game import Clock, Game, Move
 from ganforge.nn.bicubic import bicubic
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.superresolution import MSRResNet, RRDBNet, VGGStyleDiscriminator, check_scale, upscale_factors
-from ganforge.nn.vgg import VGG, load_vgg19
+from ganforge.nn.vgg import LazyVGG
 from ganforge.run import Preset, Run
 
 
@@ -145,7 +145,7 @@ class SRGAN(Game[Config, Enlarged]):
         """Raises ModelError for sides that are not multiples of the scale, and pairs of another scale."""
         super().__init__(config, facts)
         c, sides = config, (facts.height, facts.width)
-        self.extractor = list[VGG]()  # in a list, to keep it out of the game's state
+        self.extractor = LazyVGG(c.vgg, (c.vgg_layer,), "compare pixels with --config.content pixel")
         check_scale(sides, c.scale, facts.smaller)
         if c.generator == "srresnet":
             self.generator = SRResNet(facts.channels, c.scale, c.width, c.blocks, c.bounded)
@@ -160,7 +160,7 @@ class SRGAN(Game[Config, Enlarged]):
         """Raises WeightsError where VGG's weights are needed and missing."""
         betas = (self.config.beta1, 0.999)
         if self.config.content == "vgg":
-            self.load_extractor()
+            self.extractor.load()
         return {n: Adam(getattr(self, n).parameters(), self.config.lr, betas) for n in ("discriminator", "generator")}
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
@@ -202,19 +202,12 @@ class SRGAN(Game[Config, Enlarged]):
         c = self.config
         if c.content == "pixel":
             return {"pixel": self.differ(fake, high)}
-        (features,), (target,) = (self.load_extractor().to(high.device)((images + 1) / 2) for images in (fake, high))
+        (features,), (target,) = (self.extractor.load().to(high.device)((images + 1) / 2) for images in (fake, high))
         terms = {"vgg": c.vgg_weight * self.differ(features, target)}
         return terms | ({"pixel": c.pixel_weight * self.differ(fake, high)} if c.pixel_weight else {})
 
     def differ(self, one: Tensor, other: Tensor) -> Tensor:
         return F.mse_loss(one, other) if self.config.error == "squared" else F.l1_loss(one, other)
-
-    def load_extractor(self) -> VGG:
-        """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
-        if not self.extractor:
-            other = "compare pixels with --config.content pixel"
-            self.extractor.append(load_vgg19(self.config.vgg, (self.config.vgg_layer,), other))
-        return self.extractor[0]
 
     def translate(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) of any size -> (N, C, scale * H, scale * W), both in [-1, 1]."""

@@ -33,6 +33,7 @@ from ganforge.capabilities import Change
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.cpu.winograd import WinogradConv2d
+from ganforge.nn.losses import mean_where
 from ganforge.nn.norms import LiveInstanceNorm2d
 from ganforge.nn.penalties import slope_penalty
 from ganforge.nn.resnet import LEAST, check_sides
@@ -212,7 +213,7 @@ class StarGAN(Game[Config, Labelled]):
             loss = (each * known[:, :first]).sum() / known[:, :first].any(1).sum().clamp(min=1)
         if first < self.k:
             each = F.cross_entropy(logits[:, first:], labels[:, first:].argmax(1), reduction="none")
-            loss = loss + (each * known[:, -1]).sum() / known[:, -1].sum().clamp(min=1)
+            loss = loss + mean_where(each, known[:, -1])
         return loss
 
     def translate(self, images: Tensor, to: Change) -> Tensor:

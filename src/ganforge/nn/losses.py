@@ -26,6 +26,11 @@ def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
 
 
+def mean_where(values: Tensor, rows: Tensor) -> Tensor:
+    """The mean of values (N,) over the rows that `rows` bool (N,) chooses; 0 where it chooses none."""
+    return (values * rows).sum() / rows.sum().clamp(min=1)
+
+
 Objective = Literal["vanilla", "lsgan", "wgangp"]
 
 

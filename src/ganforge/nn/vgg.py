@@ -90,18 +90,24 @@ def load_vgg(path: Path, depth: Depth, seen: Sequence[str]) -> VGG:
     return extractor
 
 
-def load_vgg19(path: str, seen: Sequence[str], otherwise: str) -> VGG:
-    """VGG-19 for a content loss, from `path`, or from torchvision's file in the working directory.
+class LazyVGG:
+    """VGG-19 for a content loss, loaded when it is first used; not a module, so no state of a game holds it."""
 
-    `otherwise` says what can be done without the weights.  Raises WeightsError where they are missing or damaged.
-    """
-    file = Path(path or "vgg19-dcbb9e9d.pth")
-    if not file.is_file():
-        raise WeightsError(
-            f"VGG-19's weights are needed, and there is no {file}: get torchvision's vgg19-dcbb9e9d.pth and "
-            f"name it with --config.vgg PATH, or {otherwise}."
-        )
-    return load_vgg(file, 19, seen)
+    def __init__(self, path: str, seen: Sequence[str], otherwise: str) -> None:
+        """From `path`, or from torchvision's file in the working directory; `otherwise`: what to do without it."""
+        self.file, self.seen, self.otherwise = Path(path or "vgg19-dcbb9e9d.pth"), seen, otherwise
+        self.vgg: VGG | None = None
+
+    def load(self) -> VGG:
+        """The network.  Raises WeightsError where its weights are missing or damaged."""
+        if self.vgg is None:
+            if not self.file.is_file():
+                raise WeightsError(
+                    f"VGG-19's weights are needed, and there is no {self.file}: get torchvision's vgg19-dcbb9e9d.pth "
+                    f"and name it with --config.vgg PATH, or {self.otherwise}."
+                )
+            self.vgg = load_vgg(self.file, 19, self.seen)
+        return self.vgg
 
 
 def compare_features(fake: Sequence[Tensor], real: Sequence[Tensor], weights: Iterable[float]) -> Tensor:

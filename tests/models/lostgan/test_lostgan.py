@@ -298,7 +298,7 @@ def test_vgg_is_a_term_with_a_gradient_and_a_weight():
     extractor, terms = VGG(19, tuple(CONTENT)), list[Tensor]()
     for weight in (1.0, 2.0):
         own = game(content="vgg", vgg_weight=weight)
-        own.extractor.append(extractor)
+        own.extractor.vgg = extractor
         *_, move = own.play(iter([batch()]), Clock())
         terms.append(move.terms["vgg"])
         assert {key.split(".")[0] for key in own.state_dict()} == {"generator", "discriminator"}  # not VGG

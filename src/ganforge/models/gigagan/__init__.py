@@ -57,7 +57,7 @@ from ganforge.models.gigagan.upsampler import Upsampler
 from ganforge.models.gigagan.vision import ImageEncoder, VisionDiscriminator, contrast, judge_tokens
 from ganforge.nn.bicubic import bicubic
 from ganforge.nn.text_encoders import TextEncoder
-from ganforge.nn.vgg import CONTENT, VGG, compare_images, load_vgg19
+from ganforge.nn.vgg import CONTENT, LazyVGG, compare_images
 
 STYLES = 64
 """Styles of a sentence, the mean of which truncation goes to."""
@@ -72,7 +72,7 @@ class GigaGAN(Game[Config, Captioned]):
         """Raises ModelError for sides that are no powers of two, and for a base without captions."""
         super().__init__(config, facts)
         c = config
-        self.extractor = list[VGG]()  # in a list, to keep it out of the game's state
+        self.extractor = LazyVGG(c.vgg, tuple(CONTENT), "say --config.content pixel")
         if c.networks == "base" and not c.texts:
             raise ModelError("gigagan's base draws from sentences: leave out --config.texts False.")
         if facts.width != facts.height:
@@ -94,7 +94,7 @@ class GigaGAN(Game[Config, Captioned]):
         """Raises WeightsError where VGG's weights are needed and missing."""
         c = self.config
         if c.networks == "upsampler" and c.content == "vgg":
-            self.load_extractor()
+            self.extractor.load()
 
         def adam(*networks: nn.Module | None) -> Optimizer:
             decayed, rest = attention_weights([network for network in networks if network is not None])
@@ -163,16 +163,10 @@ class GigaGAN(Game[Config, Captioned]):
             scores = self.vision_discriminator(self.text.image_tokens(fake), self.discriminator.read_sentence(*encoded))
             terms["vision"] = c.vision * average([F.softplus(-s) for s in scores])
         if c.networks == "upsampler" and c.content != "none":
-            vgg = self.load_extractor().to(real.device) if c.content == "vgg" else None
+            vgg = self.extractor.load().to(real.device) if c.content == "vgg" else None
             content = F.l1_loss(fake, real) if vgg is None else compare_images(vgg, fake, real)
             terms["content"] = c.content_weight * content
         return terms
-
-    def load_extractor(self) -> VGG:
-        """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
-        if not self.extractor:
-            self.extractor.append(load_vgg19(self.config.vgg, tuple(CONTENT), "say --config.content pixel"))
-        return self.extractor[0]
 
     def encode(self, tokens: Tensor) -> Encoded:
         """Sentences int64 (n, T) -> what the frozen encoder makes of them; nothing without sentences."""

@@ -7,15 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.models.gigagan.discriminator import Discriminator
+from ganforge.nn.losses import mean_where
+from ganforge.nn.penalties import gradient_square
 
 
-def mean_over(values: Sequence[Tensor], rows: Tensor) -> Tensor:
-    """The mean over sizes and stages of values (k N, ...), and over the images that `rows` bool (N,) chooses.
-
-    0 where it chooses none.
-    """
-    each = torch.cat([v.flatten(1).mean(1).view(-1, len(rows)) for v in values]).mean(0)  # (N,)
-    return (each * rows).sum() / rows.sum().clamp(min=1)
+def mean_of_each(values: Sequence[Tensor], n: int) -> Tensor:
+    """The mean (n,) over sizes and stages of values (k n, ...) of n images."""
+    return torch.cat([v.flatten(1).mean(1).view(-1, n) for v in values]).mean(0)
 
 
 def average(values: Sequence[Tensor]) -> Tensor:
@@ -32,21 +30,13 @@ def match(
     """
     wrong, differs = sentence.roll(1, 0), (tokens != tokens.roll(1, 0)).any(1)
     scores = (judge.score(features, wrong) for features in (on_real, on_fake))
-    return torch.stack([mean_over([F.softplus(s) for s in each], differs) for each in scores]).sum()
+    surprises = (mean_of_each([F.softplus(s) for s in each], len(tokens)) for each in scores)
+    return torch.stack([mean_where(each, differs) for each in surprises]).sum()
 
 
 def penalise_slopes(judge: Callable[[list[Tensor]], list[Tensor]], pyramid: Sequence[Tensor]) -> Tensor:
-    """R1: the mean over images of |d D / d x|^2, for the mean score D of an image and x its pyramid; in fp32.
-
-    Mescheder et al. 2018, equation 9.
-    """
-    n = len(pyramid[0])
-    with torch.autocast(pyramid[0].device.type, enabled=False):
-        points = [images.detach().float().requires_grad_() for images in pyramid]
-        scores = judge(points)
-        each = torch.cat([s.flatten(1).mean(1).view(-1, n) for s in scores]).mean(0)
-        slopes = torch.autograd.grad(each.sum(), points, create_graph=True, allow_unused=True)
-        return torch.stack([s.flatten(1).square().sum(1) for s in slopes if s is not None]).sum(0).mean()
+    """R1: the mean over images of |d D / d x|^2, for the mean score D of an image and x its pyramid; in fp32."""
+    return gradient_square(lambda *points: mean_of_each(judge([*points]), len(points[0])), *pyramid)
 
 
 def shrink(images: Tensor, side: int) -> Tensor:

@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 
 class Blur(nn.Module):
-    """x (N, C, H, W) -> the same size: averages with the weights 1, 2, 1 along each side; edges are reflected."""
+    """x (N, C, H, W) -> the same size: averages with the weights 1, 2, 1 along each side; edges are reflected.
+
+    `Blur((1, 2, 1))` of nn/upfirdn rounds differently, and keeps its weights out of checkpoints, which hold these.
+    """
 
     weights: Tensor
 

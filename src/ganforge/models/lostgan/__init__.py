@@ -40,7 +40,7 @@ from ganforge.models.lostgan.generator import LayoutGenerator
 from ganforge.models.lostgan.layouts import to_inside
 from ganforge.nn.losses import hinge
 from ganforge.nn.spectral_norm import SpectralNorm
-from ganforge.nn.vgg import CONTENT, VGG, compare_images, load_vgg19
+from ganforge.nn.vgg import CONTENT, LazyVGG, compare_images
 from ganforge.run import Preset, Run
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -93,7 +93,7 @@ class LostGAN(Game[Config, LaidOut]):
         """Raises ModelError for data without objects, and for sides other than 16, 32, 64, 128 or 256."""
         super().__init__(config, facts)
         c, classes, side = config, len(facts.objects), facts.height
-        self.extractor = list[VGG]()  # in a list, to keep it out of the game's state
+        self.extractor = LazyVGG(c.vgg, tuple(CONTENT), "leave VGG out with --config.content none")
         if classes < 2:
             raise ModelError("lostgan needs data with named objects in boxes; this has none.")
         if facts.width != side:
@@ -109,7 +109,7 @@ class LostGAN(Game[Config, LaidOut]):
     def players(self) -> dict[str, Optimizer]:
         """Raises WeightsError where VGG's weights are needed and missing."""
         if self.config.content == "vgg":
-            self.load_extractor()
+            self.extractor.load()
         networks = {"discriminator": self.discriminator, "generator": self.generator}
         return {name: Adam(net.parameters(), self.config.lr, (0.0, 0.999)) for name, net in networks.items()}
 
@@ -139,7 +139,7 @@ class LostGAN(Game[Config, LaidOut]):
             "pixel": c.pixel_weight * F.l1_loss(fake, real),
         }
         if c.content == "vgg":
-            terms["vgg"] = c.vgg_weight * compare_images(self.load_extractor().to(real.device), fake, real)
+            terms["vgg"] = c.vgg_weight * compare_images(self.extractor.load().to(real.device), fake, real)
         yield Move("generator", **terms)
 
     def draw_images(self, boxes: Tensor, labels: Tensor, truncation: float = 0.0) -> Tensor:
@@ -168,13 +168,6 @@ class LostGAN(Game[Config, LaidOut]):
         the same place of M has the same code in every layout.
         """
         return self.draw_images(to_inside(boxes, box_labels), box_labels, truncation)
-
-    def load_extractor(self) -> VGG:
-        """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
-        if not self.extractor:
-            other = "leave VGG out with --config.content none"
-            self.extractor.append(load_vgg19(self.config.vgg, tuple(CONTENT), other))
-        return self.extractor[0]
 
 
 def mean(scores: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ from ganforge.models.spade.settings import Config
 from ganforge.models.spade.settings import presets as presets
 from ganforge.nn.losses import normal_divergence
 from ganforge.nn.spectral_norm import resting
-from ganforge.nn.vgg import CONTENT, VGG, compare_features, compare_images, load_vgg19
+from ganforge.nn.vgg import CONTENT, LazyVGG, compare_features, compare_images
 
 
 class GauGAN(Game[Config, Segmented]):
@@ -55,7 +55,8 @@ class GauGAN(Game[Config, Segmented]):
         c, sides = config, (facts.height, facts.width)
         self.multiple = self.least = 2 ** DOUBLINGS[c.layers]
         self.regions, self.bounded = len(facts.regions), c.boundaries and facts.instance_maps
-        self.extractor = list[VGG]()  # in a list, to keep it out of the game's state
+        other = "match a network that learns the data's own regions with --config.content classifier"
+        self.extractor = LazyVGG(c.vgg, tuple(CONTENT), other)
         self.check_facts()
         grid = (sides[0] // self.multiple, sides[1] // self.multiple)
         planes, latent = self.regions + self.bounded, c.latent if c.use_vae else 0
@@ -88,7 +89,7 @@ class GauGAN(Game[Config, Segmented]):
         """Raises WeightsError where VGG's weights are needed and missing."""
         c, speed = self.config, 2.0 if self.config.ttur else 1.0
         if c.content == "vgg":
-            self.load_extractor()
+            self.extractor.load()
 
         def adam(rate: float, *networks: nn.Module) -> Optimizer:
             return Adam([p for network in networks for p in network.parameters()], rate, (c.beta1, c.beta2))
@@ -166,18 +167,11 @@ class GauGAN(Game[Config, Segmented]):
     def compare_content(self, fake: Tensor, real: Tensor) -> Tensor:
         """The weighted differences of VGG's features, of images in [-1, 1], or of the reader's."""
         if self.config.content == "vgg":
-            return compare_images(self.load_extractor().to(real.device), fake, real)
+            return compare_images(self.extractor.load().to(real.device), fake, real)
         on_fake = self.reader.find_features(fake)  # first: autocast would keep casts without gradients
         with torch.no_grad():
             on_real = self.reader.find_features(real)
         return compare_features(on_fake, on_real, (1 / 4, 1 / 2, 1.0))
-
-    def load_extractor(self) -> VGG:
-        """VGG-19, loaded once.  Raises WeightsError, which says where to get the weights."""
-        if not self.extractor:
-            other = "match a network that learns the data's own regions with --config.content classifier"
-            self.extractor.append(load_vgg19(self.config.vgg, tuple(CONTENT), other))
-        return self.extractor[0]
 
     def translate(
         self,

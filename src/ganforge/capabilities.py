@@ -77,6 +77,9 @@ Text = Annotated[Tensor | None, Meaning("text")]
 Where users give none, the first such argument gets captions that the run has kept.  None: a run without captions.
 """
 
+Mix = Annotated[float, Range(0, 1)]
+"""How far what is asked lies from the first sentence to the second; a game may also get a tensor (n,)."""
+
 Change = Annotated[Tensor, Meaning("label", unnamed=math.nan)]
 """What each image is to become: as `Label`, but attributes that are not named are NaN, which means unchanged."""
 

@@ -14,7 +14,8 @@ from ganforge.errors import OptionError
 from ganforge.game import Clock
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.models.gan_cls import GANCLS, blend, presets
-from ganforge.models.gan_cls.networks import MinibatchDiscrimination
+from ganforge.nn.text_encoders import embed_sentences
+from ganforge.official.gan_cls import MinibatchDiscrimination
 from tests.support.words import WordTable
 
 FACTS = Facts(3, 16, 16, vocabulary=32, caption_length=5)
@@ -54,7 +55,7 @@ def test_the_pairs_of_every_variant(variant: str, judged: int, terms: set[str]):
     seen = Seen(own.discriminator)
     moves = own.play(iter([real]), Clock())
     first = next(moves)
-    text = own.encode(real.tokens)
+    text = embed_sentences(own.text, real.tokens)
     (one, right), (fake, asked), *wrong = seen.calls
     assert len(seen.calls) == judged
     assert torch.equal(one, real.images)
@@ -119,7 +120,7 @@ def test_interpolated_sentences_lie_between_two():
     own, real = game(variant="int", beta=0.25), batch(5)
     seen = Seen(own.generator)
     next(own.play(iter([real]), Clock()))
-    text = own.encode(real.tokens)
+    text = embed_sentences(own.text, real.tokens)
     torch.testing.assert_close(seen.calls[0][1][5:], 0.75 * text[:2] + 0.25 * text[2:4])
 
 
@@ -163,7 +164,7 @@ def test_two_sentences_are_mixed_by_their_embeddings():
     with inference_mode(own):
         own.sample(4, given.tokens, other, 0.25)
         own.generate(own.noise(4), given.tokens, other, shares)  # pyright: ignore[reportArgumentType]
-        a, b = own.encode(given.tokens), own.encode(other)
+        a, b = embed_sentences(own.text, given.tokens), embed_sentences(own.text, other)
     torch.testing.assert_close(seen.calls[0][1], 0.75 * a + 0.25 * b)
     torch.testing.assert_close(seen.calls[1][1], a + shares[:, None] * (b - a))
 

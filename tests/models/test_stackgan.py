@@ -14,6 +14,7 @@ from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.models.stackgan import StackGAN, presets
+from ganforge.nn.text_encoders import embed_sentences
 from tests.support.words import WordTable
 
 CONFIG = presets["tiny"].config
@@ -119,7 +120,7 @@ def test_stage_2_draws_what_its_stage_1_drew_and_leaves_it_alone():
     images, text, _ = seen[0]
     assert images.shape[2:] == (16, 16)
     assert not images.requires_grad
-    assert torch.equal(text, own.stage1.encode(batch(64).tokens))
+    assert torch.equal(text, embed_sentences(own.text, batch(64).tokens))
     assert all(p.grad is None for p in own.stage1.parameters())
     assert all(p.grad is not None for p in own.generator.parameters())
 

@@ -20,8 +20,8 @@ def slope_penalty(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
 def squared_slope(scores: Tensor, *images: Tensor) -> Tensor:
     """(N,): the squared norm of the gradient of each score (N,) with respect to its image (N, C, H, W), of all sizes.
 
-    `images` need gradients, and `scores` were computed from them, or from some of them.  R1 of Mescheder et al. 2018 is half its mean over
-    real images, R2 over fakes, both times gamma.  https://arxiv.org/abs/1801.04406
+    `images` need gradients, and `scores` were computed from them, or from some of them.  R1 of Mescheder et al.
+    2018 is half its mean over real images, R2 over fakes, both times gamma.  https://arxiv.org/abs/1801.04406
     """
     slopes = torch.autograd.grad(scores.sum(), images, create_graph=True, allow_unused=True)
     return torch.stack([slope.float().square().flatten(1).sum(1) for slope in slopes if slope is not None]).sum(0)

@@ -2,7 +2,10 @@
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
+
+from ganforge.errors import OptionError
 
 
 @runtime_checkable
@@ -15,3 +18,20 @@ class TextEncoder(Protocol):
     def __call__(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens int64 (N, T) and `mask` bool (N, T), True where a token is -> features (N, T', K), pooled (N, K)."""
         ...
+
+
+@torch.no_grad()
+def embed_sentences(
+    encoder: TextEncoder, text: Tensor | None, text_b: Tensor | None = None, mix: float | Tensor = 0.5
+) -> Tensor:
+    """The embeddings (n, K) of sentences int64 (n, T).
+
+    With second sentences (n, T), what lies `mix` of the way from the first to them; `mix` may be (n,).  Raises
+    OptionError where there are no sentences.
+    """
+    if text is None:
+        raise OptionError("This run draws sentences and got none: give --text.")
+    asked = encoder(text, text > 0)[1].float()
+    if text_b is None:
+        return asked
+    return torch.lerp(asked, embed_sentences(encoder, text_b), torch.as_tensor(mix).to(asked).view(-1, 1))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.models.gan_cls.networks import Discriminator, Generator, MinibatchDiscrimination
+from ganforge.models.gan_cls.networks import Discriminator, Generator
 from ganforge.official import Adapter, State
 
 LUA, PORT, PORT_MORE = "main_cls.lua", "models/gan_cls.py", "utils.py"
@@ -73,7 +73,7 @@ class netG(Adapter):
         return {**config, **PAPERS, "bias": True, "text_norm": False}, SIDES
 
 
-PAPERS = {"joint": True, "kernels": 0, "judge_norm": True}
+PAPERS = {"joint": True}
 SIDES = {"channels": 3, "height": 64, "width": 64}
 
 
@@ -134,7 +134,7 @@ class generator(Adapter):
         return {"latent": 100, "projected": 128, "width": 64, "residual": 0, "smooth": False, **PORTS}, SIDES
 
 
-PORTS = {"joint": False, "text_norm": True, "bias": False, "kernels": 0, "judge_norm": True}
+PORTS = {"joint": False, "text_norm": True, "bias": False}
 
 
 class discriminator(Adapter):
@@ -160,6 +160,22 @@ class discriminator(Adapter):
     @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"projected": 128, "judge_width": 64, "residual": 0, **PORTS}, SIDES
+
+
+class MinibatchDiscrimination(nn.Module):
+    """features (N, F) -> (N, kernels): how many rows of the batch are like each, sum_j exp(-|M_i - M_j|_1), M = f T.
+
+    Salimans et al. 2016, section 3.2 (https://arxiv.org/abs/1606.03498): so a discriminator sees that images are alike.
+    """
+
+    def __init__(self, inputs: int, kernels: int, length: int = 4) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(inputs, kernels * length), 0.0, 0.02))
+        self.length = length
+
+    def forward(self, features: Tensor) -> Tensor:
+        points = (features @ self.weight).unflatten(1, (-1, self.length)).float()
+        return (points[:, None] - points).abs().sum(3).neg().exp().sum(1)
 
 
 class minibatch_discriminator(Adapter):

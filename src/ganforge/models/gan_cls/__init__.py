@@ -29,16 +29,14 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Captioned, Facts
-from ganforge.capabilities import Range, Text
-from ganforge.errors import OptionError
+from ganforge.capabilities import Mix, Range, Text
 from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.gan_cls.networks import Discriminator, Generator, StyleEncoder
-from ganforge.nn.losses import fake_loss, real_loss
+from ganforge.nn.annealing import halve_rates
+from ganforge.nn.losses import fake_loss, mean_where, real_loss
 from ganforge.nn.sizes import halve_sides
-from ganforge.nn.text_encoders import TextEncoder
+from ganforge.nn.text_encoders import TextEncoder, embed_sentences
 from ganforge.run import Preset, Run
-
-Mix = Annotated[float, Range(0, 1)]
 
 
 @dataclass(frozen=True)
@@ -79,10 +77,6 @@ class Config:
     """Epochs after which the learning rate halves, again and again; 0: never.  The authors': 100, and 40 for COCO."""
     smooth: bool = False
     """The generator enlarges by nearest up-sampling and 3 x 3 convolutions, instead of transposed ones."""
-    judge_norm: bool = True
-    """Batch norms in the discriminator's image features."""
-    kernels: int = 0
-    """Features of minibatch discrimination (Salimans et al. 2016), by which D sees that images are alike."""
 
 
 class GANCLS(Game[Config, Captioned]):
@@ -107,8 +101,6 @@ class GANCLS(Game[Config, Captioned]):
             halvings=halvings,
             residual=c.residual > 0,
             joint=c.joint,
-            norm=c.judge_norm,
-            kernels=c.kernels,
             **options,
         )
         self.encoder = StyleEncoder(c.latent, c.judge_width, channels, base, halvings)
@@ -119,14 +111,12 @@ class GANCLS(Game[Config, Captioned]):
         return {name: Adam(network.parameters(), **adam) for name, network in networks.items()}
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
-        if self.config.halve_every:
-            for group in (group for player in players.values() for group in player.param_groups):
-                group["lr"] *= 0.5 ** (now.epoch // self.config.halve_every)
+        halve_rates(players.values(), now.epoch, self.config.halve_every)
 
     def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
         c, batch = self.config, next(batches)
         real, n = batch.images, len(batch)
-        text = self.encode(batch.tokens)
+        text = embed_sentences(self.text, batch.tokens)
         asked = torch.cat([text, blend(text, c.beta)]) if c.variant.startswith("int") else text
         z = self.noise(len(asked))
         fake = self.generator(z, asked)
@@ -136,7 +126,7 @@ class GANCLS(Game[Config, Captioned]):
         if c.variant.endswith("cls"):
             wrong, differs = self.draw_wrong(batch.tokens)
             on_wrong = F.softplus(self.discriminator(real, text[wrong]))
-            terms["wrong"] = (on_wrong * differs).sum() / differs.sum().clamp(min=1) / 2
+            terms["wrong"] = mean_where(on_wrong, differs) / 2
             terms["fake"] = terms["fake"] / 2
         says = {"says_real": on_real.detach().mean(), "says_fake": on_fake.detach().mean()}
         yield Move("discriminator", **terms, **says)
@@ -148,13 +138,6 @@ class GANCLS(Game[Config, Captioned]):
         yield Move("generator", **terms)
         if now.progress >= c.encoder_from:
             yield Move("encoder", style=F.mse_loss(self.encoder(fake.detach()), z))  # section 4.4
-
-    def encode(self, tokens: Text) -> Tensor:
-        """The embeddings (n, K) of sentences (n, T).  Raises OptionError where there are none."""
-        if tokens is None:
-            raise OptionError("gan_cls draws sentences and got none: give --text.")
-        with torch.no_grad():
-            return self.text(tokens, tokens > 0)[1].float()
 
     def draw_wrong(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """For each caption (n, T) the row of another, and bool (n,): whether the two differ."""
@@ -171,10 +154,7 @@ class GANCLS(Game[Config, Captioned]):
 
         With a second sentence, the embedding is `mix` of the way from the first to it (section 4.3); `mix` may be (n,).
         """
-        asked = self.encode(text)
-        if text_b is not None:
-            asked = torch.lerp(asked, self.encode(text_b), torch.as_tensor(mix).to(asked).view(-1, 1))
-        return self.generator(noise, asked)
+        return self.generator(noise, embed_sentences(self.text, text, text_b, mix))
 
     def sample(self, n: int, text: Text = None, text_b: Text = None, mix: Mix = 0.5) -> Tensor:
         """`n` images of a sentence, or of what lies between two."""

@@ -18,22 +18,6 @@ def project_text(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), *([nn.BatchNorm1d(outputs)] if norm else []), nn.LeakyReLU(0.2))
 
 
-class MinibatchDiscrimination(nn.Module):
-    """features (N, F) -> (N, kernels): how many rows of the batch are like each, sum_j exp(-|M_i - M_j|_1), M = f T.
-
-    Salimans et al. 2016, section 3.2 (https://arxiv.org/abs/1606.03498): so a discriminator sees that images are alike.
-    """
-
-    def __init__(self, inputs: int, kernels: int, length: int = 4) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(nn.init.normal_(torch.empty(inputs, kernels * length), 0.0, 0.02))
-        self.length = length
-
-    def forward(self, features: Tensor) -> Tensor:
-        points = (features @ self.weight).unflatten(1, (-1, self.length)).float()
-        return (points[:, None] - points).abs().sum(3).neg().exp().sum(1)
-
-
 class Residual(nn.Module):
     """x (N, C, H, W) -> the same shape: three convolutions of a quarter of the channels, added to x."""
 
@@ -103,7 +87,6 @@ class Discriminator(nn.Module):
     """images (N, C, H, W), text (N, K) -> logits (N,), for images whose last features are `base` (h, w).
 
     `residual`: a block behind the last features.  `joint`: a 1 x 1 convolution behind features and text.
-    `norm`: batch norms of the features.  `kernels`: features of minibatch discrimination beside them.
     """
 
     def __init__(
@@ -118,19 +101,16 @@ class Discriminator(nn.Module):
         joint: bool = True,
         text_norm: bool = False,
         bias: bool = False,
-        norm: bool = True,
-        kernels: int = 0,
     ) -> None:
         super().__init__()
         widths = [width * 2**i for i in range(halvings)]
         last, leaky = widths[-1], nn.LeakyReLU(0.2)
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=bias)]
         for a, b in pairwise(widths):
-            layers += [leaky, nn.Conv2d(a, b, 4, 2, 1, bias=bias or not norm), *([nn.BatchNorm2d(b)] if norm else [])]
+            layers += [leaky, nn.Conv2d(a, b, 4, 2, 1, bias=bias), nn.BatchNorm2d(b)]
         self.features = nn.Sequential(*layers, *([Residual(last, leaky, bias)] if residual else []), leaky)
         self.project = project_text(text_width, projected, text_norm)
-        self.alike = MinibatchDiscrimination(last * base[0] * base[1], kernels) if kernels else None
-        seen = last + projected + kernels
+        seen = last + projected
         both = [nn.Conv2d(seen, last, 1, bias=bias), nn.BatchNorm2d(last), leaky] if joint else []
         self.judge = nn.Sequential(*both, nn.Conv2d(last if joint else seen, 1, base, bias=bias), nn.Flatten(0))
         self.apply(normal_weights)
@@ -138,9 +118,6 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         features = self.features(images)
         tiled = self.project(text)[:, :, None, None].expand(-1, -1, *features.shape[2:])
-        if self.alike:
-            alike = self.alike(features.flatten(1))[:, :, None, None].expand(-1, -1, *features.shape[2:])
-            features = torch.cat([features, alike.to(features.dtype)], 1)
         return self.judge(torch.cat([features, tiled], 1))
 
 

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from ganforge.batches import Captioned, Facts
-from ganforge.capabilities import Range, Text, only
+from ganforge.capabilities import Mix, Range, Text, only
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock, Game, Move
 from ganforge.models.gigagan.building import (
@@ -198,7 +198,7 @@ class GigaGAN(Game[Config, Captioned]):
         text: Text = None,
         truncation: Annotated[float, Range(0, 1)] = 1.0,
         text_b: Text = None,
-        mix: Annotated[float, Range(0, 1)] = 0.5,
+        mix: Mix = 0.5,
         fine: Text = None,
         split: Annotated[int, Range(4, 1024)] = 8,
     ) -> Tensor:
@@ -224,7 +224,7 @@ class GigaGAN(Game[Config, Captioned]):
         text: Text = None,
         truncation: Annotated[float, Range(0, 1)] = 1.0,
         text_b: Text = None,
-        mix: Annotated[float, Range(0, 1)] = 0.5,
+        mix: Mix = 0.5,
         fine: Text = None,
         split: Annotated[int, Range(4, 1024)] = 8,
     ) -> Tensor:

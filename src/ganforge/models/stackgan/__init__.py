@@ -30,16 +30,15 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Captioned, Facts
-from ganforge.capabilities import Range, Text
+from ganforge.capabilities import Mix, Text
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.stackgan.networks import Discriminator, FirstStage, SecondStage
-from ganforge.nn.losses import fake_loss, normal_divergence, real_loss
+from ganforge.nn.annealing import halve_rates
+from ganforge.nn.losses import fake_loss, mean_where, normal_divergence, real_loss
 from ganforge.nn.sizes import halve_sides
-from ganforge.nn.text_encoders import TextEncoder
+from ganforge.nn.text_encoders import TextEncoder, embed_sentences
 from ganforge.run import Preset, Run
-
-Mix = Annotated[float, Range(0, 1)]
 
 
 @dataclass(frozen=True)
@@ -107,13 +106,11 @@ class StackGAN(Game[Config, Captioned]):
         return {name: Adam(net.parameters(), c.lr, (c.beta1, 0.999)) for name, net in networks.items()}
 
     def tune(self, players: Mapping[str, Optimizer], now: Clock) -> None:
-        if self.config.halve_every:
-            for group in (group for player in players.values() for group in player.param_groups):
-                group["lr"] *= 0.5 ** (now.epoch // self.config.halve_every)
+        halve_rates(players.values(), now.epoch, self.config.halve_every)
 
     def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
         batch, released = next(batches), self.config.objective == "released"
-        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), self.encode(batch.tokens))
+        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), embed_sentences(self.text, batch.tokens))
         condition = mean.detach()
 
         on_real, *more_real = self.discriminator(batch.images, condition, condition[1:] if released else None)
@@ -121,7 +118,7 @@ class StackGAN(Game[Config, Captioned]):
         terms = {"real": real_loss(on_real), "fake": fake_loss(on_fake)}
         if released:
             differs = (batch.tokens[1:] != batch.tokens[:-1]).any(1)  # row k's image with the sentence of row k + 1
-            terms["wrong"] = (F.softplus(more_real.pop()) * differs).sum() / differs.sum().clamp(min=1)
+            terms["wrong"] = mean_where(F.softplus(more_real.pop()), differs)
             if more_real:  # Stage II's logits of images alone
                 terms |= {"real_alone": real_loss(more_real[0]), "fake_alone": fake_loss(more_fake[0])}
             terms = {name: term / share_of(name, self.config.stage) for name, term in terms.items()}
@@ -136,13 +133,6 @@ class StackGAN(Game[Config, Captioned]):
         if c.objective == "released":
             return (c.kl_weight or 2.0) * each.mean()
         return (c.kl_weight or 1.0) * each.sum(1).mean()
-
-    def encode(self, tokens: Text) -> Tensor:
-        """The embeddings (n, K) of sentences (n, T).  Raises OptionError where there are none."""
-        if tokens is None:
-            raise OptionError("stackgan draws sentences and got none: give --text.")
-        with torch.no_grad():
-            return self.text(tokens, tokens > 0)[1].float()
 
     def draw_images(self, noise: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images, means and log variances of latents z (n, latent of Stage I) and embeddings (n, K)."""
@@ -169,9 +159,7 @@ class StackGAN(Game[Config, Captioned]):
         With a second sentence, the embedding is `mix` of the way from the first to it; `mix` may be (n,).  `both`:
         Stage I's images, enlarged, to the left of Stage II's, (n, C, H, 2W).
         """
-        asked = self.encode(text)
-        if text_b is not None:
-            asked = torch.lerp(asked, self.encode(text_b), torch.as_tensor(mix).to(asked).view(-1, 1))
+        asked = embed_sentences(self.text, text, text_b, mix)
         if not both:
             return self.draw_images(noise, asked)[0]
         if self.config.stage == 1:

@@ -62,8 +62,8 @@ class AnoGAN(Game[Config, Images]):
         has_labels = generator.labelled and (generator.facts.labels or generator.facts.attributes)
         if "text" in asked or ("label" in asked and has_labels):
             raise ModelError(
-                f"anogan descends on the noise, and its part must draw from noise alone; {type(generator).__name__} also "
-                "needs a label or a sentence: name an unconditional run with --config.generator."
+                f"anogan descends on the noise, and its part must draw from noise alone; {type(generator).__name__} "
+                "also needs a label or a sentence: name an unconditional run with --config.generator."
             )
         self.generator = generator
         self.descent = config.steps, config.lr

@@ -8,8 +8,8 @@ Trained on sound images, the code has no room for what they lack, so a flaw come
 those of `f_anogan` and of its GAN: beside each other they show what the GAN adds.  Without a GAN the generator may
 learn to copy flaws as well, and its images are blurred.
 
-Departures: 1. residual networks, those of f_anogan, in place of the paper's; 2. a dense code, without dropout; 3. `paper`
-has f_anogan's length, batch and size, and Adam with a rate of 1e-4, twice f_anogan's.
+Departures: 1. residual networks, those of f_anogan, in place of the paper's; 2. a dense code, without dropout; 3.
+`paper` has f_anogan's length, batch and size, and Adam with a rate of 1e-4, twice f_anogan's.
 
 Train it small: `ganforge train autoencoder --data shapes-defects` (minutes), then `ganforge score`.
 """

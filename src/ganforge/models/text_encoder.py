@@ -13,9 +13,9 @@ the order of what was found (section 4).  Models that draw from sentences use ph
 Departures: 1. the CNN-RNN is the one that the code of GAN-CLS has, without a third pooling (18 steps of 201 letters),
 and with gated units, the first state of which is tanh(W x); 2. theta is a small CNN trained together with phi, where
 the paper has features of GoogLeNet; 3. equal sentences in a batch are not rows of different classes: no loss separates
-them; 4. `gru` reads words: an embedding, and torch's gated units; 5. `small` sums both directions, which equation 1
-does and the code of GAN-CLS does not (`symmetric`), is narrow, and its rate falls to zero by the cosine; 6. the length
-of `paper` is ours.
+them; 4. `gru` reads words: an embedding, and torch's gated units; 5. `small` and `paper` sum both directions, which
+equation 1 does and the code of GAN-CLS does not (`symmetric`); 6. `small` is a narrow `gru` with torch's own first
+weights, and its rate begins at 1e-3 and falls to zero by the cosine; 7. the length of `paper` is ours.
 
 Train it small: `ganforge train text_encoder` (about a minute on two cores), then `ganforge evaluate RUN` for the share
 of images whose own sentence is found among a hundred.

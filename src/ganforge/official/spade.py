@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ganforge.errors import ModelError
 from ganforge.models.spade.generator import DOUBLINGS, Generator, Layers, Norm, SPADEBlock
 from ganforge.models.spade.generator import SPADE as Layer
-from ganforge.models.spade.others import Discriminator, PatchNorm, StyleEncoder
+from ganforge.models.spade.others import Discriminator, StyleEncoder
+from ganforge.nn.norms import Norm as PatchNorm
 from ganforge.nn.norms import make_norm
 from ganforge.nn.patchgan import at_scales
 from ganforge.nn.spectral_norm import SpectralNorm, SpectralNormConv2d

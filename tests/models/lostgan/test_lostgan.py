@@ -88,9 +88,9 @@ def test_wrong_labels_are_all_others():
 
 def test_of_one_class_there_is_no_wrong_label():
     facts = replace(FACTS, objects=("", "disc"))
-    real = batch(facts)
-    one = game(facts, wrong_labels=True).play(iter([replace(real, box_labels=real.box_labels.clamp(max=1))]), Clock())
-    assert "wrong_label_objects" not in next(one).terms
+    game(facts)
+    with pytest.raises(ModelError, match=r"--config\.wrong-labels False"):
+        game(facts, wrong_labels=True)
 
 
 def test_objects_are_scored_under_several_labels():

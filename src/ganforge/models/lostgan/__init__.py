@@ -90,12 +90,19 @@ class LostGAN(Game[Config, LaidOut]):
     discriminator_output = "scores"
 
     def __init__(self, config: Config, facts: Facts) -> None:
-        """Raises ModelError for data without objects, and for sides other than 16, 32, 64, 128 or 256."""
+        """Raises ModelError for data without objects, or of one kind where wrong labels are asked for.
+
+        Also for sides other than 16, 32, 64, 128 or 256.
+        """
         super().__init__(config, facts)
         c, classes, side = config, len(facts.objects), facts.height
         self.extractor = LazyVGG(c.vgg, tuple(CONTENT), "leave VGG out with --config.content none")
         if classes < 2:
             raise ModelError("lostgan needs data with named objects in boxes; this has none.")
+        if c.wrong_labels and classes < 3:
+            raise ModelError(
+                "Wrong labels need objects of two kinds, and this data has one: give --config.wrong-labels False."
+            )
         if facts.width != side:
             raise ModelError(f"lostgan makes square images, not {side} x {facts.width}: give --size {side}.")
         self.generator = LayoutGenerator(
@@ -117,7 +124,7 @@ class LostGAN(Game[Config, LaidOut]):
         c, batch = self.config, next(batches)
         real, boxes, labels = batch.images, to_inside(batch.boxes, batch.box_labels), batch.box_labels
         fake = self.draw_images(boxes, labels)
-        wrong = (self.draw_wrong(labels),) if c.wrong_labels and len(self.facts.objects) > 2 else ()
+        wrong = (self.draw_wrong(labels),) if c.wrong_labels else ()
         on_real, real_objects = self.discriminator(real, boxes, labels, wrong)
         real_objects, *wrong_objects = real_objects.chunk(1 + len(wrong))
         more = {"wrong_label_objects": c.object_weight * hinge(-wrong_objects[0])} if wrong_objects else {}

@@ -171,8 +171,8 @@ def halve(maps: Tensor) -> Tensor:
 def filter_matrix(side: int) -> Tensor:
     """(side, 2 side): the weights of 1 3 3 1, divided by 8, of each of `side` pixels among twice as many.
 
-    Pixels outside count as 0.  As products of matrices both ways of resampling, differentiated twice, are 1.6 to 7 times
-    as fast as the convolutions of nn/upfirdn (16 x 64 maps, 8 to 64 pixels a side, one CPU core).
+    Pixels outside count as 0.  As products of matrices both ways of resampling, differentiated twice, are 1.6 to 7
+    times as fast as the convolutions of nn/upfirdn (16 x 64 maps, 8 to 64 pixels a side, one CPU core).
     """
     with torch.inference_mode(False):  # cached for later calls, which may need gradients
         fine = torch.eye(2 * side)[:, None]

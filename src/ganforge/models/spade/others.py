@@ -1,17 +1,15 @@
 """The networks beside the generator: discriminator, style encoder, and a reader of regions."""
 
 from itertools import pairwise
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.nn.norms import make_norm
+from ganforge.nn.norms import Norm, make_norm
 from ganforge.nn.patchgan import at_scales
 from ganforge.nn.spectral_norm import SpectralNormConv2d
 
-PatchNorm = Literal["batch", "instance", "none"]
 LARGEST = 256
 """Pixels a side of the style encoder's input."""
 
@@ -22,7 +20,7 @@ class PatchDiscriminator(nn.ModuleList):
     Appendix A: that of pix2pixHD, with spectral normalisation.
     """
 
-    def __init__(self, inputs: int, width: int, layers: int = 4, norm: PatchNorm = "instance") -> None:
+    def __init__(self, inputs: int, width: int, layers: int = 4, norm: Norm = "instance") -> None:
         widths = [min(width * 2**i, 512) if i else width for i in range(layers)]
         stages = [nn.Sequential(nn.Conv2d(inputs, width, 4, 2, 2), nn.LeakyReLU(0.2))]
         for i, (a, b) in enumerate(pairwise(widths), 1):
@@ -41,9 +39,7 @@ class PatchDiscriminator(nn.ModuleList):
 class Discriminator(nn.Module):
     """maps (N, K, H, W), images (N, C, H, W) -> for each scale the outputs of a PatchDiscriminator's stages."""
 
-    def __init__(
-        self, inputs: int, width: int = 64, layers: int = 4, scales: int = 2, norm: PatchNorm = "instance"
-    ) -> None:
+    def __init__(self, inputs: int, width: int = 64, layers: int = 4, scales: int = 2, norm: Norm = "instance") -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(inputs, width, layers, norm) for _ in range(scales))
 

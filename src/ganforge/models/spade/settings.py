@@ -5,7 +5,7 @@ from typing import Literal
 
 from ganforge.models.spade.generator import Layers, Norm
 from ganforge.models.spade.losses import Objective
-from ganforge.models.spade.others import PatchNorm
+from ganforge.nn.norms import Norm as PatchNorm
 from ganforge.run import Preset, Run
 
 

@@ -15,7 +15,8 @@ is the paper's, with the sum over dimensions and weight 1.
 
 Departures: 1. sides other than 64 and 256: Stage I begins with 4 to 7 pixels; 2. a wrong pair is never an equal
 sentence; 3. G learns by -log D, as in the authors' code, not by log(1 - D), and D reads mu, not a projection of its
-own, with the printed objective too; 4. `small` is narrow, 16 pixels and then 64.
+own, with the printed objective too; 4. `small` is narrow, 16 pixels and then 64, with a short z and condition,
+one residual block, twice the rate and averaged weights.
 
 Train it small: `ganforge train stackgan`, then `ganforge train stackgan --preset small-stage-2 --config.stage1 RUN`.
 """

@@ -141,6 +141,36 @@ def test_a_threshold_states_its_false_alarms_and_is_checked_on_others(trained: T
         ganforge.score(trained, pictures, tmp_path / "out2", sound=others, false_alarms=0.01)
 
 
+def test_a_threshold_is_not_set_by_images_that_are_strange_by_their_folder(
+    trained: Trained, pictures: Path, tmp_path: Path
+):
+    others = {f"good/{k}.png": sound(100 + k) for k in range(40)} | {"defect/0.png": flawed(3)[0]}
+    mixed = save(tmp_path / "mixed", others)
+    with pytest.raises(DataError, match=r"--sound .*mixed .*defect/0\.png is strange by its folder"):
+        ganforge.score(trained, pictures, tmp_path / "out", sound=mixed)
+    assert ganforge.score(trained, pictures, tmp_path / "out", sound=mixed / "good").threshold
+
+
+def test_images_without_a_mask_or_a_row_have_the_word_of_their_folder(trained: Trained, pictures: Path, tmp_path: Path):
+    (pictures / "ground_truth/scratch/001_mask.png").unlink()
+    report = ganforge.score(trained, pictures, tmp_path / "out", smooth=0)
+    found = {one.name: (one.strange, one.mask is not None) for one in report.scored}
+    assert found["scratch/001.png"] == (True, False)
+    assert found["scratch/000.png"] == (True, True)
+    assert found["good/000.png"] == (False, True)
+    assert any(note.startswith("1 of 11 images, the first scratch/001.png, are without a mask") for note in report.notes)
+    table = tmp_path / "labels.csv"
+    table.write_text("good/000.png,good\nscratch/000.png,bad\n")
+    report = ganforge.score(trained, pictures / "test", tmp_path / "out2", truth=table)
+    assert sum(bool(one.strange) for one in report.scored) == 3
+    assert any("9 of 11 images, the first good/001.png, are not named in" in note for note in report.notes)
+    cells = save(tmp_path / "cells", {f"{k}.png": sound(k) for k in range(3)} | {"3.png": flawed(4)[0]})
+    table.write_text("3.png,bad\n0.png,good\n")
+    report = ganforge.score(trained, cells, tmp_path / "out3", truth=table)
+    assert [one.strange for one in report.scored].count(None) == 2
+    assert any("2 of 4 images" in note and "not known" in note for note in report.notes)
+
+
 def test_a_table_or_folders_say_what_is_strange(trained: Trained, tmp_path: Path):
     source = save(tmp_path / "cells", {"a.png": sound(1), "b.png": flawed(2)[0], "c.png": sound(3)})
     table = tmp_path / "labels.csv"

@@ -93,10 +93,20 @@ def find_layout(source: str, truth: str | Path, notes: list[str]) -> tuple[str, 
 
 
 def list_sound(trained: Trained, sound: str, say: Say, notes: list[str]) -> Iterator[Item]:
-    """The sound images that set the threshold; of the embedded set others than those that are scored."""
+    """The sound images that set the threshold; of the embedded set others than those that are scored.
+
+    Raises DataError for an image that is strange by its folder.
+    """
     if sound == NAMED:
-        return list_drawn(trained, SOUND_FROM, SOUND_DRAWN, only_sound=True)
-    return list_items(trained, sound, "", say, notes)
+        yield from list_drawn(trained, SOUND_FROM, SOUND_DRAWN, only_sound=True)
+        return
+    for item in list_items(trained, sound, "", say, notes):
+        if item.strange:
+            raise DataError(
+                f"--sound {sound} is to hold sound images alone, and {item.name} is strange by its folder: name the "
+                "folder of the sound ones."
+            )
+        yield item
 
 
 def score_items(trained: Trained, items: Iterable[Item], seed: int, native: bool, smooth: float) -> Iterator[Scored]:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -58,22 +58,27 @@ class Item:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about images: labels of a table or of folders, or masks."""
+    """What is known about images: masks or the labels of a table, and what the folders say of images in neither."""
 
-    labels: Mapping[str, bool]
-    """{file, without its ending: whether it is strange}."""
+    folders: Mapping[str, bool]
+    """{file, without its ending: whether it is strange} by its folder; empty where folders say nothing."""
+    labels: Mapping[str, bool] = field(default_factory=dict)
+    """The same by a table."""
     masks: Companions | None = None
 
     def of(self, name: str, sides: tuple[int, int]) -> tuple[bool | None, np.ndarray | None]:
         """(whether it is strange, its flaws (H, W)) of an image, as far as they are known.
 
-        Raises DataError for a mask of another size.
+        An image without a mask is sound unless its folder says otherwise.  Raises DataError for a mask of another size.
         """
-        key = stem(name)
+        by_folder = self.folders.get(stem(name))
         if self.masks is None:
-            return self.labels.get(key, self.labels.get(PurePosixPath(key).name)), None
-        mask = np.zeros(sides, bool)
-        for file in self.masks.of(name):
+            by_row = self.row_of(name)
+            return by_folder if by_row is None else by_row, None
+        mask, files = np.zeros(sides, bool), self.masks.of(name)
+        if by_folder and not files:
+            return True, None
+        for file in files:
             array = file.read()
             if array.shape[:2] != sides:
                 raise DataError(
@@ -83,29 +88,49 @@ class Truth:
             mask |= array[..., : 1 if array.shape[2] <= 2 else 3].max(2) >= white_value(array.dtype) / 2
         return bool(mask.any()), mask
 
+    def row_of(self, name: str) -> bool | None:
+        """Whether an image is strange by the table; None where it has no row."""
+        return self.labels.get(stem(name), self.labels.get(PurePosixPath(stem(name)).name))
 
-def read_truth(truth: str | Path, names: Sequence[str]) -> Truth:
+
+def read_truth(truth: str | Path, names: Sequence[str], notes: list[str]) -> Truth:
     """The truth that `--truth` names, a folder or zip of masks or a table; without one, what the folders say.
 
-    Folders say it where one of them is called good, sound, normal or ok: images in others are strange then.
+    Folders say it where one of them is called good, sound, normal or ok: images in others are strange then.  `notes`
+    receives how many images have no mask or row.
 
     Raises DataError for a table or masks that fit none of the images.
     """
-    path = Path(truth).expanduser()
+    path, folders = Path(truth).expanduser(), read_folders(names)
     if not str(truth):
-        tops = {name: name.rpartition("/")[0].rpartition("/")[2].lower() for name in names}
-        known = {stem(name): top not in SOUND for name, top in tops.items()}
-        return Truth(known if not SOUND.isdisjoint(tops.values()) else {})
+        return Truth(folders)
     if path.suffix.lower() in (".csv", ".tsv"):
-        labels = read_table(path)
-        found = Truth(labels)
-        if not any(found.of(name, (0, 0))[0] is not None for name in names):
-            raise DataError(f"{path} names none of the {len(names)} images; its first is {next(iter(labels), 'none')}.")
-        return found
-    masks = Companions(path, "masks")
-    if not any(masks.of(name) for name in names):
-        raise DataError(f"No mask in {path} has the name of one of the {len(names)} images, such as {names[0]}.")
-    return Truth({}, masks)
+        found = Truth(folders, read_table(path))
+        missing = [name for name in names if found.row_of(name) is None]
+        if len(missing) == len(names):
+            first = next(iter(found.labels), "none")
+            raise DataError(f"{path} names none of the {len(names)} images; its first is {first}.")
+        lacking = f"not named in {path}"
+        known = "their folders say whether they are strange" if folders else "whether they are strange is not known"
+    else:
+        found = Truth(folders, masks=(masks := Companions(path, "masks")))
+        missing = [name for name in names if not masks.of(name)]
+        if len(missing) == len(names):
+            raise DataError(f"No mask in {path} has the name of one of the {len(names)} images, such as {names[0]}.")
+        missing = [name for name in missing if folders.get(stem(name), True)]  # sound images have none
+        lacking = f"without a mask in {path}"
+        known = "by their folders they are strange" if folders else "they count as sound"
+    if missing:
+        notes.append(f"{len(missing)} of {len(names)} images, the first {missing[0]}, are {lacking}: {known}.")
+    return found
+
+
+def read_folders(names: Sequence[str]) -> dict[str, bool]:
+    """{file, without its ending: whether it is strange} by its folder; empty where no folder is called good or so."""
+    tops = {name: name.rpartition("/")[0].rpartition("/")[2].lower() for name in names}
+    if SOUND.isdisjoint(tops.values()):
+        return {}
+    return {stem(name): top not in SOUND for name, top in tops.items()}
 
 
 def read_table(path: Path) -> dict[str, bool]:
@@ -145,7 +170,7 @@ def list_items(trained: Trained, source: str, truth: str | Path, say: Say, notes
     names = files.image_names
     if not names:
         raise DataError(f"{source} holds no images.")
-    known = read_truth(truth, names)
+    known = read_truth(truth, names, notes)
     for name in names:
         try:
             image = files.image(name)

@@ -209,6 +209,22 @@ def test_images_of_any_size_are_covered_by_windows(trained: Trained):
     assert trained.heat(small[0]).shape == (1, 8, 8)
 
 
+def test_a_run_of_native_crops_scores_in_them_everywhere(tmp_path: Path):
+    (tmp_path / "greyness.py").write_text(GREYNESS)
+    data = save(tmp_path / "data", {f"{k}.png": sound(k, 32) for k in range(4)})
+    trained = ganforge.train(
+        str(tmp_path / "greyness.py"), data, "tiny", outdir=tmp_path / "runs", quiet=True, native=True
+    )
+    source = save(tmp_path / "new", {"a.png": flawed(1, 32)[0]})
+    (scored,) = ganforge.score(trained, source, tmp_path / "out").scored
+    for loaded in (trained, ganforge.load(trained.path, device="cpu")):
+        assert float(loaded.score(source / "a.png")) == pytest.approx(scored.score)
+    assert float(trained.score(source / "a.png", native=False)) < 0.9 * scored.score
+    for wrong in ({"batch": 0}, {"seed": "one"}):
+        with pytest.raises(OptionError, match=next(iter(wrong))):
+            trained.score(source / "a.png", **wrong)
+
+
 def test_16_bit_and_float_images_are_read_in_the_runs_range(tmp_path: Path):
     (tmp_path / "greyness.py").write_text(GREYNESS)
     chance = np.random.default_rng(0)

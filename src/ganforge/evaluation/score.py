@@ -21,12 +21,10 @@ from ganforge.evaluation.score_report import Scored, ScoreReport
 from ganforge.files import replacing
 from ganforge.images import write
 from ganforge.inference.load import RunLike, load
-from ganforge.inference.scoring import judge
 from ganforge.inference.trained import Trained
 from ganforge.inference.translate import check_outside_source, result_name
 from ganforge.metrics.anomaly import LIMIT, auroc, average_precision, choose_threshold, pro, rate_interval
 from ganforge.metrics.estimate import Estimate
-from ganforge.runs.folder import RunFolder, run_of
 
 BATCH = 16  # images of one size that are scored together
 SMOOTH = 1.0
@@ -63,18 +61,18 @@ def score(
         raise OptionError(f"--smooth {smooth:g} must be 0 or more, and --false-alarms {false_alarms:g} within 0 and 1.")
     trained, out = load(run, device, trust=trust), Path(out).expanduser()
     trained.require("score")
-    native, notes = run_of(RunFolder.open(trained.path).run_config).native, list[str]()
+    notes = list[str]()
     place, truth = find_layout(str(source), truth, notes)
     if place != NAMED:
         check_outside_source(Path(place).expanduser(), out)
     items = list_items(trained, place, truth, say, notes)
-    scored = sorted(score_items(trained, items, seed, native, smooth), key=lambda one: -one.score)
+    scored = sorted(score_items(trained, items, seed, smooth), key=lambda one: -one.score)
     if not scored:
         raise DataError(f"Nothing in {source} could be scored. The first: {notes[0]}")
     report = ScoreReport(out, scored, smooth=smooth, notes=notes)
     if str(sound):
         others = list_sound(trained, str(sound), say, notes)
-        values = np.array([one.score for one in score_items(trained, others, seed, native, smooth)])
+        values = np.array([one.score for one in score_items(trained, others, seed, smooth)])
         report.threshold = choose_threshold(values, false_alarms)
     measure(report)
     heats = [float(one.heat.max()) for one in scored if one.heat.size]
@@ -109,12 +107,12 @@ def list_sound(trained: Trained, sound: str, say: Say, notes: list[str]) -> Iter
         yield item
 
 
-def score_items(trained: Trained, items: Iterable[Item], seed: int, native: bool, smooth: float) -> Iterator[Scored]:
+def score_items(trained: Trained, items: Iterable[Item], seed: int, smooth: float) -> Iterator[Scored]:
     """Score images, those of one size together."""
     for _, same in groupby(items, key=lambda item: item.image.shape):
         for group in in_groups(same):
             images = torch.cat([item.image for item in group])
-            verdict = judge(trained.game, images, trained.device, seed, BATCH, native)
+            verdict, _ = trained.judge(images, seed, batch=BATCH)
             maps = smooth_maps(verdict.heat, smooth)[:, 0].numpy()
             for item, value, heat in zip(group, verdict.scores.tolist(), maps, strict=True):
                 mask = None if item.mask is None or not heat.size else reduce_mask(item.mask, heat.shape)

@@ -21,7 +21,7 @@ from ganforge.inference import parts
 from ganforge.inference.trained import Trained
 from ganforge.runs.checkpoint import POINTERS, Checkpoints, State, is_step, load_weights
 from ganforge.runs.fitting import find_not_finite
-from ganforge.runs.folder import RunConfig, RunFolder, facts_of
+from ganforge.runs.folder import RunConfig, RunFolder, facts_of, run_of
 from ganforge.runs.run_data import load_run_tokeniser, ranges_of
 from ganforge.runs.trust import read_trusted
 from ganforge.serialize import from_plain
@@ -66,8 +66,8 @@ def load_nested(path: Path, which: str, trust: bool, depth: int) -> Trained:
     check_finite(state, path, step)
     load_weights(game, state, averaged=game)
     tokeniser, captions = load_run_tokeniser(path, facts_of(run_config))
-    ranges = ranges_of(run_config) or {}
-    return Trained(game.eval(), path, model.name, step, ranges=ranges, tokeniser=tokeniser, captions=captions)
+    read = {"ranges": ranges_of(run_config) or {}, "tokeniser": tokeniser, "captions": captions}
+    return Trained(game.eval(), path, model.name, step, **read, native=run_of(run_config).native)
 
 
 def config_of(path: Path, run_config: RunConfig, model: Model) -> Any:

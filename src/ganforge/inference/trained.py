@@ -54,6 +54,8 @@ class Trained:
     """What makes tokens of sentences, where the run reads any."""
     captions: tuple[str, ...] = ()
     """Some captions of its training data."""
+    native: bool = False
+    """Whether it was trained on windows at the images' own scale, `--native-crops`."""
 
     def __repr__(self) -> str:
         """One line: the model, the step, the run folder and the device."""
@@ -281,8 +283,9 @@ class Trained:
     def score(self, images: Any, seed: int = 0, **options: Any) -> Tensor:
         """How strange images are, (N,) on the CPU, higher for stranger; a number () of a single image.
 
-        `images` are as in `translate`; `options`: `batch`, and `native` for windows at the images' own scale.  Raises
-        OptionError for a game that does not score, and for invalid images.
+        `images` are as in `translate`; `options`: `batch`, and `native` for windows at the images' own scale, as runs
+        of `--native-crops` have them.  Raises OptionError for a game that does not score, and for invalid images,
+        seeds or batches.
         """
         verdict, single = self.judge(images, seed, **options)
         return verdict.scores[0] if single else verdict.scores
@@ -293,11 +296,14 @@ class Trained:
         verdict, single = self.judge(images, seed, **options)
         return verdict.full_heat()[0] if single else verdict.full_heat()
 
-    def judge(self, images: Any, seed: int = 0, **options: Any) -> tuple[Verdict, bool]:
+    def judge(
+        self, images: Any, seed: int = 0, *, batch: int = 16, native: bool | None = None
+    ) -> tuple[Verdict, bool]:
         """The scores and maps of images, and whether a single image was given."""
         self.require("score")
+        seed, _, batch = check_call(seed, batch=batch)
         given, single = to_tensor(images, self.facts.channels)
-        return judge(self.game, given, self.device, seed, **options), single
+        return judge(self.game, given, self.device, seed, batch, self.native if native is None else native), single
 
     def channels_in(self, reverse: bool = False) -> int:
         """Number of channels of `translate`'s input."""

@@ -342,4 +342,7 @@ def run_training(
     unknown = signal.SIGTERM if stopped_elsewhere else 0
     stopped_by = int(next(iter(signals), unknown)) if engine.step < plan.run.steps else 0
     ranges, tokeniser, captions = plan.ranges or {}, tokeniser_of(plan.data), examples_of(plan.data)
-    return Trained(game, folder.path, plan.model.name, engine.step, device, ranges, stopped_by, tokeniser, captions)
+    return Trained(
+        game, folder.path, plan.model.name, engine.step, device, ranges, stopped_by, tokeniser, captions,
+        plan.run.native,
+    )  # fmt: skip

@@ -158,7 +158,7 @@ def test_images_without_a_mask_or_a_row_have_the_word_of_their_folder(trained: T
     assert found["scratch/001.png"] == (True, False)
     assert found["scratch/000.png"] == (True, True)
     assert found["good/000.png"] == (False, True)
-    assert any(note.startswith("1 of 11 images, the first scratch/001.png, are without a mask") for note in report.notes)
+    assert any("1 of 11 images, the first scratch/001.png, are without a mask" in note for note in report.notes)
     table = tmp_path / "labels.csv"
     table.write_text("good/000.png,good\nscratch/000.png,bad\n")
     report = ganforge.score(trained, pictures / "test", tmp_path / "out2", truth=table)
@@ -207,6 +207,23 @@ def test_images_of_any_size_are_covered_by_windows(trained: Trained):
     small = torch.full((1, 3, 8, 8), 0.5)
     assert trained.score(small)[0] == pytest.approx(0.25)
     assert trained.heat(small[0]).shape == (1, 8, 8)
+
+
+def test_what_is_not_taken_is_noted_and_what_cannot_be_read_is_skipped(trained: Trained, tmp_path: Path):
+    source = save(tmp_path / "cells", {"a.png": sound(1), "grey.png": sound(2)[..., :1]})
+    (source / "b.heic").write_bytes(b"heic")
+    (source / "c.png").write_bytes(b"none")
+    report = ganforge.score(trained, source, tmp_path / "out")
+    assert any(note.startswith("Not taken: 1 file that ends in heic") for note in report.notes)
+    assert any(note.startswith("1 images are grey") for note in report.notes)
+    assert not any("c.png" in note for note in report.notes)
+    (skipped,) = report.skipped
+    assert "c.png" in skipped
+    assert skipped.split()[0] in (tmp_path / "out" / "index.html").read_text()
+    (source / "a.png").unlink()
+    (source / "grey.png").unlink()
+    with pytest.raises(DataError, match=r"could be scored\. The first: c\.png"):
+        ganforge.score(trained, source, tmp_path / "out2")
 
 
 def test_a_run_of_native_crops_scores_in_them_everywhere(tmp_path: Path):

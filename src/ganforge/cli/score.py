@@ -45,4 +45,5 @@ def score(words: list[str]) -> None:
         say(f"Of the sound images scored, {report.alarms.value:.1%} lie above it.")
     first = report.scored[0]
     say(f"The strangest of {len(report.scored)} is {first.name}, with {format_number(first.score)}.")
-    say(f"Wrote {report.out / 'index.html'}")
+    lost = f"; skipped {len(report.skipped)}" if report.skipped else ""
+    say(f"Wrote {report.out / 'index.html'}{lost}")

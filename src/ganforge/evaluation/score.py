@@ -61,17 +61,17 @@ def score(
         raise OptionError(f"--smooth {smooth:g} must be 0 or more, and --false-alarms {false_alarms:g} within 0 and 1.")
     trained, out = load(run, device, trust=trust), Path(out).expanduser()
     trained.require("score")
-    notes = list[str]()
+    notes, skipped = list[str](), list[str]()
     place, truth = find_layout(str(source), truth, notes)
     if place != NAMED:
         check_outside_source(Path(place).expanduser(), out)
-    items = list_items(trained, place, truth, say, notes)
+    items = list_items(trained, place, truth, say, notes, skipped)
     scored = sorted(score_items(trained, items, seed, smooth), key=lambda one: -one.score)
     if not scored:
-        raise DataError(f"Nothing in {source} could be scored. The first: {notes[0]}")
-    report = ScoreReport(out, scored, smooth=smooth, notes=notes)
+        raise DataError(f"Nothing in {source} could be scored. The first: {skipped[0]}")
+    report = ScoreReport(out, scored, smooth=smooth, notes=notes, skipped=skipped)
     if str(sound):
-        others = list_sound(trained, str(sound), say, notes)
+        others = list_sound(trained, str(sound), say, notes, skipped)
         values = np.array([one.score for one in score_items(trained, others, seed, smooth)])
         report.threshold = choose_threshold(values, false_alarms)
     measure(report)
@@ -90,7 +90,7 @@ def find_layout(source: str, truth: str | Path, notes: list[str]) -> tuple[str, 
     return source, truth
 
 
-def list_sound(trained: Trained, sound: str, say: Say, notes: list[str]) -> Iterator[Item]:
+def list_sound(trained: Trained, sound: str, say: Say, notes: list[str], skipped: list[str]) -> Iterator[Item]:
     """The sound images that set the threshold; of the embedded set others than those that are scored.
 
     Raises DataError for an image that is strange by its folder.
@@ -98,7 +98,7 @@ def list_sound(trained: Trained, sound: str, say: Say, notes: list[str]) -> Iter
     if sound == NAMED:
         yield from list_drawn(trained, SOUND_FROM, SOUND_DRAWN, only_sound=True)
         return
-    for item in list_items(trained, sound, "", say, notes):
+    for item in list_items(trained, sound, "", say, notes, skipped):
         if item.strange:
             raise DataError(
                 f"--sound {sound} is to hold sound images alone, and {item.name} is strange by its folder: name the "

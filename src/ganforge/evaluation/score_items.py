@@ -12,13 +12,15 @@ from torch import Tensor
 
 from ganforge.console import Say
 from ganforge.data.layouts.two_folders import stem
+from ganforge.data.layouts.untaken import describe_untaken
 from ganforge.data.loader import to_images
 from ganforge.data.synthetic.fabric import Fabric
 from ganforge.data.synthetic.shapes import HELD_OUT, luminance, make_scenes
 from ganforge.errors import DataError
 from ganforge.images import to_uint8, visible_channels, white_value
+from ganforge.inference.preparing import ImagePreparer
 from ganforge.inference.trained import Trained
-from ganforge.inference.translation_job import Companions, Job
+from ganforge.inference.translation_job import Companions, open_sources
 
 NAMED = "shapes-defects"
 """The embedded set with flaws, whose truth is known."""
@@ -156,31 +158,33 @@ def read_table(path: Path) -> dict[str, bool]:
     return labels
 
 
-def list_items(trained: Trained, source: str, truth: str | Path, say: Say, notes: list[str]) -> Iterator[Item]:
+def list_items(
+    trained: Trained, source: str, truth: str | Path, say: Say, notes: list[str], skipped: list[str]
+) -> Iterator[Item]:
     """The images of a file, a folder, a zip or of the embedded set; files that cannot be read are said and left out.
 
+    `notes` receives what was converted and what was not taken, `skipped` a sentence for each file that was left out.
     Raises DataError where there are none.
     """
     if source == NAMED:
         yield from list_drawn(trained, HELD_OUT, DRAWN)
         return
-    files = Job.open(source)
-    nothing = Companions("", "")
-    job = Job(trained, files, 1, 0, 0, {}, nothing, nothing, say)
+    files, preparer = open_sources(Path(source).expanduser()), ImagePreparer()
     names = files.image_names
     if not names:
         raise DataError(f"{source} holds no images.")
+    notes += [*files.notes, *describe_untaken(files)]
     known = read_truth(truth, names, notes)
     for name in names:
         try:
             image = files.image(name)
             array = image.read()
-            tensor = job.prepare(image, array, trained.facts.channels, trained.range_in())
+            tensor = preparer.prepare(image, array, trained.facts.channels, trained.range_in())
             yield Item(name, tensor, visible_channels(to_uint8(tensor))[0], *known.of(name, array.shape[:2]))
         except DataError as error:
             say(f"Skipped: {error}")
-            notes.append(str(error))
-    notes += job.notes()
+            skipped.append(str(error))
+    notes += preparer.notes()
 
 
 def list_drawn(trained: Trained, first: int, count: int, only_sound: bool = False) -> Iterator[Item]:

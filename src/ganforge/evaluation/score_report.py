@@ -38,3 +38,6 @@ class ScoreReport:
     """The heat that the brightest colour of the maps stands for."""
     smooth: float = 0.0
     notes: list[str] = field(default_factory=list)
+    """What was converted, what was not taken, and what the truth lacks."""
+    skipped: list[str] = field(default_factory=list)
+    """A sentence about each file that could not be scored."""

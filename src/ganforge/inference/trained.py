@@ -296,9 +296,7 @@ class Trained:
         verdict, single = self.judge(images, seed, **options)
         return verdict.full_heat()[0] if single else verdict.full_heat()
 
-    def judge(
-        self, images: Any, seed: int = 0, *, batch: int = 16, native: bool | None = None
-    ) -> tuple[Verdict, bool]:
+    def judge(self, images: Any, seed: int = 0, *, batch: int = 16, native: bool | None = None) -> tuple[Verdict, bool]:
         """The scores and maps of images, and whether a single image was given."""
         self.require("score")
         seed, _, batch = check_call(seed, batch=batch)

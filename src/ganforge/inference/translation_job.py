@@ -1,7 +1,6 @@
 """One job of translating files: images, videos and their companions, of a run that translates images."""
 
 import inspect
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,16 +12,16 @@ from torch import Tensor
 
 from ganforge.console import Say
 from ganforge.data.contact_sheet import draw_cell
-from ganforge.data.decode import LazyImage, rescale
+from ganforge.data.decode import LazyImage
 from ganforge.data.layouts.files import ENDINGS, Files, check_regular, list_folder
 from ganforge.data.layouts.names import clean_name
 from ganforge.data.layouts.two_folders import candidate_names, read_instances, stem
 from ganforge.data.layouts.zips import list_zip
-from ganforge.data.loader import to_images
-from ganforge.data.value_range import BYTES, UNIT_RANGES, to_units
+from ganforge.data.value_range import to_units
 from ganforge.errors import DataError, OptionError
 from ganforge.images import Depth, grid, lossless_suffix, recolour, to_depth, write
 from ganforge.images import video as videos
+from ganforge.inference.preparing import ImagePreparer
 from ganforge.inference.trained import Trained
 
 ROWS, SIDE = 12, 192  # of a comparison sheet: the largest number of rows, and the side of its cells in pixels
@@ -43,7 +42,7 @@ class Job:
     truth: "Companions"
     say: Say
     rows: list[list[np.ndarray]] = field(default_factory=list)
-    changed: Counter[str] = field(default_factory=Counter)
+    preparer: ImagePreparer = field(default_factory=ImagePreparer)
     takes_masks: bool = False
 
     @staticmethod
@@ -71,7 +70,8 @@ class Job:
         for k, result in enumerate(results):
             write(base.with_name(f"{base.name}{f'-{k}' if self.n > 1 else ''}{suffix}"), result)
         if self.n > 1 and all(np.array_equal(results[0], other) for other in results[1:]):
-            self.changed["inputs have one result each, whatever the seed, which was written several times"] += 1
+            once = "inputs have one result each, whatever the seed, which was written several times"
+            self.preparer.changed[once] += 1
         if len(self.rows) < ROWS:
             truth = [t.read() for t in self.truth.of(name)[:1]]
             self.rows.append([draw_cell(one, SIDE) for one in (shown, *results, *truth)])
@@ -96,7 +96,7 @@ class Job:
         if exact and not is_video(target.name):
             raise DataError(f"{name} is a video, and {target} is not: videos end in {', '.join(videos.ENDINGS)}.")
         videos.write(target if exact else target.with_name(f"{target.name}.mp4"), frames, video.rate)
-        self.changed["videos were written without their sound"] += 1
+        self.preparer.changed["videos were written without their sound"] += 1
         return 1
 
     def translate_array(self, image: LazyImage, array: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ class Job:
         reverse = bool(self.answers.get("reverse"))
         channels, span = self.trained.channels_in(reverse), self.trained.range_out(reverse)
         try:
-            tensor = self.prepare(image, array, channels, self.trained.range_in(reverse))
+            tensor = self.preparer.prepare(image, array, channels, self.trained.range_in(reverse))
         except DataError as error:
             raise DataError(f"{image.name} cannot be translated: {str(error).rstrip('.')}.") from error
         masks = self.read_masks(image, tensor).expand(self.n, -1, -1, -1) if self.takes_masks else None
@@ -116,48 +116,6 @@ class Job:
         if span and not is_video(image.name):
             return to_units(to_depth(results, "float"), span)
         return to_depth(results, DEPTHS[array.dtype.name])
-
-    def prepare(self, image: LazyImage, array: np.ndarray, channels: int, span: tuple[float, float] | None) -> Tensor:
-        """(1, channels, H, W) in [-1, 1] of an image (H, W, C).  Raises DataError as `scale_to_range` does."""
-        return to_images(self.match_channels(self.scale_to_range(image, array, span), channels)[None])
-
-    def scale_to_range(self, image: LazyImage, array: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
-        """Scale an image's values to [-1, 1] by the run's range; integers of 8 and 16 bits are returned as they are.
-
-        Raises:
-            DataError: its values are not finite, or floats that the run has no range for.
-        """
-        if span is None:
-            return scale_to_range(array)
-        if array.dtype == np.uint16 and image.read_header().wide:
-            array = array.astype(np.float32)
-        low, high = span
-        if array.dtype != np.float32:
-            if span not in (*UNIT_RANGES, BYTES):
-                what = f"images have {array.dtype.itemsize * 8} bits: black was taken for {low:.7g} and white for "
-                self.changed[f"{what}{high:.7g}"] += 1
-            return array
-        if not np.isfinite(array).all():
-            raise DataError("it holds numbers that are not finite")
-        if array.min() < low or array.max() > high:
-            self.changed[f"images have values outside of {low:.7g} ... {high:.7g}, the run's, and were clipped"] += 1
-        return rescale(array, low, high, clip=True)
-
-    def match_channels(self, array: np.ndarray, channels: int) -> np.ndarray:
-        """Convert an image to the channels that the game takes, and count the conversion.
-
-        Raises:
-            DataError: its channels cannot be converted to these.
-        """
-        has = array.shape[2]
-        if has != channels:
-            if has in (2, 4) and channels not in (2, 4):
-                self.changed["images have transparent parts, which were laid on white"] += 1
-            if has <= 2 < channels:
-                self.changed["images are grey, and were given three equal channels"] += 1
-            if has > 2 >= channels:
-                self.changed["images are in colour, of which the luminance was taken"] += 1
-        return np.array(recolour(array, channels))  # a copy: the array may be read-only
 
     def check_masks(self) -> None:
         """Raise OptionError where masks are missing or superfluous."""
@@ -169,7 +127,7 @@ class Job:
         """(1, M, H, W): the masks of an image, one empty mask where it has none."""
         found = read_instances(image, self.masks.of(image.name))
         if not found:
-            self.changed["images have no instance in a mask"] += 1
+            self.preparer.changed["images have no instance in a mask"] += 1
             return torch.zeros(1, 1, *tensor.shape[2:])
         return torch.from_numpy(np.concatenate(found, 2) >= 128).permute(2, 0, 1)[None].float()
 
@@ -181,7 +139,7 @@ class Job:
 
     def notes(self) -> list[str]:
         """The conversions, and how often each was made."""
-        return [f"{count} {what}." for what, count in self.changed.items()]
+        return self.preparer.notes()
 
 
 class Companions:
@@ -226,20 +184,3 @@ def open_sources(path: Path) -> Files:
 def is_video(name: str) -> bool:
     """Whether a file is a video, by its suffix."""
     return name.lower().endswith(videos.ENDINGS)
-
-
-def scale_to_range(array: np.ndarray) -> np.ndarray:
-    """Scale an image's floats from [0, 1] or [-1, 1] to [-1, 1]; integers are returned as they are.
-
-    Raises:
-        DataError: its floats are in neither, or not finite.
-    """
-    if array.dtype != np.float32:
-        return array
-    low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(array).all() and low >= -1 and high <= 1):
-        raise DataError(
-            f"its values run from {low:g} to {high:g}; floats are in [0, 1] or [-1, 1], because the run has stored no "
-            "range of values"
-        )
-    return array * 2 - 1 if low >= 0 else array

@@ -1,5 +1,6 @@
 """Label maps as people hold them: files, images, arrays; what is drawn of them, and what is refused."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,3 +164,18 @@ def test_a_run_on_a_persons_maps_answers_files(data, tmp_path, monkeypatch, caps
     report = ganforge.evaluate(run, metrics=("fcn",), n=8)
     values = {figure.name: figure.value for figure in report.figures}
     assert 0 <= values["fcn_class_iou"] < values["real_fcn_class_iou"]
+
+
+def test_a_run_on_float_images_answers_in_their_units(data, tmp_path):
+    shutil.copytree(data / "labels", tmp_path / "ct" / "labels")
+    (tmp_path / "ct" / "images").mkdir()
+    for path in (data / "labels").glob("*.png"):
+        values = np.array(Image.open(path)).astype(np.float32) * 2000 - 1000
+        Image.fromarray(values).save(tmp_path / "ct" / "images" / f"{path.stem}.tif")
+    run = ganforge.train("spade", tmp_path / "ct", "tiny", batch=2, steps=1, outdir=tmp_path / "runs", quiet=True)
+    assert run.range_out() == (-1000, 3000)
+    source = data / "labels" / "0.png"
+    ganforge.translate(run, source, tmp_path / "out", seed=3)
+    expected = run.translate(source, seed=3).permute(1, 2, 0).numpy() * 2000 + 1000
+    (made,) = (tmp_path / "out").iterdir()
+    np.testing.assert_allclose(read(made), expected, atol=0.01)

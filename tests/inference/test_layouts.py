@@ -1,6 +1,7 @@
 """Layouts as users write them, and what changes when objects are moved."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,22 @@ def test_the_command_translates_texts_files_and_folders(run, tmp_path, monkeypat
     assert np.array_equal(read(Path("folder/layout.png")), read(Path("out-0.png")))
     assert command(["translate", str(run), "nothing.json", "x.png"]) == 1
     assert "give a layout, layout:star" in capsys.readouterr().err
+
+
+def test_a_folder_called_layout_changes_nothing_for_a_text(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "layout").mkdir()
+    assert command(["translate", str(run), TEXT, "out.png"]) == 0
+    assert read(Path("out.png")).shape == (32, 32, 3)
+    assert command(["translate", str(run), TEXT, "layout/made.png"]) == 0
+    assert np.array_equal(read(Path("layout/made.png")), read(Path("out.png")))
+
+
+def test_results_are_in_the_units_of_the_data(trained, tmp_path):
+    scientific = replace(trained, ranges={"images": (-1000.0, 3000.0)})
+    ganforge.translate(scientific, TEXT, tmp_path / "ct", seed=3)
+    expected = trained.translate(TEXT, seed=3).permute(1, 2, 0).numpy() * 2000 + 1000
+    np.testing.assert_allclose(np.load(tmp_path / "ct" / "layout.npy"), expected, atol=0.01)
 
 
 def test_a_moved_object_keeps_the_codes_of_all(run, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """Translating files of runs that take label maps or layouts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,10 +14,19 @@ from ganforge.data.contact_sheet import draw_cell
 from ganforge.data.layouts.files import Files, check_regular
 from ganforge.data.places_sheet import colours_of, draw_boxes, object_colours
 from ganforge.errors import DataError, OptionError
-from ganforge.images import read_label_map, to_depth
+from ganforge.images import read_label_map
 from ganforge.inference.input_columns import input_columns, read_regions
 from ganforge.inference.layouts import PREFIX, Box, read_layout, to_tensors
 from ganforge.inference.translation_job import SIDE, Job
+
+
+@dataclass(frozen=True)
+class TextFile(Files):
+    """One source that lies in no file: its text was given."""
+
+    NAME: ClassVar[str] = "layout.json"
+    """The name after which the result is called."""
+    text: str = ""
 
 
 class MapJob(Job):
@@ -30,7 +41,7 @@ class MapJob(Job):
             columns["instance_map"] = self.read_instances(name, label_map)
         rows = {column: tensor[None].expand(self.n, -1, -1) for column, tensor in columns.items()}
         results = self.trained.translate_columns(rows, self.seed, tile=self.tile, **self.answers)
-        return colours_of(facts)[label_map.numpy()], to_depth(results, "8")
+        return colours_of(facts)[label_map.numpy()], self.finish(results, "8")
 
     def read_instances(self, name: str, label_map: Tensor) -> Tensor:
         """int64 (H, W): the instance map of a label map.  Raises DataError where there is none that fits."""
@@ -61,9 +72,9 @@ class LayoutJob(Job):
 
     @staticmethod
     def open(source: str | Path) -> Files:
-        """The JSON files at `source`; a text becomes the mark of `layout.json`, which is none."""
+        """The JSON files at `source`, or its text."""
         if str(source).startswith(PREFIX):
-            return Files(Path("layout"), {"layout.json": str(source)}, Path)
+            return TextFile(Path(), {TextFile.NAME: ""}, Path, text=str(source))
         path = Path(source).expanduser()
         if path.is_dir():
             names = sorted(file.name for file in path.glob("*.json"))
@@ -90,7 +101,7 @@ class LayoutJob(Job):
     def translate_file(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """(the boxes on white, the results (n, H, W, C))."""
         facts = self.trained.facts
-        text = self.files.marks[name]
+        text = self.files.text if isinstance(self.files, TextFile) else ""
         try:
             boxes = read_layout(text or self.files.open(name), facts)
         except OptionError as error:
@@ -100,7 +111,7 @@ class LayoutJob(Job):
         corners, labels = to_tensors([boxes] * self.n, facts)
         columns = {"boxes": corners, "box_labels": labels}
         results = self.trained.translate_columns(columns, self.seed, tile=self.tile, **self.answers)
-        return draw_layout(boxes, facts), to_depth(results, "8")
+        return draw_layout(boxes, facts), self.finish(results, "8")
 
 
 def draw_layout(boxes: Sequence[Box], facts: Facts) -> np.ndarray:

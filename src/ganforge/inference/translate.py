@@ -13,7 +13,7 @@ from ganforge.errors import DataError, OptionError
 from ganforge.images import write
 from ganforge.inference.input_columns import input_columns
 from ganforge.inference.load import RunLike, load
-from ganforge.inference.place_jobs import LayoutJob, MapJob
+from ganforge.inference.place_jobs import LayoutJob, MapJob, TextFile
 from ganforge.inference.translation_job import Companions, Job
 
 JOBS: dict[str, type[Job]] = {"label_map": MapJob, "boxes": LayoutJob}
@@ -75,11 +75,13 @@ def translate(
     trained.require("translate")
     kind = JOBS.get(next(iter(input_columns(trained.game)), "images"), Job)
     files = kind.open(source)
-    check_outside_source(files.where, out)
+    is_text = isinstance(files, TextFile)
+    check_outside_source(files.where, out) if not is_text else None
     job = kind(trained, files, n, seed, tile, answers, Companions(masks, "masks"), Companions(truth, "truth"), say)
     job.check_masks()
     names, report, taken = job.names(), TranslationReport(out), Counter[str]()
-    single = not files.where.is_dir() and files.where.suffix.lower() != ".zip" and out.suffix != "" and not out.is_dir()
+    one = is_text or not (files.where.is_dir() or files.where.suffix.lower() == ".zip")
+    single = one and out.suffix != "" and not out.is_dir()
     for name in names:
         target = out if single else out / result_name(name, taken)
         try:

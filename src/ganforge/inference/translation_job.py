@@ -100,12 +100,9 @@ class Job:
         return 1
 
     def translate_array(self, image: LazyImage, array: np.ndarray) -> np.ndarray:
-        """Translate one image (H, W, C) to its results (n, H, W, C), in the same bit depth.
-
-        Where the run has a range of values, they are float32 in the units of its data; those of videos are not.
-        """
+        """Translate one image (H, W, C) to its results (n, H, W, C), in the same bit depth; see `finish`."""
         reverse = bool(self.answers.get("reverse"))
-        channels, span = self.trained.channels_in(reverse), self.trained.range_out(reverse)
+        channels = self.trained.channels_in(reverse)
         try:
             tensor = self.preparer.prepare(image, array, channels, self.trained.range_in(reverse))
         except DataError as error:
@@ -113,9 +110,16 @@ class Job:
         masks = self.read_masks(image, tensor).expand(self.n, -1, -1, -1) if self.takes_masks else None
         images = tensor.expand(self.n, -1, -1, -1)
         results = self.trained.translate_batches(images, self.seed, masks=masks, tile=self.tile, **self.answers)
-        if span and not is_video(image.name):
-            return to_units(to_depth(results, "float"), span)
-        return to_depth(results, DEPTHS[array.dtype.name])
+        depth = DEPTHS[array.dtype.name]
+        return to_depth(results, depth) if is_video(image.name) else self.finish(results, depth)
+
+    def finish(self, results: Tensor, depth: Depth) -> np.ndarray:
+        """Results (n, C, H, W) in [-1, 1] as they are written, (n, H, W, C) of this depth.
+
+        Where the run has a range of values, they are float32 in the units of its data instead.
+        """
+        span = self.trained.range_out(bool(self.answers.get("reverse")))
+        return to_units(to_depth(results, "float"), span) if span else to_depth(results, depth)
 
     def check_masks(self) -> None:
         """Raise OptionError where masks are missing or superfluous."""

@@ -125,6 +125,18 @@ def test_with_data_the_commands_are_printed_and_can_be_pasted(tmp_path, third, m
     assert {Path(origin).name for origin in made.parts.values()} == {"00000-first", "00001-second"}
 
 
+def test_the_commands_of_parts_have_the_options_that_a_chain_passes_on(tmp_path, stage, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for taken in ("00007-other", "runs"):
+        (tmp_path / "runs" / taken).mkdir(parents=True)
+    more = ["--device", "cpu", "--threads", "1", "--data-home", str(tmp_path / "home"), "--size", "24"]
+    assert command(["train", stage, "--data", "data.npy", "--preset", "tiny", *more]) == 1
+    part, last = [shlex.split(line) for line in capsys.readouterr().err.splitlines() if line.startswith("  ganforge ")]
+    for flag, value in zip(more[::2], more[1::2], strict=True):
+        assert (part[part.index(flag) + 1], last[last.index(flag) + 1]) == (value, value)
+    assert last[-2:] == ["--config.first", "runs/00008-first"]
+
+
 def test_a_dry_run_stands_on_untrained_parts(tmp_path, stage, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert command(["train", stage, "--preset", "tiny", "--dry-run"]) == 0

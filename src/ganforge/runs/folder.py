@@ -80,8 +80,7 @@ class RunFolder:
         try:
             outdir.mkdir(parents=True, exist_ok=True)
             while True:
-                numbers = [int(m[1]) for p in outdir.iterdir() if (m := re.match(r"(\d{5})-", p.name))]
-                path = outdir / f"{max(numbers, default=-1) + 1:05d}-{name}"
+                path = outdir / numbered(next_number(outdir), name)
                 with suppress(FileExistsError):  # another process took the number: take the next
                     path.mkdir()
                     break
@@ -200,6 +199,17 @@ class RunFolder:
         if self.held_lock is not None:
             self.held_lock.release()
             self.held_lock = None
+
+
+def next_number(outdir: Path) -> int:
+    """The number of the run folder that is made next in `outdir`, which may not exist yet."""
+    names = (path.name for path in (outdir.iterdir() if outdir.is_dir() else ()))
+    return max((int(m[1]) for name in names if (m := re.match(r"(\d{5})-", name))), default=-1) + 1
+
+
+def numbered(number: int, name: str) -> str:
+    """The name of a run folder."""
+    return f"{number:05d}-{name}"
 
 
 def is_run(path: Path) -> bool:

@@ -19,7 +19,7 @@ from ganforge.errors import ContractError, RunError
 from ganforge.files import reason, write_atomic
 from ganforge.game import missing_parts
 from ganforge.inference.trained import Trained
-from ganforge.runs.folder import CHAIN, PARTS_MADE, RunFolder, run_of
+from ganforge.runs.folder import CHAIN, PARTS_MADE, RunFolder, next_number, numbered, run_of
 from ganforge.runs.reading import add_seal, is_sealed, parse_yaml, read_bytes
 from ganforge.runs.trust import hashes, read_trusted
 from ganforge.serialize import from_plain, to_plain
@@ -89,16 +89,15 @@ def describe_chain(
     model: Model, data: str, preset: str, config: Any, options: Mapping[str, Any], outdir: str | Path, name: str = ""
 ) -> str:
     """What to type instead of a command that lacks parts: a sentence, and the commands in order, ready to paste."""
-    folders, lines = list(expected_folders(Path(outdir), len(list_stages(model, preset, config)))), []
-    paths: dict[str, str] = {}
-    for number, stage in zip(folders, list_stages(model, preset, config), strict=True):
+    lines, paths = list[str](), dict[str, str]()
+    for number, stage in enumerate(list_stages(model, preset, config), next_number(Path(outdir))):
         words = ["ganforge", "train", stage.model, "--data", data, "--preset", stage.preset, "--name", stage.name]
         words += ["--outdir", str(outdir)]
-        words += size_words(options) if stage.sized else []
+        words += [word for key, value in part_options(stage, options).items() for word in option_words(key, value)]
         for own, other in stage.parts.items():
             words += [flag_of(f"config.{own}"), paths[other]]
         lines.append(shlex.join(words))
-        paths[stage.name] = f"{number}-{stage.name}"
+        paths[stage.name] = str(Path(outdir) / numbered(number, stage.name))
     words = ["ganforge", "train", model.name, "--data", data, "--preset", preset, "--outdir", str(outdir)]
     words += ["--name", name] if name else []
     words += changed_words(to_plain(model.preset(preset).config), to_plain(config), "config.")
@@ -112,15 +111,9 @@ def describe_chain(
     )
 
 
-def expected_folders(outdir: Path, count: int) -> list[str]:
-    """The beginnings of the run folders that are made next in `outdir`."""
-    taken = [int(path.name[:5]) for path in outdir.glob("[0-9][0-9][0-9][0-9][0-9]-*")] if outdir.is_dir() else []
-    return [f"{outdir}/{max(taken, default=-1) + 1 + k:05d}" for k in range(count)]
-
-
-def size_words(options: Mapping[str, Any]) -> list[str]:
-    """The flags of the options that set the facts of the images."""
-    return [word for name in SIZED if name in options for word in option_words(name, options[name])]
+def part_options(stage: Stage, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the last run that a stage has too."""
+    return {name: options[name] for name in (*SHARED, *(SIZED if stage.sized else ())) if name in options}
 
 
 def changed_words(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> list[str]:
@@ -198,11 +191,11 @@ def train_stages(
         path = distributed.broadcast_text(lambda stage=stage: find_stage(folder, stage))
         if not path:
             say(f"{title}: it is trained first.")
-            more = {name: options[name] for name in (*SHARED, *(SIZED if stage.sized else ())) if name in options}
             config = {own: made[other] for own, other in stage.parts.items()}
             trained = train(
-                stage.model, data, stage.preset, outdir=folder.path / PARTS_MADE, name=stage.name, config=config, **more
-            )
+                stage.model, data, stage.preset, outdir=folder.path / PARTS_MADE, name=stage.name, config=config,
+                **part_options(stage, options),
+            )  # fmt: skip
         elif not is_done(Path(path)):
             say(f"{title}: it goes on.")
             trained = resume(path)

@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import ganforge
 from ganforge.batches import Captioned, Facts
@@ -14,10 +17,14 @@ from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
 from ganforge.engine import Engine
 from ganforge.errors import DataError, GANForgeError, RunError
+from ganforge.inference import parts
 from ganforge.inference.load import load_part
+from ganforge.inference.parts import find_tokeniser, resolve
 from ganforge.run import Run
 from ganforge.runs.folder import RunFolder
-from ganforge.text.tokeniser import MOST_CAPTIONS
+from ganforge.text.encoders import Frozen, FrozenEncoder
+from ganforge.text.tokeniser import MOST_CAPTIONS, FrozenTokeniser
+from ganforge.training.chain import list_stages
 from ganforge.training.plan import plan
 from tests.support.toys import weights
 
@@ -92,7 +99,7 @@ def test_a_longer_resumed_run_equals_one_that_had_this_length_from_the_start(tra
     assert longer.tokeniser == trained.tokeniser
 
 
-def test_shares_of_two_processes_are_the_rows_of_one(model):
+def test_a_batch_in_two_pieces_is_the_batch_in_one(model):
     run = Run(batch=8, size=(8,), steps=3, sample_every=0, save_every=0)
     data = open_data("shapes-captions", size=(8, 8), needed=Captioned.columns())
     ends = []
@@ -127,6 +134,37 @@ def test_the_tokeniser_of_a_part_wins(trained, options, tmp_path, model):
     (loaded, kept) = (ganforge.load(listening.path), RunFolder.open(listening.path).path / "parts" / "text")
     assert loaded.tokeniser == trained.tokeniser
     assert ganforge.load(kept).tokeniser == trained.tokeniser
+
+
+def test_a_persons_own_text_encoder_is_treated_as_ours(options, tmp_path, monkeypatch):
+    """Its data may be any, its tokeniser wins over that of another part, and a chain trains it at its own size."""
+    encoder, speaker = tmp_path / "encoder.py", tmp_path / "speak.py"
+    encoder.write_text(SPEAK.replace('"""speak', '"""encoder'))
+    speaker.write_text(SPEAK)
+    fields = (
+        'lr: float = 0.1\n    aside: Annotated[str, Part("./speak.py")] = ""\n'
+        '    text: Annotated[str, Part("./encoder.py", text=True, needed=True)] = ""'
+    )
+    arguments = "facts: Facts, text: nn.Module, aside: nn.Module | None = None) -> None:"
+    text = SPEAK.replace("lr: float = 0.1", fields).replace("facts: Facts) -> None:", arguments)
+    (tmp_path / "listen.py").write_text(text)
+    small, aside = (
+        ganforge.train(str(file), steps=1, tokens=kind, **options)
+        for file, kind in ((encoder, "characters"), (speaker, "words"))
+    )
+    config = {"text": str(small.path), "aside": str(aside.path)}
+    name = str(tmp_path / "listen.py")
+    settings = find(name).game.Config(**config)
+    loaded = resolve(settings, load_part, name)
+    assert find_tokeniser(settings, loaded) == small.tokeniser
+    planned = plan(name, config={"text": str(small.path)}, load=load_part, size=(16,))
+    assert planned.data.facts.tokeniser == small.tokeniser.hash
+    (stage,) = list_stages(find(name), "small", find(name).game.Config())
+    assert (stage.name, stage.sized) == ("text", False)
+    pretrained = Frozen(FrozenEncoder(nn.Identity(), 4, "mean", 1), cast(FrozenTokeniser, aside.tokeniser), tmp_path)
+    monkeypatch.setattr(parts, "load_encoder", lambda spelling: pretrained)
+    chosen = replace(settings, text="hf:someone/nothing", aside="")
+    assert resolve(chosen, load_part, name)["text"].game is pretrained.encoder
 
 
 def test_held_out_data_are_read_with_the_words_of_the_training_data(model):

@@ -26,7 +26,6 @@ from ganforge.text.encoders import HUB, FrozenEncoder, copy_encoder, find_on_hub
 from ganforge.text.tokeniser import FILE, Tokeniser
 
 Load = Callable[[str], Trained]
-TEXT = "text_encoder"
 DESCRIBE_DATA = ("captions", "region_codes", "region_reading")
 """Facts about the files of the data, on which no network depends."""
 
@@ -44,7 +43,7 @@ def resolve(config: Any, load: Load, model: str) -> dict[str, Trained]:
     parts = {}
     for name, (run, part) in named_parts(config).items():
         models = part_models(part, model)
-        if TEXT in models and is_encoder(run):
+        if part.encodes_text and is_encoder(run):
             frozen = load_encoder(run)
             parts[name] = Trained(frozen.encoder, frozen.folder, run, 0, tokeniser=frozen.tokeniser)  # pyright: ignore
             continue
@@ -94,7 +93,7 @@ def check_facts(config: Any, parts: Mapping[str, Trained], facts: Facts) -> None
     A text encoder sees no images, and its tokeniser is the run's: its facts may be any.
     """
     for name, (_, part) in named_parts(config).items():
-        if hasattr(parts[name].game, "text_width"):
+        if part.encodes_text:
             continue
         own = parts[name].facts
         differ = [f.name for f in fields(Facts) if getattr(own, f.name) != getattr(facts, f.name)]
@@ -115,9 +114,10 @@ def check_facts(config: Any, parts: Mapping[str, Trained], facts: Facts) -> None
         )
 
 
-def find_tokeniser(parts: Mapping[str, Trained]) -> Tokeniser | None:
-    """The tokeniser of the text encoder among some parts, or else of a part that reads sentences itself."""
-    having = sorted(parts, key=lambda name: parts[name].model != "text_encoder")
+def find_tokeniser(config: Any, parts: Mapping[str, Trained]) -> Tokeniser | None:
+    """The tokeniser of the text encoder among a Config's parts, or else of a part that reads sentences itself."""
+    declared = part_fields(config)
+    having = sorted(parts, key=lambda name: not declared[name].encodes_text)
     return next((parts[name].tokeniser for name in having if parts[name].tokeniser), None)
 
 

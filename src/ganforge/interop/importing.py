@@ -113,7 +113,7 @@ def import_weights(
     untrained = [name for name in others if name not in loaded]
     if untrained:
         say(f"Not in the file, so untrained: {', '.join(untrained)}.")
-    return save_run(path, catalogue_entry, game, found, loaded, parts.find_tokeniser(loaded) or tokeniser)
+    return save_run(path, catalogue_entry, game, found, loaded, parts.find_tokeniser(game.config, loaded) or tokeniser)
 
 
 def recognise_file(
@@ -255,7 +255,7 @@ def build_imported_game(
     check_config(settings)
     parts.refuse_missing(model, settings)
     loaded = parts.resolve(settings, load_part, model.name)
-    if reads := parts.find_tokeniser(loaded) or tokeniser:
+    if reads := parts.find_tokeniser(settings, loaded) or tokeniser:
         facts = {**facts, "vocabulary": reads.size, "caption_length": reads.length, "tokeniser": reads.hash}
     try:
         return build_game(model, settings, from_plain(Facts, facts), 0, loaded), loaded

@@ -76,7 +76,7 @@ def list_stages(model: Model, preset: str, config: Any) -> list[Stage]:
             if not known:
                 known = prefix + name if name in stages else name
                 inner = add(other, other.preset(made).config, f"{known}-", depth + 1)
-                sized = other.name != "text_encoder" and not {"height", "width"} & {*part.free}
+                sized = not part.encodes_text and not {"height", "width"} & {*part.free}
                 stages[known] = Stage(known, other.name, made, inner, sized)
             parts[name] = known
         return parts

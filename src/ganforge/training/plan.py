@@ -129,7 +129,7 @@ def plan(
     if adapt and own_data.adapts(preset, data_spec, run, "size"):
         options = own_data.choose_size(entry, settings, options, data_spec, data_home, read_options, say)
     where = (data_spec, options, data_home, batch_type, read_options)
-    opened = open_training_data(*where, tokeniser=parts.find_tokeniser(loaded))
+    opened = open_training_data(*where, tokeniser=parts.find_tokeniser(settings, loaded))
     opened.need(*needed)
     for note in (*opened.notes, *own_data.warn_of_flip(options, opened)):
         say(note)

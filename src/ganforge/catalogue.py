@@ -96,6 +96,19 @@ def part_models(part: "Part", model: str) -> tuple[str, ...]:
     return tuple(str((place / name).resolve()) if is_own(name) else name for name in part.models)
 
 
+def find_part_model(model: Model, name: str, part: "Part") -> Model:
+    """The model that is built or trained for a part that `model` needs: the first that the part may be of.
+
+    Raises ContractError for a part of any model.
+    """
+    if not part.models:
+        raise ContractError(
+            f"The part {name!r} of {model.name} is needed, and of any model: name a run with "
+            f"--config.{name.replace('_', '-')}, or one in the model's file, Part('dcgan|*')."
+        )
+    return find(part_models(part, model.name)[0])
+
+
 def build_stand_ins(
     model: Model, config: Any, facts: "Facts", known: "Mapping[str, Game[Any, Any]] | None" = None
 ) -> "dict[str, Game[Any, Any]]":
@@ -107,13 +120,9 @@ def build_stand_ins(
 
     made = dict(known or {})
     for name, part in missing_parts(config).items():
-        if not part.models:
-            raise ContractError(
-                f"The part {name!r} of {model.name} is needed, and of any model: name one, Part('dcgan')."
-            )
+        other = find_part_model(model, name, part)
         if name in made:
             continue
-        other = find(part_models(part, model.name)[0])
         preset = other.presets["tiny" if "tiny" in other.presets else "small"]
         size = (
             dict(zip(("height", "width"), (preset.run.size[0], preset.run.size[-1]), strict=True))

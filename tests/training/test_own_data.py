@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import ganforge
+from ganforge.catalogue import find
 from ganforge.cli import run as main
 from ganforge.inference.load import load_part
 from ganforge.training import own_data
@@ -99,3 +100,10 @@ def test_the_run_folder_is_named_before_the_first_step(tmp_path):
     said: list[str] = []
     run = ganforge.train("gan", preset="tiny", steps=1, outdir=tmp_path, quiet=True, say=said.append)
     assert f"Run folder: {run.path}" in said
+
+
+def test_a_model_of_named_attributes_can_be_built():
+    preset = find("stargan").preset("paper")
+    assert own_data.can_build(find("stargan"), preset.config, preset.run, 64)
+    small = find("cgan").preset("small")
+    assert own_data.can_build(find("cgan"), small.config, small.run, 64)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ganforge import distributed
-from ganforge.catalogue import Model, find, is_own, part_models
+from ganforge.catalogue import Model, find, find_part_model, is_own
 from ganforge.console import Say
 from ganforge.errors import ContractError, RunError
 from ganforge.files import reason, write_atomic
@@ -66,9 +66,7 @@ def list_stages(model: Model, preset: str, config: Any) -> list[Stage]:
             raise ContractError(f"{model.name} is built on itself: a chain of parts has no end.")
         parts: dict[str, str] = {}
         for name, part in missing_parts(settings).items():
-            if not part.models:
-                raise ContractError(f"The part {name!r} of {owner.name} is needed, and of any model: name one for it.")
-            other = find(part_models(part, owner.name)[0])
+            other = find_part_model(owner, name, part)
             made = preset if preset in other.presets else "small"
             known = next(
                 (key for key in (name, prefix + name) if key in stages and stages[key].model == other.name), ""

@@ -1,6 +1,6 @@
 """Defaults for a user's own data: a size near that of the images, augmentation of few images, advice on mirrors."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,9 @@ import numpy as np
 import torch
 
 from ganforge import system
-from ganforge.batches import Facts
 from ganforge.catalogue import Model, build_stand_ins
 from ganforge.console import Say
 from ganforge.data.dataset import DataSet
-from ganforge.data.layouts.region_names import choose_colours
 from ganforge.data.mirroring import find_side
 from ganforge.data.open import HUB, NAMED, find_data
 from ganforge.data.read_options import ReadOptions
@@ -21,6 +19,7 @@ from ganforge.data.tokens import examples_of
 from ganforge.errors import DataError, GANForgeError
 from ganforge.game import Game, part_fields
 from ganforge.run import Run
+from ganforge.tracing import facts_for
 
 FEW = 2_000  # images below which a discriminator soon knows each by heart (Karras 2020, figure 1; Zhao 2020)
 HEADERS = 500  # the most that are read for the median
@@ -48,7 +47,7 @@ def choose_size(
         return run
     large = min(median) >= 256 and system.pick_device(run.device).type != "cpu"
     for side in (128, 64) if large else (64,):
-        if min(run.size) < side <= min(median) and can_build(model, config, run, side, needed):
+        if min(run.size) < side <= min(median) and can_build(model, config, run, side):
             run = replace(run, size=(side,))
             break
     if (chosen := (run.size[0], run.size[-1])) != median:
@@ -73,24 +72,14 @@ def median_size(data_spec: str, home: str | Path | None, halves: bool) -> tuple[
     return int(height), int(width)
 
 
-def can_build(model: Model, config: Any, run: Run, side: int, needed: Collection[str]) -> bool:
+def can_build(model: Model, config: Any, run: Run, side: int) -> bool:
     """Whether the model's networks can be built at this size, on the meta device; False where the Config names a part.
 
     A named part has been made for a size.
     """
-    channels = run.channels or 3
-    sides: dict[str, Any] = {"source_channels": channels * ("source" in needed), "instances": 2 * ("a_masks" in needed)}
-    labels = ("0", "1") if "condition" in needed else ()
-    names = ("0", "1", "2")
-    if "label_map" in needed:
-        sides |= {"regions": names, "region_colours": choose_colours([None] * 3)}
-    if "boxes" in needed:
-        sides |= {"objects": ("", *names), "most": 4}
-    if "tokens" in needed:
-        sides |= {"vocabulary": 32, "caption_length": 16, "captions": 1}
     if any(getattr(config, name) for name in part_fields(config)):
         return False
-    facts = Facts(channels, side, side, labels, (), **sides)
+    facts = facts_for(model.game.batch_type, config, replace(run, size=(side,)))
     try:
         with torch.device("meta"):
             model.game(config, facts, **build_stand_ins(model, config, facts))

@@ -25,7 +25,7 @@ from ganforge.capabilities import capabilities, labels_of
 from ganforge.catalogue import Model, file_of, find, names
 from ganforge.data.loader import BatchLoader
 from ganforge.data.places_sheet import draw_places
-from ganforge.data.synthetic.places import choose_embedded
+from ganforge.data.synthetic.choose import choose_embedded
 from ganforge.images import enlarge, grid, read, recolour, to_uint8, write
 from ganforge.images.figure import save
 from ganforge.inference.layouts import to_boxes

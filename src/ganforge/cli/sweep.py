@@ -27,7 +27,7 @@ def sweep(words: list[str]) -> None:
     name, rest = take_first_word(words, "ganforge sweep MODEL", MODEL_WORD)
     rest = replace_old_flags(rest)
     from ganforge.catalogue import find
-    from ganforge.data.synthetic.places import choose_embedded
+    from ganforge.data.synthetic.choose import choose_embedded
     from ganforge.serialize import to_plain
     from ganforge.tuning import trials
     from ganforge.tuning.table import format_table

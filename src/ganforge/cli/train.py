@@ -35,7 +35,7 @@ def train(words: list[str]) -> int:
     name, rest = take_first_word(words, "ganforge train MODEL", MODEL_WORD)
     rest = replace_old_flags(rest)
     from ganforge.catalogue import find
-    from ganforge.data.synthetic.places import choose_embedded
+    from ganforge.data.synthetic.choose import choose_embedded
     from ganforge.inference.load import load_part
     from ganforge.serialize import to_plain
     from ganforge.training import train as training

@@ -126,9 +126,8 @@ def examine_maps(places: Places, maps: MapSource, readable: Mapping[str, ImageHe
 def examine_boxes(places: Places, boxes: LayoutSource, readable: Mapping[str, ImageHeader]) -> dict[str, Place]:
     """Count the boxes; {image: its place}."""
     rows = [row for row, photo in enumerate(boxes.photos) if photo in readable]
-    outside = [note for note in boxes.notes if "outside of their image" in note]
-    places.problems += [f"{note} Check the units and the sizes in the list." for note in outside]
-    places.notes += [f"Boxes: {boxes.layout}.", *(note for note in boxes.notes if note not in outside)]
+    places.problems += [f"{problem} Check the units and the sizes in the list." for problem in boxes.problems]
+    places.notes += [f"Boxes: {boxes.layout}.", *boxes.notes]
     counts = Counter(int(label) for row in rows for label in boxes.boxes[row][:, 4])
     places.objects = {name: counts[k] for k, name in enumerate(boxes.objects) if k}
     absent = [name for name, count in places.objects.items() if not count]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.console import Say, silent
+from ganforge.data.layouts.files import Files
 from ganforge.data.layouts.two_folders import stem
 from ganforge.data.layouts.untaken import describe_untaken
 from ganforge.errors import DataError, OptionError
@@ -75,13 +76,12 @@ def translate(
     trained.require("translate")
     kind = JOBS.get(next(iter(input_columns(trained.game)), "images"), Job)
     files = kind.open(source)
-    is_text = isinstance(files, TextFile)
-    check_outside_source(files.where, out) if not is_text else None
+    if not isinstance(files, TextFile):
+        check_outside_source(files.where, out)
     job = kind(trained, files, n, seed, tile, answers, Companions(masks, "masks"), Companions(truth, "truth"), say)
     job.check_masks()
     names, report, taken = job.names(), TranslationReport(out), Counter[str]()
-    one = is_text or not (files.where.is_dir() or files.where.suffix.lower() == ".zip")
-    single = one and out.suffix != "" and not out.is_dir()
+    single = is_one(files) and out.suffix != "" and not out.is_dir()
     for name in names:
         target = out if single else out / result_name(name, taken)
         try:
@@ -98,6 +98,11 @@ def translate(
         write(page, job.sheet())
         report.sheet = str(page)
     return report
+
+
+def is_one(files: Files | TextFile) -> bool:
+    """Whether these are a file or a text, not a folder or a zip of files."""
+    return isinstance(files, TextFile) or not (files.where.is_dir() or files.where.suffix.lower() == ".zip")
 
 
 def check_outside_source(source: Path, out: Path) -> None:

@@ -207,8 +207,8 @@ class StarGAN(Game[Config, Labelled]):
 
     def label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """-log of the labels' probability (equations 2 and 3), the mean over images with known labels."""
-        loss, known, labels = logits.new_zeros(()), ~labels.isnan(), labels.nan_to_num()
-        if first := self.first:
+        loss, first, known, labels = logits.new_zeros(()), self.first, ~labels.isnan(), labels.nan_to_num()
+        if first:
             each = F.binary_cross_entropy_with_logits(logits[:, :first], labels[:, :first], reduction="none")
             loss = (each * known[:, :first]).sum() / known[:, :first].any(1).sum().clamp(min=1)
         if first < self.k:
@@ -226,12 +226,11 @@ class StarGAN(Game[Config, Labelled]):
 
     def complete_labels(self, images: Tensor, labels: Tensor) -> Tensor:
         """Fill in the NaN in labels (n, k) by the discriminator's predictions for the images."""
-        first, size = self.first, (self.facts.height, self.facts.width)
-        resized = F.interpolate(images, size, mode="bilinear", antialias=True)
+        first = self.first
+        resized = F.interpolate(images, (self.facts.height, self.facts.width), mode="bilinear", antialias=True)
         predicted = (self.discriminator(resized)[1][:, :first] > 0).float()
         attributes, classes = labels.tensor_split([first], 1)
-        names = (self.facts.attributes[i] for i in self.chosen[:first])
-        rivals = torch.tensor([name in self.config.exclusive for name in names], device=labels.device)
+        rivals = labels.new_tensor([self.facts.attributes[i] in self.config.exclusive for i in self.chosen[:first]]) > 0
         predicted.masked_fill_(rivals & ((attributes > 0.5) & rivals).any(1, keepdim=True), 0)
         attributes, in_second = attributes.where(~attributes.isnan(), predicted), (classes > 0.5).any(1, keepdim=True)
         completed = torch.cat([attributes, classes.nan_to_num()], 1)  # of which one data set's are known

@@ -22,7 +22,7 @@ from ganforge.callbacks.log import read_rows
 from ganforge.catalogue import find as find_model
 from ganforge.console import Say, silent
 from ganforge.data.open import open_data
-from ganforge.data.synthetic.places import choose_embedded
+from ganforge.data.synthetic.choose import choose_embedded
 from ganforge.errors import DataError, ModelError, NotFiniteError, OptionError
 from ganforge.evaluation.evaluate import evaluate_inputs
 from ganforge.evaluation.inputs import EvalOptions, open_inputs

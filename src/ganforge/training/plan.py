@@ -17,7 +17,7 @@ from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import choose_make, open_data
 from ganforge.data.read_options import UNKNOWN_VALUE, ReadOptions
-from ganforge.data.synthetic.places import choose_synthetic_data
+from ganforge.data.synthetic.choose import choose_embedded
 from ganforge.data.tokens import tokeniser_of
 from ganforge.data.value_range import Range
 from ganforge.errors import OptionError
@@ -117,7 +117,7 @@ def plan(
     if not stand_ins:
         parts.refuse_missing(entry, settings)
     needed = (batch_type := entry.game.batch_type).columns()
-    data_spec = str(data) or entry.game.embedded or choose_synthetic_data(needed)
+    data_spec = str(data) or choose_embedded(entry.game)
     run, _ = route_options(entry, run, config)
     options = from_plain(Run, {**to_plain(entry.preset(preset).run), **run})
     check_length(options, epochs, kimg)

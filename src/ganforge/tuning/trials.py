@@ -21,7 +21,7 @@ from ganforge.callbacks.best_checkpoint import CheckpointMetric, ScoreCallback
 from ganforge.callbacks.log import read_rows
 from ganforge.catalogue import Model, find
 from ganforge.console import Say, silent
-from ganforge.data.synthetic.places import choose_embedded
+from ganforge.data.synthetic.choose import choose_embedded
 from ganforge.draw import mix
 from ganforge.engine import Engine
 from ganforge.errors import ModelError, NotFiniteError, OptionError

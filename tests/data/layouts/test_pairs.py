@@ -14,8 +14,8 @@ from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.data.synthetic import domains
+from ganforge.data.synthetic.choose import choose_synthetic_data
 from ganforge.data.synthetic.domains import PALETTE
-from ganforge.data.synthetic.places import choose_synthetic_data
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, recolour
 from ganforge.training.plan import plan

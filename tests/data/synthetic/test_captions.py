@@ -14,7 +14,7 @@ from ganforge.data.synthetic.captions import (
     make_described,
     open_described,
 )
-from ganforge.data.synthetic.places import choose_synthetic_data
+from ganforge.data.synthetic.choose import choose_synthetic_data
 from ganforge.data.synthetic.shapes import COLOURS, make_scenes, open_shapes
 from ganforge.data.synthetic.signed_distance import KINDS
 from ganforge.data.tokens import TokenColumn, tokeniser_of

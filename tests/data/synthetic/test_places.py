@@ -5,12 +5,12 @@ import pytest
 
 from ganforge.batches import LaidOut, Paired, Segmented, Unpaired
 from ganforge.data.open import NAMED, open_data
+from ganforge.data.synthetic.choose import choose_synthetic_data
 from ganforge.data.synthetic.places import (
     OBJECTS,
     REGIONS,
     UNSEEN,
     VARIANTS,
-    choose_synthetic_data,
     find_unseen,
     make_places,
     open_places,

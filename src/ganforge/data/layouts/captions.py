@@ -1,6 +1,5 @@
 """Find the captions of a source of images, clean them, and build the columns images and tokens."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,13 +17,13 @@ from ganforge.data.layouts.caption_lists import (
 )
 from ganforge.data.layouts.files import Files
 from ganforge.data.layouts.names import shorten
+from ganforge.data.layouts.tables import RepeatedError
 from ganforge.data.source import ImageSource, build_dataset
 from ganforge.errors import DataError
 from ganforge.text.vocabulary import split_words
 
 LONGEST = 10_000  # letters of a caption: a longer one is a document
 MOST = 100  # captions of an image
-REPEATED = re.compile(r" names .+ \d+ times\.$")  # what the reader of labels says of a list with a row a caption
 READERS: dict[str, Callable[[Files], Captions | None]] = {
     "metadata": read_metadata,
     "COCO's captions": read_coco_captions,
@@ -86,7 +85,7 @@ def read_raw(source: ImageSource) -> tuple[str, Sequence[Sequence[Any]] | None]:
 def select_rows(source: ImageSource, rows: Sequence[int]) -> ImageSource:
     """The images `rows` of a source, with their labels; the source itself if these are all."""
     notes = tuple(note for note in map(drop_used_columns, source.notes) if note)
-    if source.label_error and REPEATED.search(str(source.label_error)):
+    if isinstance(source.label_error, RepeatedError):
         source = replace(source, label_error=None)
     if len(rows) == len(source.images):
         return replace(source, notes=notes)

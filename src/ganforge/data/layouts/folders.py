@@ -186,7 +186,7 @@ def _build_source(files: Files, root: str, inner: Mapping[str, str]) -> ImageSou
         try:
             annotations = read_annotations(files, path, names)
         except DataError as error:
-            label_error = DataError(str(error))  # without its traceback, which holds the whole list
+            label_error = type(error)(str(error))  # without its traceback, which holds the whole list
             annotations, layout, labels = None, path.rpartition("/")[2], Labels()
         if annotations:
             layout, selected = annotations.layout, annotations.names

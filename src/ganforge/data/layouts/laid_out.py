@@ -42,6 +42,8 @@ class LayoutSource:
     most: int
     layout: str
     notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    """Sentences on boxes that should not be in a list."""
 
     def lazy_images(self) -> list[LazyImage]:
         """The images."""
@@ -83,12 +85,14 @@ def find_layouts(source: ImageSource, unknown: int = UNKNOWN_VALUE) -> LayoutSou
             photos.append(image)
             boxes.append(own)
     if not photos:
+        left_out = " ".join((*notes.problems(), *notes.sentences()))
         raise DataError(
-            f"{files.where}: none of the {len(taken)} images has boxes that can be used. {notes.text()}".rstrip()
+            f"{files.where}: none of the {len(taken)} images has boxes that can be used. {left_out}".rstrip()
         )
     layout = f"{sum(map(len, boxes)):,} from {lists.kind}, of {len(objects) - 1} objects"
     most = lists.most if lists.drop_fuller else most
-    return LayoutSource(files, tuple(photos), tuple(boxes), objects, most, layout, (*lists.notes, *notes.sentences()))
+    said = (*lists.notes, *notes.sentences())
+    return LayoutSource(files, tuple(photos), tuple(boxes), objects, most, layout, said, notes.problems())
 
 
 def choose_held_out(files: Files, taken: list[str], lists: BoxLists) -> list[str]:
@@ -160,14 +164,16 @@ class Tally:
             (self.many if fuller and left else self.few if left else []).append(image)
         return None if left else kept
 
+    def problems(self) -> tuple[str, ...]:
+        """What is left out and should not be in a list."""
+        if not self.outside:
+            return ()
+        boxes = f"{len(self.outside):,} boxes that are empty or lie outside of their image"
+        return (f"Left out: {boxes}, the first of {shorten(self.outside[0])}.",)
+
     def sentences(self) -> tuple[str, ...]:
         """What is left out, and why."""
-        lists, found = self.lists, []
-        if self.outside:
-            found.append(
-                f"Left out: {len(self.outside):,} boxes that are empty or lie outside of their image, the first of "
-                f"{shorten(self.outside[0])}."
-            )
+        lists, found = self.lists, list[str]()
         if self.dropped:
             found.append(f"Left out: {self.dropped:,} crowds and boxes of the category other.")
         if self.clipped:
@@ -184,10 +190,6 @@ class Tally:
                     f"first {shorten(images_left[0])}."
                 )
         return tuple(found)
-
-    def text(self) -> str:
-        """The same in one line."""
-        return " ".join(self.sentences())
 
 
 def build_laid_out(source: LayoutSource, options: DecodeOptions) -> DataSet:
@@ -221,7 +223,7 @@ def build_laid_out(source: LayoutSource, options: DecodeOptions) -> DataSet:
     key = fingerprint(key, source.objects, options.size if options.native else None)
     ranges = {"images": ranged.range} if ranged.range else {}
     columns = {"images": column, "boxes": np.ascontiguousarray(boxes), "box_labels": labels}
-    every = (*source.files.notes, *source.notes, *notes, *decoded.report.notes)
+    every = (*source.files.notes, *source.notes, *source.problems, *notes, *decoded.report.notes)
     return DataSet(where, facts, columns, key, every, ranges)
 
 

@@ -96,11 +96,16 @@ def read_json_rows(where: str, data: bytes) -> list[tuple[int, dict[str, Any]]]:
     return rows
 
 
+class RepeatedError(DataError):
+    """A list names a file in two rows: no label belongs to it, but several captions may."""
+
+
 def read_file_names(where: str, rows: Sequence[Mapping[str, Any]], column: str = "file_name") -> list[str]:
     """The clean name of the file that each row is about.
 
     Raises:
-        DataError: there is no row, or a row has no name; two rows have one.
+        DataError: there is no row, or a row has no name.
+        RepeatedError: two rows have one name.
     """
     if any(not isinstance(row.get(column), str) for row in rows) or not rows:
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -109,7 +114,7 @@ def read_file_names(where: str, rows: Sequence[Mapping[str, Any]], column: str =
     names = [clean_name(row[column]) for row in rows]
     if len({*names}) < len(names):
         twice, count = Counter(names).most_common(1)[0]
-        raise DataError(f"{where} names {shorten(twice)} {count} times.")
+        raise RepeatedError(f"{where} names {shorten(twice)} {count} times.")
     return names
 
 

@@ -6,21 +6,18 @@ shapes-layouts-unseen     the same, but the two kinds of each pair in UNSEEN are
                           and together in every held-out one
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from ganforge.batches import Facts
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions
-from ganforge.data.synthetic import captions
-from ganforge.data.synthetic.domains import DOMAINS, PALETTE
+from ganforge.data.synthetic.domains import PALETTE
 from ganforge.data.synthetic.scenes import Size
 from ganforge.data.synthetic.shapes import HELD_OUT, RENDERER, Crowd, check_drawable, luminance
 from ganforge.data.synthetic.signed_distance import KINDS
-from ganforge.game import Game
 
 COUNT, HELD = 4_000, 1_000  # scenes to train on, and held out
 SIZE: Size = (64, 64)
@@ -122,16 +119,3 @@ def open_places(
     facts = Facts(channels, *size, **(maps if variant == "shapes-maps" else objects))  # pyright: ignore
     which = f"{stored[0]}x{stored[1]}x{channels} for {size[0]}x{size[1]} seed={seed} held out={held_out} {len(scenes)}"
     return DataSet(variant, facts, columns, fingerprint=f"{variant} v{RENDERER} {which}")
-
-
-def choose_synthetic_data(needed: Sequence[str]) -> str:
-    """The name of the synthetic data set with these columns; `shapes` if no other set is needed for them."""
-    if {*needed} <= {"images", "condition"}:
-        return "shapes"
-    sets = {**{name: tuple(columns) for name, columns in DOMAINS.items()}, **VARIANTS, **captions.VARIANTS}
-    return next((name for name, columns in sets.items() if {*needed} <= {*columns}), "shapes")
-
-
-def choose_embedded(game: type[Game[Any, Any]]) -> str:
-    """The name of the embedded data set that a model trains on without --data."""
-    return game.embedded or choose_synthetic_data(game.batch_type.columns())

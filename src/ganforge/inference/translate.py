@@ -94,9 +94,8 @@ def translate(
         raise DataError(f"{what if len(names) > 1 else ''}{report.skipped[0]}")
     report.notes = [*files.notes, *describe_untaken(files), *job.notes()]
     if job.rows and (str(sheet) or str(truth)):
-        page = Path(sheet) if str(sheet) else out.with_name(f"{out.stem}-sheet.png")
-        write(page, job.sheet())
-        report.sheet = str(page)
+        report.sheet = str(sheet) or str(out.with_name(f"{out.stem}-sheet.png"))
+        write(Path(report.sheet), job.sheet())
     return report
 
 

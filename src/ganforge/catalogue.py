@@ -109,11 +109,30 @@ def find_part_model(model: Model, name: str, part: "Part") -> Model:
     return find(part_models(part, model.name)[0])
 
 
+def part_preset(part: Model, preset: str) -> str:
+    """The preset of a part beside that of the run: of the same name, else the longest that begins it, else `small`.
+
+    Not one that is built on the part's own model: a run of stackgan's `paper-stage-2` is built on one of `paper`.
+    """
+    from ganforge.game import missing_parts
+
+    def is_last(name: str) -> bool:
+        return any(part.name in needed.models for needed in missing_parts(part.presets[name].config).values())
+
+    known = [name for name in part.presets if preset == name or preset.startswith(f"{name}-")]
+    return max((name for name in known if not is_last(name)), key=len, default="small")
+
+
 def build_stand_ins(
-    model: Model, config: Any, facts: "Facts", known: "Mapping[str, Game[Any, Any]] | None" = None
+    model: Model,
+    config: Any,
+    facts: "Facts",
+    known: "Mapping[str, Game[Any, Any]] | None" = None,
+    preset: str = "tiny",
 ) -> "dict[str, Game[Any, Any]]":
     """{field: an untrained game} for the parts that a Config needs and does not name: the preset tiny of their models.
 
+    Where a part may have another size than the run, it has the size of the part's preset beside the run's `preset`.
     Parts of parts that have a name in `known` are those.  Raises ContractError for a needed part of any model.
     """
     from ganforge.game import missing_parts, rest
@@ -123,15 +142,12 @@ def build_stand_ins(
         other = find_part_model(model, name, part)
         if name in made:
             continue
-        preset = other.presets["tiny" if "tiny" in other.presets else "small"]
-        size = (
-            dict(zip(("height", "width"), (preset.run.size[0], preset.run.size[-1]), strict=True))
-            if preset.run.size
-            else {}
-        )
-        own = replace(facts, **{side: pixels for side, pixels in size.items() if side in part.free})
-        inner = build_stand_ins(other, preset.config, own, made)
-        made[name] = rest(other.game(preset.config, own, **inner), inner).eval()
+        settings = other.presets["tiny" if "tiny" in other.presets else "small"].config
+        size = other.presets[part_preset(other, preset)].run.size
+        sides = dict(zip(("height", "width"), (size[0], size[-1]), strict=True)) if size else {}
+        own = replace(facts, **{side: pixels for side, pixels in sides.items() if side in part.free})
+        inner = build_stand_ins(other, settings, own, made, preset)
+        made[name] = rest(other.game(settings, own, **inner), inner).eval()
     return {name: made[name] for name in missing_parts(config)}
 
 

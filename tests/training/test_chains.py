@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ganforge
+from ganforge.catalogue import find, part_preset
 from ganforge.cli import run as command
 from ganforge.errors import ContractError, ModelError, OptionError, RunError
 from ganforge.runs.folder import RunFolder
@@ -191,3 +192,11 @@ def test_refusals_of_python(tmp_path, stage):
 
     with pytest.raises(ModelError, match=r"stage is built on the part 'first', and none is named: `ganforge train"):
         plan(stage, preset="tiny", load=load_part)
+
+
+@pytest.mark.parametrize(
+    ("preset", "of_part"),
+    [("paper-stage-2", "paper"), ("small-stage-2", "small"), ("paper", "paper"), ("tiny", "tiny"), ("auto", "small")],
+)
+def test_a_part_has_the_preset_that_begins_the_one_of_the_run(preset, of_part):
+    assert part_preset(find("stackgan"), preset) == of_part

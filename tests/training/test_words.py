@@ -16,7 +16,7 @@ from ganforge.catalogue import find
 from ganforge.data.loader import BatchLoader
 from ganforge.data.open import open_data
 from ganforge.engine import Engine
-from ganforge.errors import DataError, GANForgeError, RunError
+from ganforge.errors import DataError, GANForgeError, ModelError, RunError
 from ganforge.inference import parts
 from ganforge.inference.load import load_part
 from ganforge.inference.parts import find_tokeniser, resolve
@@ -214,3 +214,9 @@ def test_an_example_has_tokens_of_the_vocabulary():
     tokens = Captioned.example(64, Facts(3, 8, 8, vocabulary=5, caption_length=3)).tokens
     assert tokens.shape == (64, 3)
     assert {*np.unique(tokens.numpy()).tolist()} == {0, 1, 2, 3, 4}
+
+
+def test_what_does_not_fit_is_said_before_a_part_is_trained(tmp_path):
+    with pytest.raises(ModelError, match="on a Stage I of 16x16 give --size 64 64"):
+        ganforge.train("stackgan", preset="tiny", outdir=tmp_path / "runs", quiet=True, config={"stage": 2})
+    assert not (tmp_path / "runs").exists()

@@ -56,7 +56,7 @@ def explain(model: str, preset: str = "small", *, lang: Language = "en", html: s
 def build_lesson(model: Model, preset_name: str) -> Lesson:
     """Build the game, find its kinds of steps, and trace its networks in each."""
     preset = model.preset(preset_name)
-    game = build_from_preset(model.game, preset, parts=partial(build_stand_ins, model))
+    game = build_from_preset(model.game, preset, parts=partial(build_stand_ins, model, preset=preset_name))
     rounds = find_rounds(game, preset.run)
     networks: dict[str, Network] = {}
     for kind in rounds:  # a network may be used in some kinds of steps only

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
+from ganforge.catalogue import find, names
 from ganforge.draw import FrameDraw, RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
@@ -324,7 +325,8 @@ class Trained:
     def require(self, verb: str) -> None:
         """Raise OptionError unless the game has this capability."""
         if not hasattr(self.game, verb):
-            raise OptionError(f"{self.model} cannot {verb}.")
+            able = [name for name in names() if hasattr(find(name).game, verb)]
+            raise OptionError(f"{self.model} cannot {verb}; of the models, {', '.join(able) or 'none'} can.")
 
     def encode_texts(self, method: Any, answers: Mapping[str, Any], rows: int, start: int = 0) -> dict[str, Any]:
         """The answers to a capability's options, sentences as tokens (rows, T); see sentences.py.

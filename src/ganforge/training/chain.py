@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ganforge import distributed
-from ganforge.catalogue import Model, find, find_part_model, is_own
+from ganforge.catalogue import Model, find, find_part_model, is_own, part_preset
 from ganforge.console import Say
 from ganforge.errors import ContractError, RunError
 from ganforge.files import reason, write_atomic
@@ -67,7 +67,7 @@ def list_stages(model: Model, preset: str, config: Any) -> list[Stage]:
         parts: dict[str, str] = {}
         for name, part in missing_parts(settings).items():
             other = find_part_model(owner, name, part)
-            made = preset if preset in other.presets else "small"
+            made = part_preset(other, preset)
             known = next(
                 (key for key in (name, prefix + name) if key in stages and stages[key].model == other.name), ""
             )

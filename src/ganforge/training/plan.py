@@ -134,9 +134,9 @@ def plan(
     for note in (*opened.notes, *own_data.warn_of_flip(options, opened)):
         say(note)
     options = settle(options, resolve_steps(options, "steps" in run, epochs, kimg, len(opened)))
-    # Build the game.
     parts.check_facts(settings, loaded, opened.facts)
-    game = build_game(entry, settings, opened.facts, options.seed, loaded | stand_in(entry, settings, opened.facts))
+    made = loaded | stand_in(entry, settings, opened.facts, preset)
+    game = build_game(entry, settings, opened.facts, options.seed, made)
     if adapt and own_data.adapts(preset, data_spec, run, "augment"):
         options = own_data.choose_augmentation(options, game, opened, say)
     held_out = partial(open_training_data, *where, held_out=True, ranges=opened.ranges, tokeniser=tokeniser_of(opened))
@@ -171,9 +171,9 @@ def resolve_config(model: Model, base: Any, config: Mapping[str, Any] | Any) -> 
     return settings
 
 
-def stand_in(model: Model, config: Any, facts: Facts) -> dict[str, Trained]:
+def stand_in(model: Model, config: Any, facts: Facts, preset: str) -> dict[str, Trained]:
     """{field: an untrained game} for the parts that are needed and not named."""
-    games = build_stand_ins(model, config, facts)
+    games = build_stand_ins(model, config, facts, preset=preset)
     return {name: Trained(games[name], Path(), part.model, 0) for name, part in missing_parts(config).items()}
 
 

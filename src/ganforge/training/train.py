@@ -71,10 +71,11 @@ def train(
         if missing_parts(settings):
             options = planning.keep_given(options, settings)
             if str(data):
-                problem = chain.describe_chain(entry, str(data), preset, settings, options, outdir, name)
-                raise ModelError(problem)
-            title = name or Path(entry.name).stem
-            begin = partial(chain.begin_chain, Path(outdir), title, entry, preset, {**options, "config": settings})
+                raise ModelError(chain.describe_chain(entry, str(data), preset, settings, options, outdir, name))
+            options = {**options, "config": settings}
+            with distributed.main_process_first():  # what does not fit is said before a part is trained
+                planning.plan(model, data, preset, load=partial(load_part, trust=trust), stand_ins=True, **options)
+            begin = partial(chain.begin_chain, Path(outdir), name or Path(entry.name).stem, entry, preset, options)
             folder = RunFolder(Path(distributed.broadcast_text(lambda: str(begin().path))))
             record(entry) if entry.files and distributed.rank() == 0 else None
             return finish_chain(folder, process_device, door)

@@ -125,7 +125,8 @@ def list_questions(method: Callable[..., Any]) -> list[Question]:
 class only:
     """Decorates a capability that a game has with one value of its Config alone: `@only("networks", "base")`.
 
-    The class has it, for its signature; a game of another value has no such method.
+    The class has it, for its signature; a game of another value has no such method, and `find_method` says whether one
+    of a Config will have it.
     """
 
     def __init__(self, field: str, value: Any) -> None:
@@ -135,8 +136,12 @@ class only:
         self.method = method
         return self
 
+    def suits(self, config: Any) -> bool:
+        """Whether a game of this Config has the capability."""
+        return getattr(config, self.field) == self.value
+
     def __get__(self, game: Any, kind: type[Any]) -> Any:
-        if game is not None and getattr(game.config, self.field) != self.value:
+        if game is not None and not self.suits(game.config):
             raise AttributeError(self.method.__name__)
         return self.method if game is None else self.method.__get__(game, kind)
 
@@ -146,6 +151,18 @@ def text_questions(method: Callable[..., Any]) -> list[str]:
     return [question.name for question in list_questions(method) if question.meaning == "text"]
 
 
-def capabilities(game: Any) -> Mapping[str, list[Question]]:
-    """{verb: its options} for every capability of a game, or of a class of games."""
-    return {verb: list_questions(getattr(game, verb)) for verb in VERBS if hasattr(game, verb)}
+def find_method(game: Any, name: str, config: Any = None) -> Callable[..., Any] | None:
+    """The method of a game, or of a class of games; None where it has none.
+
+    With a Config: that of a game of the class with this Config.  Without one a class has what any of its games has.
+    """
+    declared = inspect.getattr_static(game, name, None)
+    if config is not None and isinstance(declared, only) and not declared.suits(config):
+        return None
+    return getattr(game, name, None)
+
+
+def capabilities(game: Any, config: Any = None) -> Mapping[str, list[Question]]:
+    """{verb: its options} for every capability of a game, or of a class of games, as `find_method` finds them."""
+    methods = {verb: find_method(game, verb, config) for verb in VERBS}
+    return {verb: list_questions(method) for verb, method in methods.items() if method is not None}

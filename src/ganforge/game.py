@@ -134,7 +134,8 @@ class Game(nn.Module, ABC, Generic[C, B]):
     """
 
     Config: ClassVar[type[Any]]
-    batch_type: ClassVar[type[Batch]]
+    batch_type: type[Batch]
+    """What one batch of its data holds; of a game, that of its Config (`choose_batches`)."""
     averaged: tuple[str, ...] = ("generator",)
     """Networks that the capabilities use; a run may keep an exponential moving average of their weights.  A game whose
     networks are configured sets it in its constructor."""
@@ -184,6 +185,7 @@ class Game(nn.Module, ABC, Generic[C, B]):
         """Build the networks from `config` and `facts`; nothing else."""
         super().__init__()
         self.config, self.facts = config, facts
+        self.batch_type = self.choose_batches(config)
         self.draw = RowDraw(0)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -224,6 +226,12 @@ class Game(nn.Module, ABC, Generic[C, B]):
 
         It may change parameters, not buffers: each micro-batch has its own buffers until the step is over.
         """
+
+    @classmethod
+    def choose_batches(cls, config: Any) -> type[Batch]:
+        """The type of the batches that a game of this Config plays with: those of the class, unless it has settings
+        that leave a column out.  None: any Config."""
+        return cls.batch_type
 
     @classmethod
     def token_kind(cls, config: Any) -> Literal["words", "characters"]:

@@ -65,7 +65,7 @@ def build_from_preset(
 ) -> Game[Any, Any]:
     """The game of a preset with initial weights, for example facts; `parts` makes what it is built on."""
     config = preset.config if config is None else config
-    facts = facts_for(kind.batch_type, config, preset.run)
+    facts = facts_for(kind.choose_batches(config), config, preset.run)
     made = parts(config, facts)
     torch.manual_seed(0)
     return rest(kind(config, facts, **made), made)
@@ -148,7 +148,7 @@ def clock_at(step: int, run: Run) -> Clock:
 def trace_turns(game: Game[Any, Any], now: Clock) -> Iterator[Turn]:
     """The moves of one step on noise.  The game's buffers are restored afterwards."""
     before = {key: value.clone() for key, value in game.state_dict().items()}
-    batches = iter(lambda: type(game).batch_type.example(ROWS, game.facts), None)
+    batches = iter(lambda: game.batch_type.example(ROWS, game.facts), None)
     game.draw = RoundDraw(0, now.step, 0, 1, "cpu")
     game.train()
     torch.manual_seed(0)

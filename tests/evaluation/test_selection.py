@@ -23,6 +23,7 @@ from ganforge.metrics.fid import fid
 from ganforge.metrics.kid import kid
 from ganforge.metrics.psnr import psnr
 from ganforge.models import cyclegan, dcgan, pix2pix, srgan, stargan
+from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder
 from tests.support.toys import FACTS, Config, Toy, Translating, make_data, run, weights
@@ -60,6 +61,17 @@ def test_each_kind_of_game_has_its_metrics():
     assert selection.list_metrics(stargan.StarGAN) == ()
     assert selection.list_metrics(find("lostgan").game) == ("fid", "kid", "cmmd", "is")
     assert set(selection.list_metrics(find("spade").game)) == {"fid", "kid", "cmmd", "is", "psnr", "ssim", "l1"}
+
+
+def test_a_config_decides_where_a_model_is_several():
+    """An upsampler has no images of noise to compare, and a base no targets."""
+    giga, config = find("gigagan").game, find("gigagan").preset("tiny").config
+    upsampler = replace(config, networks="upsampler")
+    assert selection.list_metrics(giga, config) == ("fid", "kid", "cmmd", "is")
+    for own in (upsampler, replace(upsampler, texts=False)):
+        assert selection.list_metrics(giga, own) == ("psnr", "ssim", "l1")
+        with pytest.raises(OptionError, match="there are psnr, ssim, l1"):
+            selection.check_options(Run(select="fid"), giga, own)
 
 
 @pytest.mark.parametrize(

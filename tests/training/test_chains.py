@@ -30,7 +30,7 @@ OPTIONS = {"preset": "tiny", "quiet": True, "tensorboard": False, "doctor": Fals
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few images in the place of the embedded ones, which take seconds to draw."""
     np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), np.uint8))
-    monkeypatch.setattr(planning, "choose_embedded", lambda game: str(tmp_path / "data.npy"))
+    monkeypatch.setattr(planning, "choose_embedded", lambda *asked: str(tmp_path / "data.npy"))
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_part_that_depends_on_the_settings(tmp_path, stage):
 def test_two_processes_train_a_chain(tmp_path, stage):
     program = (
         "import ganforge\nfrom ganforge.training import plan\n"
-        f"plan.choose_embedded = lambda game: {str(tmp_path / 'data.npy')!r}\n"
+        f"plan.choose_embedded = lambda *asked: {str(tmp_path / 'data.npy')!r}\n"
         f"run = ganforge.train({stage!r}, outdir={str(tmp_path / 'two')!r}, preset='tiny', quiet=True, "
         "tensorboard=False, doctor=False, device='cpu')\nassert run.step == 6\n"
     )

@@ -174,13 +174,15 @@ def game_options(run: str, method: str, words: Sequence[str]) -> list[tuple[str,
 
     `words` is the command line, where --trust may be.
     """
-    from ganforge.capabilities import list_questions
-    from ganforge.inference.load import model_of, parse_run_address
+    from ganforge.capabilities import find_method, list_questions
+    from ganforge.inference.load import config_of, model_of, parse_run_address
     from ganforge.runs.folder import RunFolder
 
     path, _ = parse_run_address(run)
-    game = model_of(RunFolder.open(path).run_config, is_trusted(words)).game
-    questions = list_questions(getattr(game, method)) if hasattr(game, method) else []
+    run_config = RunFolder.open(path).run_config
+    model = model_of(run_config, is_trusted(words))
+    asked = find_method(model.game, method, config_of(path, run_config, model))
+    questions = list_questions(asked) if asked is not None else []
     return [(q.name, option_type(q), None if q.meaning else q.default) for q in questions]
 
 

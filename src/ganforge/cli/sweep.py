@@ -26,6 +26,7 @@ def sweep(words: list[str]) -> None:
     """Search over settings: many short runs, compared and pruned by a metric."""
     name, rest = take_first_word(words, "ganforge sweep MODEL", MODEL_WORD)
     rest = replace_old_flags(rest)
+    from ganforge.capabilities import find_method
     from ganforge.catalogue import find
     from ganforge.data.synthetic.choose import choose_embedded
     from ganforge.serialize import to_plain
@@ -63,5 +64,5 @@ def sweep(words: list[str]) -> None:
         return
     say(f"\n{format_table(found)}\n\nThe table and the plot are in {found.path}: trials.csv, trials.png.")
     best = f"{found.best.run}@best"
-    can_sample = hasattr(model.game, "sample")
+    can_sample = find_method(model.game, "sample", options.config) is not None
     say(f"Try next:\n  ganforge {f'sample {best} -n 64 -o grid.png' if can_sample else f'evaluate {best}'}")

@@ -20,7 +20,7 @@ from ganforge.evaluation.selection import metric_direction
 from ganforge.files import replacing
 from ganforge.game import parameters
 from ganforge.images import enlarge, grid
-from ganforge.inference.load import RunLike, model_of, parse_run_address
+from ganforge.inference.load import RunLike, config_of, model_of, parse_run_address
 from ganforge.runs.folder import RunConfig, RunFolder, is_run, run_of
 from ganforge.runs.run_data import check_run_data, run_data_arguments
 
@@ -93,7 +93,8 @@ def find_reference_data(subjects: Sequence[RunLike], home: Path | None = None, t
         path, _ = parse_run_address(subject)
         if is_run(path):
             run_config = RunFolder.open(path).run_config
-            batch_type = model_of(run_config, trust).game.batch_type
+            model = model_of(run_config, trust)
+            batch_type = model.game.choose_batches(config_of(path, run_config, model))
             check_run_data(run_config, batch_type, home, "name the data to compare with by --against DATA")
             return run_data_arguments(run_config)["spec"]
     raise OptionError("None of these is a run: name the data to compare with by --against DATA.")

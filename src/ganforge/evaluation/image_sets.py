@@ -113,7 +113,7 @@ def open_places(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, Imag
     """(label maps or layouts as pictures, the images, seed -> outputs) of the first `n` rows, in centre windows."""
     game = trained.game
     real, rows = select_images(data, most=n), subsample(np.arange(len(data)), n)
-    loader = BatchLoader(data, type(game).batch_type, Run(batch=1))
+    loader = BatchLoader(data, game.batch_type, Run(batch=1))
     names = [name for name in input_columns(game) if name in data.columns]
 
     def read(start: int, stop: int) -> dict[str, Tensor]:

@@ -193,7 +193,7 @@ def build_run_inputs(
 
 def open_translation(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:
     """(sources, targets, seed -> outputs) of a translator on the first `n` rows of the data."""
-    needs = type(trained.game).batch_type.columns()
+    needs = trained.game.batch_type.columns()
     if "images" not in input_columns(trained.game):
         return open_places(trained, data, n)
     if "low" in data.columns:

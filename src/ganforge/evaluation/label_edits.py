@@ -26,12 +26,7 @@ def find_label_question(trained: Trained) -> Question | None:
         return None
     first = required[0]
     unchanged = not trained.facts.attributes or math.isnan(first.unnamed)  # unnamed ones are kept
-    if (
-        len(required) == 1
-        and first.meaning == "label"
-        and unchanged
-        and "images" in type(trained.game).batch_type.columns()
-    ):
+    if len(required) == 1 and first.meaning == "label" and unchanged and "images" in trained.game.batch_type.columns():
         return first
     raise OptionError(
         f"{trained.model} needs a target for each image ({', '.join(q.name for q in required)}): "

@@ -37,15 +37,15 @@ TRANSLATED = {"b", "label_map", "boxes"}
 FeatureName = Literal["classifier", "inception", "lite0", "dinov2", "clip", "pixels"]
 
 
-def check_options(run: Run, game: type[Game[Any, Any]]) -> None:
-    """Raise OptionError where --select and its options contradict each other, or do not suit this game."""
+def check_options(run: Run, game: type[Game[Any, Any]], config: Any) -> None:
+    """Raise OptionError where --select and its options contradict each other, or do not suit games of this Config."""
     metric, _, features = run.select.partition(":")
     if not run.select:
         if run.every or run.patience:
             raise OptionError("--eval-every and --patience need a metric: give one with --select fid.")
         return
-    if not suits(metric, find_needs(game)):
-        known = list_metrics(game)
+    if not suits(metric, find_needs(game, config)):
+        known = list_metrics(game, config)
         there = f"there are {', '.join(known)}" if known else "there is none for it"
         raise OptionError(f"--select {metric} cannot compare the checkpoints of this model: {there}.")
     if features and not (suits(metric, FEATURES) and features in get_args(FeatureName)):
@@ -57,19 +57,19 @@ def check_options(run: Run, game: type[Game[Any, Any]]) -> None:
         raise OptionError("--eval-every and --patience cannot be negative, and --eval-images is 2 or more.")
 
 
-def list_metrics(game: type[Game[Any, Any]]) -> tuple[str, ...]:
-    """The metrics by which checkpoints of this kind of game can be compared."""
-    return list_selectable(find_needs(game))
+def list_metrics(game: type[Game[Any, Any]], config: Any = None) -> tuple[str, ...]:
+    """The metrics by which checkpoints of this kind of game, of this Config, can be compared."""
+    return list_selectable(find_needs(game, config))
 
 
-def find_needs(game: type[Game[Any, Any]]) -> tuple[Needs, ...]:
-    """What metrics may need to compare checkpoints of this kind of game: features, targets, or ()."""
-    can, columns = capabilities(game), game.batch_type.columns()
+def find_needs(game: type[Game[Any, Any]], config: Any = None) -> tuple[Needs, ...]:
+    """What metrics may need to compare checkpoints of this kind of game, of this Config: features, targets, or ()."""
+    can, columns = capabilities(game, config), game.choose_batches(config).columns()
     if ("sample" in can and "images" in columns) or ("translate" in can and "b" in columns):
         return FEATURES
     if "translate" in can and TRANSLATED & {*columns}:
         return FEATURES if "boxes" in columns else (*FEATURES, "target")
-    return ("target",) if "translate" in can and ("target" in columns or columns == ("images",)) else ()
+    return ("target",) if "translate" in can and ("target" in columns or {*columns} <= {"images", "tokens"}) else ()
 
 
 def list_selectable(needs: Sequence[Needs] = SELECTABLE) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 from ganforge.capabilities import capabilities
 from ganforge.catalogue import Model, find
 from ganforge.game import parameters
-from ganforge.inference.load import RunLike, load, model_of, parse_run_address
+from ganforge.inference.load import RunLike, config_of, load, model_of, parse_run_address
 from ganforge.runs.folder import RunFolder, is_run
 from ganforge.serialize import to_plain
 
@@ -23,8 +23,9 @@ def show(what: RunLike, *, trust: bool = False, accept_config: bool = False) -> 
         folder = RunFolder.open(path)
         run_config, steps = folder.run_config, folder.checkpoints().steps()
         model = model_of(run_config, trust)
+        config = config_of(path, run_config, model)
         trained = {"parameters": parameters(load(what, device="cpu", trust=trust).game)} if steps else {}
-        return {**to_plain(run_config), "checkpoints": steps, **trained, "can": describe_capabilities(model)}
+        return {**to_plain(run_config), "checkpoints": steps, **trained, "can": describe_capabilities(model, config)}
     model = find(str(what))
     return {
         "model": str(what),
@@ -35,6 +36,7 @@ def show(what: RunLike, *, trust: bool = False, accept_config: bool = False) -> 
     }
 
 
-def describe_capabilities(model: Model) -> dict[str, dict[str, str]]:
-    """{capability: {option: its default}} of a model."""
-    return {verb: {q.name: str(q.default) for q in questions} for verb, questions in capabilities(model.game).items()}
+def describe_capabilities(model: Model, config: Any = None) -> dict[str, dict[str, str]]:
+    """{capability: {option: its default}} of a model, or of its games of a Config."""
+    can = capabilities(model.game, config)
+    return {verb: {q.name: str(q.default) for q in questions} for verb, questions in can.items()}

@@ -310,14 +310,14 @@ class Trained:
 
     def range_in(self, reverse: bool = False) -> tuple[float, float] | None:
         """The range of values of the files that `translate` takes; None where white is that of their type."""
-        columns = type(self.game).batch_type.columns()
+        columns = self.game.batch_type.columns()
         if "b" in columns:
             return self.ranges.get("b" if reverse else "a")
         return self.ranges.get("source" if "source" in columns else "low" if "low" in self.ranges else "images")
 
     def range_out(self, reverse: bool = False) -> tuple[float, float] | None:
         """The range of values of the files that the outputs stand for; None where white is that of their type."""
-        columns = type(self.game).batch_type.columns()
+        columns = self.game.batch_type.columns()
         if "b" in columns:
             return self.ranges.get("a" if reverse else "b")
         return self.ranges.get("target" if "target" in columns else "images")

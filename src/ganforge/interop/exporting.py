@@ -204,7 +204,7 @@ def settle_rows(call: Call) -> Call:
 
 def run_capability(game: Any, verb: str) -> None:
     """Sample two images, or translate two of the run's size, with an answer to every question."""
-    example = type(game).batch_type.example(2, game.facts)
+    example = game.batch_type.example(2, game.facts)
     sentences = {name: getattr(example, "tokens", None) for name in text_questions(getattr(game, verb))[:1]}
     if verb == "sample":
         game.sample(2, **sentences)

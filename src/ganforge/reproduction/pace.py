@@ -19,7 +19,7 @@ def measure_step_seconds(plan: Plan) -> float:
     """Seconds per step, timed on the plan's first steps; nothing is written, but its networks are trained on."""
     run, stopwatch = replace(plan.run, steps=LONGEST, save_every=0), Stopwatch()
     system.use_threads(run.threads)
-    loader = BatchLoader(plan.data, plan.model.game.batch_type, run)
+    loader = BatchLoader(plan.data, plan.game.batch_type, run)
     Engine(plan.game, run, loader, None, [stopwatch], system.pick_device(run.device)).train()
     return stopwatch.seconds
 

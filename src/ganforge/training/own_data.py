@@ -38,8 +38,9 @@ def choose_size(
     Its own size stays where that is as large, the images are smaller, or the networks cannot be built at 64.  `say`
     receives the choice.
     """
-    needed = model.game.batch_type.columns()
-    if run.native or not run.size or "low" in model.game.batch_type.optional_columns():
+    batches = model.game.choose_batches(config)
+    needed = batches.columns()
+    if run.native or not run.size or "low" in batches.optional_columns():
         return run
     halves = "source" in needed and reading.make == "none"
     median = median_size(data_spec, home, halves)
@@ -79,7 +80,7 @@ def can_build(model: Model, config: Any, run: Run, side: int) -> bool:
     """
     if any(getattr(config, name) for name in part_fields(config)):
         return False
-    facts = facts_for(model.game.batch_type, config, replace(run, size=(side,)))
+    facts = facts_for(model.game.choose_batches(config), config, replace(run, size=(side,)))
     try:
         with torch.device("meta"):
             model.game(config, facts, **build_stand_ins(model, config, facts))

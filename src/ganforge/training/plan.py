@@ -116,12 +116,12 @@ def plan(
     entry, settings = resolve_settings(model, preset, {"config": config, **run})
     if not stand_ins:
         parts.refuse_missing(entry, settings)
-    needed = (batch_type := entry.game.batch_type).columns()
-    data_spec = str(data) or choose_embedded(entry.game)
+    needed = (batch_type := entry.game.choose_batches(settings)).columns()
+    data_spec = str(data) or choose_embedded(entry.game, needed)
     run, _ = route_options(entry, run, config)
     options = from_plain(Run, {**to_plain(entry.preset(preset).run), **run})
     check_length(options, epochs, kimg)
-    selection.check_options(options, entry.game)
+    selection.check_options(options, entry.game, settings)
     loaded = parts.resolve(settings, load, entry.name)  # before the data are opened: a text encoder makes its tokens
     tokens = entry.game.token_kind(settings) if tokens == "auto" else tokens
     reading = from_plain(ReadOptions, {"direction": direction, "make": make, "unknown": unknown, "tokens": tokens})

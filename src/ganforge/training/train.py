@@ -238,14 +238,15 @@ def plan_resume(
     config = config_of(folder.path, stored, model)
     data_spec = str(data) if data is not None else stored.data["asked"]
     options = replace(run_of(stored), **{name: value for name, value in given.items() if value is not None})
+    batch_type = model.game.choose_batches(config)
     check_config(config)
-    selection.check_options(options, model.game)
+    selection.check_options(options, model.game, config)
     # Open the data.
     where: dict[str, Any] = {"spec": data_spec, "ranges": ranges_of(stored)}
     where |= run_data_arguments(stored) if data is None else {}
     where["tokeniser"], _ = load_run_tokeniser(folder.path, facts_of(stored))
     try:
-        opened = open_training_data(data_spec, options, data_home, model.game.batch_type, read_options, **where)
+        opened = open_training_data(data_spec, options, data_home, batch_type, read_options, **where)
     except DataError as error:
         if data is not None:
             raise
@@ -265,7 +266,7 @@ def plan_resume(
     loaded = parts.load_kept(config, folder.path, partial(load_part, trust=trust), stored.parts, model.name)
     with name_folder(folder.path, model):
         game = build_game(model, config, opened.facts, options.seed, loaded)
-    held_out = partial(open_training_data, data_spec, options, data_home, game.batch_type, read_options, True, **where)
+    held_out = partial(open_training_data, data_spec, options, data_home, batch_type, read_options, True, **where)
     location = {"path": stored.data["path"]} if data is None and "path" in stored.data else locate(data_spec)
     return Plan(
         model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out,
@@ -311,7 +312,7 @@ def run_training(
     main = distributed.rank() == 0
     folder.lock() if main else None
     try:
-        loader = BatchLoader(plan.data, plan.model.game.batch_type, plan.run)
+        loader = BatchLoader(plan.data, plan.game.batch_type, plan.run)
         callbacks = [
             *callbacks,
             *selection.build_selection(plan.run, plan.data, plan.held_out, folder.path, device, callbacks, say),

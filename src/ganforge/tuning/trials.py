@@ -30,7 +30,7 @@ from ganforge.inference.load import load_part
 from ganforge.run import to_fields
 from ganforge.runs.folder import RunFolder, is_run
 from ganforge.serialize import to_plain
-from ganforge.training.plan import plan
+from ganforge.training.plan import plan, resolve_config
 from ganforge.training.train import plan_resume, run_training
 from ganforge.tuning.space import Setting, parse_settings
 from ganforge.tuning.table import Sweep, Trial, format_value, plot_trials, write_csv
@@ -77,13 +77,14 @@ def sweep(
     chosen_preset, data = entry.preset(preset), data or choose_embedded(entry.game)
     run, space = to_fields(run), parse_settings(over, entry.game.Config)
     own = {**to_plain(chosen_preset.config), **to_plain(config if config is not None else {})}
+    settings = resolve_config(entry, chosen_preset.config, own)
     if run.pop("patience", 0):
         raise OptionError("A sweep prunes trials itself: leave --patience out.")
     fixed = {
         "keep": 1,
         "save_every": 0,
         **run,
-        "select": metric or next(iter(selection.list_metrics(entry.game)), "fid"),
+        "select": metric or next(iter(selection.list_metrics(entry.game, settings)), "fid"),
     }
     load = partial(load_part, trust=trust)
     own_plan = plan(model, data, preset, config=own, data_home=data_home, load=load, say=say, adapt=False, **fixed)

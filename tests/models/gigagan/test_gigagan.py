@@ -1,19 +1,24 @@
 """What makes it GigaGAN: styles and words of a sentence, pyramids, and scores of every size at every stage."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganforge.batches import Captioned, Facts
+from ganforge.batches import Captioned, Facts, Images
 from ganforge.capabilities import capabilities
+from ganforge.cli import run as command
 from ganforge.draw import RoundDraw, RowDraw
 from ganforge.errors import ModelError
 from ganforge.game import Clock
+from ganforge.images import read, write
 from ganforge.inference.inference_mode import inference_mode
+from ganforge.inference.show import show
 from ganforge.inference.tiles import translate_tiled
 from ganforge.models.gigagan import GigaGAN, presets
 from ganforge.models.gigagan.building import attention_weights
@@ -280,6 +285,32 @@ def test_tiles_of_a_large_image_fit():
     with inference_mode(own):
         tiled = translate_tiled(network, [images], own.multiple, 16, own.least)
     assert tiled.shape == (1, 3, 80, 104)
+
+
+def test_it_trains_on_a_folder_without_captions(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """From the command line, to an image of another size; a run has the options of its own networks alone."""
+    (tmp_path / "photos").mkdir()
+    for k in range(6):
+        write(tmp_path / "photos" / f"{k}.png", np.random.default_rng(k).integers(0, 256, (20, 24, 3), dtype=np.uint8))
+    asked = ["--preset", "tiny", "--config.networks", "upsampler", "--config.no-texts"]
+    words = ["gigagan", *asked, "--data", str(tmp_path / "photos"), "--outdir", str(tmp_path), "--name", "run"]
+    assert command(["train", *words, "--sample-every", "0"]) == 0
+    run = next(tmp_path.glob("*-run"))
+    assert {*show(run)["can"]} == {"translate"}
+    assert command(["translate", str(run), str(tmp_path / "photos"), str(tmp_path / "large"), "--tile", "16"]) == 0
+    assert read(tmp_path / "large" / "0.png").shape == (40, 48, 3)
+    assert command(["translate", str(run), str(tmp_path / "photos"), str(tmp_path / "said"), "--text", "a star"]) == 1
+    assert "trained without captions: leave --text out" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command(["sample", str(run), "--text", "a star"])  # an option of the base
+    assert "Unrecognized options: --text" in capsys.readouterr().err
+
+
+def test_batches_have_sentences_where_the_networks_read_them():
+    config = replace(CONFIG, networks="upsampler", texts=False)
+    assert GigaGAN.choose_batches(config) is Images
+    assert game(networks="upsampler", texts=False).batch_type is Images
+    assert GigaGAN.choose_batches(CONFIG) is GigaGAN.choose_batches(None) is GigaGAN.batch_type is Captioned
 
 
 def test_some_sentences_are_left_out_of_its_training():

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from ganforge.game import Game
 
 
-def choose_embedded(game: "type[Game[Any, Any]]") -> str:
-    """The name of the embedded data set that a model trains on without --data: its own, or the one of its columns."""
-    return game.embedded or choose_synthetic_data(game.batch_type.columns())
+def choose_embedded(game: "type[Game[Any, Any]]", needed: Sequence[str] = ()) -> str:
+    """The name of the embedded data set that a model trains on without --data: its own, or the one of its columns.
+
+    `needed` are the columns that its Config asks for, where it is known.
+    """
+    return game.embedded or choose_synthetic_data(needed or game.batch_type.columns())
 
 
 def choose_synthetic_data(needed: Sequence[str]) -> str:

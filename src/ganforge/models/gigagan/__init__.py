@@ -36,7 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from ganforge.batches import Captioned, Facts
+from ganforge.batches import Batch, Captioned, Facts, Images
 from ganforge.capabilities import Mix, Range, Text, only
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock, Game, Move
@@ -74,7 +74,7 @@ class GigaGAN(Game[Config, Captioned]):
         c = config
         self.extractor = LazyVGG(c.vgg, tuple(CONTENT), "say --config.content pixel")
         if c.networks == "base" and not c.texts:
-            raise ModelError("gigagan's base draws from sentences: leave out --config.texts False.")
+            raise ModelError("gigagan's base draws from sentences: leave out --config.no-texts.")
         if facts.width != facts.height:
             raise ModelError(f"gigagan makes square images, not {facts.height} x {facts.width}: give --size.")
         self.text = cast(nn.Module, text) if text is not None and c.texts else None
@@ -89,6 +89,11 @@ class GigaGAN(Game[Config, Captioned]):
             width = c.judge_text_width if features else 0
             self.vision_discriminator = VisionDiscriminator(self.text.image_width, c.vision_width, width)
         self.multiple = self.least = 1 if base else 2 ** cast(Upsampler, self.generator).halvings
+
+    @classmethod
+    def choose_batches(cls, config: Config | None) -> type[Batch]:
+        """Without sentences an upsampler learns from images alone."""
+        return Images if config is not None and not config.texts else Captioned
 
     def players(self) -> dict[str, Optimizer]:
         """Raises WeightsError where VGG's weights are needed and missing."""
@@ -107,8 +112,8 @@ class GigaGAN(Game[Config, Captioned]):
     def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
         c, batch = self.config, next(batches)
         real, n = batch.images, len(batch)
-        tokens = batch.tokens
-        if c.networks == "upsampler":  # some are blank
+        tokens = batch.tokens if c.texts else torch.zeros(n, 1, dtype=torch.int64)
+        if c.texts and c.networks == "upsampler":  # some are blank
             tokens = tokens * (self.draw.uniform(n, 1) >= c.blank).to(tokens.device)
         encoded = self.encode(tokens)
         fakes, reals = self.draw_pyramids(real, encoded)
@@ -233,6 +238,8 @@ class GigaGAN(Game[Config, Captioned]):
     @only("networks", "upsampler")
     def translate(self, images: Tensor, text: Text = None, truncation: Annotated[float, Range(0, 1)] = 1.0) -> Tensor:
         """Images (n, C, H, W) of any size -> (n, C, scale H, scale W), both in [-1, 1]; None: without a sentence."""
+        if text is not None and not self.config.texts:
+            raise OptionError("This upsampler was trained without sentences: leave --text out.")
         if text is None:
             text = torch.zeros(len(images), max(1, self.facts.caption_length), dtype=torch.int64, device=images.device)
         guide = self.find_style(self.noise(len(images)), text, truncation)

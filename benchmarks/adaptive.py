@@ -1,12 +1,15 @@
-"""A sample-adaptive convolution, forward and backward: ours, and with a kernel made for each image."""
+"""Sample-adaptive convolutions: ours, and with a kernel made for each image; one layer, and whole steps of gigagan."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.ours import build_engine, train_steps
 from benchmarks.program import Program
 from ganforge.models.gigagan.adaptive import AdaptiveConv2d
+from ganforge.models.gigagan.attention import SelfAttention
 
 
 def ours(batch: int = 16, channels: int = 64, side: int = 8, bank: int = 2, precision: str = "fp32") -> Program:
@@ -43,3 +46,14 @@ def program(layer: AdaptiveConv2d, batch: int, side: int, precision: str, convol
             torch.autograd.grad(y.float().sum(), given)
 
     return Program(play, batch, layer.weight.numel())
+
+
+def grouped_steps(**run: Any) -> Program:
+    """Whole steps of gigagan's `small` with a kernel made for each image, and attention to places by plain products."""
+    engine = build_engine("gigagan", "small", **{"ema": 0.0, **run})
+    for layer in engine.game.modules():
+        if isinstance(layer, AdaptiveConv2d):
+            layer.has_small_images = lambda x: False
+        if isinstance(layer, SelfAttention):
+            layer.twice = True
+    return train_steps(engine)

@@ -215,6 +215,14 @@ def adaptive(terms: Terms) -> Iterator[str]:
         yield rates(title, race(entries, terms.pace), ["grouped, fp32"], memory=True)
 
 
+def gigagan(terms: Terms) -> Iterator[str]:
+    """The `small` preset against the same networks with a kernel made for each image."""
+    own = [ours(precision, model="gigagan", preset="small") for precision in precisions()]
+    usual_form = [Entry(f"grouped, {p}", "adaptive:grouped_steps", {"precision": p}) for p in precisions()]
+    results = race([*own, *usual_form], terms.pace)
+    yield rates("gigagan, 32 x 32 colour, batch 16", results, ["grouped, fp32"], memory=True)
+
+
 def anogan(terms: Terms) -> Iterator[str]:
     """Descents of a batch of images together against one image after the other."""
     entries = [Entry("ganforge", "anomaly:ours"), Entry("usual loop, fp32", "anomaly:usual")]
@@ -358,7 +366,7 @@ CASES: dict[str, Case] = {
     case.__name__: case
     for case in (
         *(chapter, dcgan64, wgan_gp, cgan, stylegan2, r3gan, pix2pix, cyclegan, spade, lostgan, roialign),
-        *(text_encoder, gan_cls, stackgan, adaptive, anogan),
+        *(text_encoder, gan_cls, stackgan, gigagan, adaptive, anogan),
         *(loader, startup, memory, peak, judging),
     )
 }

@@ -20,8 +20,12 @@ CLASSES = tuple("0123456789")
 
 def game(model: str, preset: str, count: bool = False, **run: Any) -> Program:
     """Whole steps of a model's preset; `run` changes its Run, and `config` in it its Config; `count` counts FLOPs."""
+    return train_steps(build_engine(model, preset, **run), count)
+
+
+def train_steps(engine: Engine, count: bool = False) -> Program:
+    """Whole steps of an engine."""
     system.keep_memory()
-    engine = build_engine(model, preset, **run)
 
     def play(steps: int) -> None:
         engine.run = replace(engine.run, steps=engine.step + steps)
@@ -63,11 +67,11 @@ def build_engine(model: str, preset: str, **run: Any) -> Engine:
     run_settings = replace(chosen.run, **run)
     side, channels = run_settings.size[0], run_settings.channels or 3
     images = pictures(side, channels, min(4_000, 4_000 * 64**2 // side**2))
-    data = DataSet("noise", *annotate(images, found.game.batch_type))
+    data = DataSet("noise", *annotate(images, found.game.choose_batches(chosen.config)))
     torch.manual_seed(run_settings.seed)
     parts = build_stand_ins(found, chosen.config, data.facts)  # usual loops read stored embeddings: this one is tiny
     game = rest(found.game(chosen.config, data.facts, **parts), parts)
-    return Engine(game, run_settings, BatchLoader(data, found.game.batch_type, run_settings))
+    return Engine(game, run_settings, BatchLoader(data, game.batch_type, run_settings))
 
 
 def annotate(images: np.ndarray, batch_type: type[Batch]) -> tuple[Facts, dict[str, np.ndarray]]:

@@ -57,6 +57,7 @@ LIKE = {
     "stackgan": (game, words_of("stackgan"), stackgan.loop, {"batch": 2, "width": 8, "judge_width": 8}),
     "anogan": (anomaly.ours, {"batch": 2, "descent": 2}, anomaly.usual, {"batch": 2, "descent": 2}),
     "roialign": (roialign.ours, {"batch": 2, "channels": 4}, roialign.theirs, {"batch": 2, "channels": 4}),
+    "gigagan": (game, {"model": "gigagan", "preset": "small", "batch": 2}, adaptive.grouped_steps, {"batch": 2}),
     "adaptive": (adaptive.ours, {"batch": 2, "channels": 4}, adaptive.grouped, {"batch": 2, "channels": 4}),
 }
 TINY = {"latent": 8, "width": 4, "critic_moves": 2, "side": 16, "batch": 8}

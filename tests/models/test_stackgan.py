@@ -75,6 +75,37 @@ def test_the_divergence_is_a_mean_or_a_sum_over_dimensions():
     torch.testing.assert_close(own, 0.5 * expected.mean())
 
 
+def test_a_pair_is_judged_by_itself_where_no_norm_follows_the_condition():
+    """With a batch norm there, the other pairs of the batch change the score, so that their kind can be told."""
+    judged = {}
+    for norm in (True, False):
+        own = first(joint_norm=norm).discriminator.train()
+        features, conditions = torch.randn(6, 3, 16, 16), torch.randn(6, 4)
+        others = torch.cat([conditions[:1], torch.randn(5, 4)])
+        one, other = (own(features, each)[0][0] for each in (conditions, others))
+        judged[norm] = torch.allclose(one, other, atol=1e-6)
+    assert judged == {True: False, False: True}
+
+
+def test_means_have_both_signs_without_a_rectifier():
+    text, noise = torch.randn(64, 12), torch.zeros(64, 4)
+    for rectified in (True, False):
+        _, mean, log_variance = first(rectified=rectified).generator.augmentation(text, noise)
+        assert bool((torch.stack([mean, log_variance]) < 0).any()) == (not rectified)
+
+
+def test_embeddings_are_scaled():
+    tokens = batch().tokens
+    torch.testing.assert_close(first(text_scale=10.0).embed(tokens), 10 * first().embed(tokens))
+    assert not torch.equal(*(draw_once(first(text_scale=scale), tokens) for scale in (1.0, 10.0)))
+
+
+def draw_once(own: StackGAN, tokens: Tensor) -> Tensor:
+    with inference_mode(own) as game:
+        game.draw = RowDraw(0)
+        return game.sample(len(tokens), tokens)
+
+
 def test_the_condition_is_drawn_around_the_sentence():
     block, text = first().generator.augmentation, torch.randn(5, 12)
     condition, mean, log_variance = block(text, torch.zeros(5, 4))

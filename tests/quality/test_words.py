@@ -50,13 +50,14 @@ def scenes(side: int, held_out: bool, count: int, name: str = DATA) -> Scenes:
 
 
 class Reader(nn.Module):
-    """images (n, 3, H, W) -> logits of colours (n, 8) and of kinds (n, 10), by features (n, 64)."""
+    """images (n, 3, side, side) -> logits of colours (n, 8) and of kinds (n, 10), by features (n, 64)."""
 
-    def __init__(self) -> None:
+    def __init__(self, side: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for a, b in ((3, 32), (32, 64), (64, 96)):
-            layers += [nn.Conv2d(a, b, 3, 1, 1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
+            stride = 2 if side > 32 and a == 3 else 1
+            layers += [nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(96 * 16, 64), nn.ReLU())
         self.answer = nn.Linear(64, len(COLOURS) + len(KINDS))
 
@@ -69,7 +70,7 @@ class Reader(nn.Module):
 def reader(side: int) -> Reader:
     """Trained on real scenes of all combinations, none of which any model is trained on or judged by."""
     torch.manual_seed(1)
-    network, real = Reader(), scenes(side, held_out=False, count=8_000, name="shapes-captions")
+    network, real = Reader(side), scenes(side, held_out=False, count=8_000, name="shapes-captions")
     optimiser = torch.optim.Adam(network.parameters(), 2e-3)
     for _ in range(900):
         rows = torch.randint(len(real.images), (64,))

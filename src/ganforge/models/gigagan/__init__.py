@@ -25,7 +25,8 @@ the mean of 64 styles of the same sentence; 8. the upsampler adds to the bilinea
 features of VGG-19, not LPIPS, and sees a tenth of the images without a sentence; 9. `small` is narrow, with short codes
 and a larger rate; 10. no augmentation, for the discriminator sees pyramids.
 
-Train it small: `ganforge train gigagan`, then `ganforge sample RUN --text "a small red star"`.
+Train it small: `ganforge train gigagan`, then `ganforge sample RUN --text "a small red star"`.  The upsampler of images
+alone: `ganforge train gigagan --preset small-upsampler --config.no-texts`, then `ganforge translate RUN photos large`.
 """
 
 from collections.abc import Iterator

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Captioned, Facts
-from ganforge.capabilities import Mix, Text
+from ganforge.capabilities import Mix, Range, Text
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.stackgan.networks import Discriminator, FirstStage, SecondStage
@@ -67,6 +67,14 @@ class Config:
     """Channels of the discriminator's first maps."""
     blocks: int = 4
     """Residual blocks of Stage II."""
+    text_scale: Annotated[float, Range(0, 1000)] = 1.0
+    """What embeddings are multiplied by.  Those of `text_encoder` have a length of about 1, and the first weights suit
+    larger ones, as the authors have."""
+    rectified: bool = True
+    """Whether a ReLU follows the layer of mu and log sigma^2, as in the authors' code; the paper has none."""
+    joint_norm: bool = True
+    """Whether the discriminator has a batch norm behind the condition, as in the authors' code.  By it a batch of wrong
+    pairs is told from one of right pairs without reading them."""
     kl_weight: float = 0.0
     """lambda.  0: the objective's own, 2 of the mean over dimensions (released) or 1 of their sum (printed)."""
     halve_every: int = 0
@@ -92,14 +100,16 @@ class StackGAN(Game[Config, Captioned]):
         if c.stage == 2:
             self.stage1 = check_first_stage(stage1, text, facts)
             self.text = self.stage1.text
-            self.generator = SecondStage(self.text.text_width, c.condition, c.width, channels, c.blocks)
+            self.generator = SecondStage(self.text.text_width, c.condition, c.width, channels, c.blocks, c.rectified)
         elif text is None:
             raise ModelError("Stage I of stackgan needs a text encoder: `ganforge train text_encoder` trains one.")
         else:
             self.text = text
-            self.generator = FirstStage(text.text_width, c.condition, c.latent, c.width, channels, base, halvings)
+            self.generator = FirstStage(
+                text.text_width, c.condition, c.latent, c.width, channels, base, halvings, c.rectified
+            )
         alone = c.stage == 2 and c.objective == "released"
-        self.discriminator = Discriminator(c.condition, c.judge_width, channels, base, halvings, alone)
+        self.discriminator = Discriminator(c.condition, c.judge_width, channels, base, halvings, alone, c.joint_norm)
 
     def players(self) -> dict[str, Optimizer]:
         c = self.config
@@ -111,7 +121,7 @@ class StackGAN(Game[Config, Captioned]):
 
     def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
         batch, released = next(batches), self.config.objective == "released"
-        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), embed_sentences(self.text, batch.tokens))
+        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), self.embed(batch.tokens))
         condition = mean.detach()
 
         on_real, *more_real = self.discriminator(batch.images, condition, condition[1:] if released else None)
@@ -134,6 +144,10 @@ class StackGAN(Game[Config, Captioned]):
         if c.objective == "released":
             return (c.kl_weight or 2.0) * each.mean()
         return (c.kl_weight or 1.0) * each.sum(1).mean()
+
+    def embed(self, text: Tensor | None, text_b: Tensor | None = None, mix: float | Tensor = 0.5) -> Tensor:
+        """The embeddings (n, K) of sentences (n, T), and of what lies between two, as the networks read them."""
+        return self.config.text_scale * embed_sentences(self.text, text, text_b, mix)
 
     def draw_images(self, noise: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images, means and log variances of latents z (n, latent of Stage I) and embeddings (n, K)."""
@@ -160,7 +174,7 @@ class StackGAN(Game[Config, Captioned]):
         With a second sentence, the embedding is `mix` of the way from the first to it; `mix` may be (n,).  `both`:
         Stage I's images, enlarged, to the left of Stage II's, (n, C, H, 2W).
         """
-        asked = embed_sentences(self.text, text, text_b, mix)
+        asked = self.embed(text, text_b, mix)
         if not both:
             return self.draw_images(noise, asked)[0]
         if self.config.stage == 1:
@@ -212,7 +226,10 @@ def are_equal(one: Any, other: Any) -> bool:
 
 
 BIRDS = Run(steps=83_000, batch=64, flip=True, crop=True, save_every=5_000)  # 8,855 images, 600 epochs
-SMALL = Config(latent=16, condition=16, width=32, judge_width=16, blocks=1, lr=4e-4)
+SMALL = Config(
+    latent=16, condition=64, width=64, judge_width=32, blocks=1, text_scale=10.0, rectified=False, joint_norm=False,
+    kl_weight=0.5, lr=6e-4,
+)  # fmt: skip
 presets = {
     "tiny": Preset(
         Config(latent=4, condition=4, width=4, judge_width=4, blocks=1),

@@ -13,12 +13,12 @@ Answer = tuple[Tensor, Tensor, Tensor]  # images (N, C, H, W), mean (N, K) and l
 class Augmentation(nn.Module):
     """text (N, inputs), noise (N, K) -> condition, its mean and its log variance, each (N, K) (section 3.2).
 
-    As in the authors' code a ReLU follows the layer, so neither mean nor log variance is negative.
+    `rectified`: a ReLU follows the layer, as in the authors' code, so that neither mean nor log variance is negative.
     """
 
-    def __init__(self, inputs: int, condition: int) -> None:
+    def __init__(self, inputs: int, condition: int, rectified: bool = True) -> None:
         super().__init__()
-        self.layer = nn.Sequential(nn.Linear(inputs, 2 * condition), nn.ReLU())
+        self.layer = nn.Sequential(nn.Linear(inputs, 2 * condition), nn.ReLU() if rectified else nn.Identity())
 
     def forward(self, text: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = self.layer(text).float().chunk(2, 1)
@@ -58,9 +58,10 @@ class FirstStage(nn.Module):
         channels: int,
         base: tuple[int, int],
         doublings: int,
+        rectified: bool = True,
     ) -> None:
         super().__init__()
-        self.augmentation = Augmentation(inputs, condition)
+        self.augmentation = Augmentation(inputs, condition, rectified)
         widths = [width * 2**i // 2 for i in reversed(range(doublings + 1))]
         units = widths[0] * base[0] * base[1]
         self.start = nn.Sequential(
@@ -95,9 +96,11 @@ class Residual(nn.Module):
 class SecondStage(nn.Module):
     """images of Stage I (N, C, H, W), text (N, inputs), noise of the condition (N, K) -> Answer with 4H x 4W pixels."""
 
-    def __init__(self, inputs: int, condition: int, width: int, channels: int, blocks: int) -> None:
+    def __init__(
+        self, inputs: int, condition: int, width: int, channels: int, blocks: int, rectified: bool = True
+    ) -> None:
         super().__init__()
-        self.augmentation = Augmentation(inputs, condition)
+        self.augmentation = Augmentation(inputs, condition, rectified)
         self.down = nn.Sequential(
             nn.Conv2d(channels, width, 3, 1, 1, bias=False),
             nn.ReLU(),
@@ -121,11 +124,19 @@ class Discriminator(nn.Module):
     """images (N, C, H, W), condition (N, K) -> logits (N,) of the pairs; with `alone` those (N,) of the images too.
 
     Given a second condition (M, K), the logits (M,) of the first M images with it follow.  Features are halved down to
-    `base` (h, w); where that takes more than four halvings, they are narrowed again to eight widths.
+    `base` (h, w); where that takes more than four halvings, they are narrowed again to eight widths.  `norm`: with a
+    batch norm behind the condition.
     """
 
     def __init__(
-        self, condition: int, width: int, channels: int, base: tuple[int, int], halvings: int, alone: bool
+        self,
+        condition: int,
+        width: int,
+        channels: int,
+        base: tuple[int, int],
+        halvings: int,
+        alone: bool,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         leaky = nn.LeakyReLU(0.2)
@@ -136,7 +147,10 @@ class Discriminator(nn.Module):
             layers += keep(width * 2**i, width * 2 ** (i - 1), leaky)
         last = width * 2 ** min(3, halvings - 1)
         self.features = nn.Sequential(*layers)
-        self.pair = nn.Sequential(*keep(last + condition, last, leaky), nn.Conv2d(last, 1, base), nn.Flatten(0))
+        joint = keep(last + condition, last, leaky)
+        if not norm:
+            joint[1] = nn.Identity()
+        self.pair = nn.Sequential(*joint, nn.Conv2d(last, 1, base), nn.Flatten(0))
         self.alone = nn.Sequential(nn.Conv2d(last, 1, base), nn.Flatten(0)) if alone else None
         self.apply(first_weights)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import ganforge
 from ganforge import official
 from ganforge.cli import run as command
-from ganforge.errors import GANForgeError, ModelError, OptionError, RunError, WeightsError
+from ganforge.errors import DataError, GANForgeError, ModelError, OptionError, RunError, WeightsError
 from ganforge.images import write
 from ganforge.inference.trained import Trained
 from ganforge.interop.exporting import Call, check_difference, export, write_pt2
@@ -288,6 +288,61 @@ def test_an_imported_run_can_be_trained(tmp_path: Path):
     with pytest.raises(GANForgeError, match="There is no data called ''"):
         ganforge.resume(run, steps=1, quiet=True)
     assert ganforge.resume(run, steps=1, data=tmp_path / "photos", quiet=True).step == 1
+
+
+@pytest.fixture
+def streets(tmp_path: Path) -> Path:
+    """Two images of 256 pixels with label maps of five named regions."""
+    drawn = np.random.default_rng(0)
+    for k in range(2):
+        write(tmp_path / "streets" / "images" / f"{k}.png", drawn.integers(0, 256, (256, 256, 3)).astype(np.uint8))
+        write(tmp_path / "streets" / "labels" / f"{k}.png", drawn.integers(0, 5, (256, 256, 1)).astype(np.uint8))
+    (tmp_path / "streets" / "classes.txt").write_text("sky\nroad\ntree\ncar\nhouse\n")
+    return tmp_path / "streets"
+
+
+def import_spade(home: Path, **arguments: Any) -> Path:
+    """A run of `net.pth` that trains without a network of VGG's and draws no samples."""
+    path = import_weights(
+        home / "net.pth", "spade", home / "run", arguments=arguments, config={"content": "none", "use_vae": False}
+    )
+    return draw_no_samples(path)
+
+
+def draw_no_samples(path: Path) -> Path:
+    folder = RunFolder.open(path)
+    folder.rewrite(replace(folder.run_config, run={**folder.run_config.run, "batch": 2, "sample_every": 0}))
+    return path
+
+
+def test_an_imported_run_takes_the_names_of_its_first_data_by_number(tmp_path: Path, streets: Path):
+    kind, arguments = "SPADEGenerator", {"ngf": 2, "label_nc": 5, "no_instance": True}
+    torch.save(official.network("spade", kind, **arguments).state_dict(), tmp_path / "net.pth")
+    imported, said = import_spade(tmp_path, no_instance=True), list[str]()
+    run = ganforge.resume(imported, steps=0, data=streets, quiet=True, say=said.append)
+    assert run.facts.regions == ("sky", "road", "tree", "car", "house")
+    assert ganforge.load(imported, device="cpu").facts == run.facts
+    assert any("0 is sky, 1 is road, 2 is tree, 3 is car, 4 is house" in sentence for sentence in said)
+    (streets / "classes.txt").write_text("sky\nroad\ncar\ntree\nhouse\n")
+    with pytest.raises(DataError, match="does not suit the run: regions is"):
+        ganforge.resume(imported, steps=0, data=streets, quiet=True)
+
+
+def test_data_with_other_counts_than_an_imported_file_are_refused(tmp_path: Path, streets: Path):
+    """The file's five planes are four regions and the boundaries of instances; as five regions the data suit it."""
+    torch.save(official.network("spade", "SPADEGenerator", ngf=2, label_nc=4).state_dict(), tmp_path / "net.pth")
+    run = import_spade(tmp_path, label_nc=4)
+    with pytest.raises(DataError, match="streets has 5 regions, and the imported file 4: give data with as many"):
+        ganforge.resume(run, steps=0, data=streets, quiet=True)
+
+
+def test_an_imported_run_of_layouts_is_trained_on_named_objects(tmp_path: Path):
+    for name, (kind, arguments) in PLACES["lostgan"][2].items():
+        torch.save(official.network("lostgans", kind, **{**arguments, "num_classes": 11}).state_dict(), tmp_path / name)
+    run = import_weights([tmp_path / name for name in PLACES["lostgan"][2]], "lostgan", tmp_path / "run")
+    trained = ganforge.resume(draw_no_samples(run), steps=1, data="shapes-layouts", quiet=True)
+    assert trained.step == 1
+    assert command(["translate", str(run), "layout:star 0.1 0.2 0.5 0.6", str(tmp_path / "out.png")]) == 0
 
 
 # -- out -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from ganforge.inference.load import load_part
 from ganforge.run import Run
 from ganforge.runs.checkpoint import Checkpoints
 from ganforge.runs.folder import RunFolder
-from ganforge.training.train import describe_difference
+from ganforge.training.suitable_data import describe_difference
 from tests.support.toys import weights
 
 TINY = {"preset": "tiny", "quiet": True}

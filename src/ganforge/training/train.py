@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 
 from ganforge import distributed, system
-from ganforge.batches import Facts
 from ganforge.callbacks import default_callbacks
 from ganforge.console import Say, outlive_terminal, silent
 from ganforge.data.loader import BatchLoader
@@ -25,12 +24,13 @@ from ganforge.inference.trained import Trained
 from ganforge.runs.folder import RunFolder, facts_of, read_options_of, run_of
 from ganforge.runs.run_data import load_run_tokeniser, locate, ranges_of, run_data_arguments
 from ganforge.runs.trust import record
-from ganforge.serialize import check_config, shorten
+from ganforge.serialize import check_config
 from ganforge.text.tokeniser import FILE
 from ganforge.training import chain
 from ganforge.training import plan as planning
 from ganforge.training.interruptions import save_on_error, stop_on_signals, train_with_recovery
 from ganforge.training.plan import Plan, open_training_data, resolve_steps
+from ganforge.training.suitable_data import check_data_facts
 
 
 def train(
@@ -191,7 +191,7 @@ def resume(
             with distributed.main_process_first():
                 folder.lock() if distributed.rank() == 0 else None
                 plan = plan_resume(
-                    folder, steps, epochs, kimg, patience, data, data_home, device, threads, shorten, trust
+                    folder, steps, epochs, kimg, patience, data, data_home, device, threads, shorten, trust, say
                 )
             callbacks = default_callbacks(folder.path, tensorboard and not quiet, not quiet, doctor, say)
             changed = data is not None or plan.run != stored
@@ -229,6 +229,7 @@ def plan_resume(
     threads: int,
     shorten: bool = False,
     trust: bool = False,
+    say: Say = silent,
 ) -> Plan:
     """The plan of a run that continues: its stored settings, changed where an argument is given."""
     # Resolve the settings.
@@ -260,8 +261,7 @@ def plan_resume(
     done = (folder.checkpoints().steps() or [0])[-1]
     planned = run_of(stored).steps if done or "imported" not in stored.data else 0  # nobody planned what was imported
     check_length(options.steps, planned, done, shorten)
-    if replace(facts_of(stored), captions=opened.facts.captions) != opened.facts:  # on which no network depends
-        raise DataError(f"{data_spec} does not suit the run: {describe_difference(facts_of(stored), opened.facts)}.")
+    check_data_facts(facts_of(stored), opened.facts, data_spec, stored.data, say)
     # Build the game.
     loaded = parts.load_kept(config, folder.path, partial(load_part, trust=trust), stored.parts, model.name)
     with name_folder(folder.path, model):
@@ -272,13 +272,6 @@ def plan_resume(
         model, stored.preset, config, options, data_spec, read_options, opened, game, loaded, held_out,
         ranges_of(stored), location, stored.init_from, stored.parts,
     )  # fmt: skip
-
-
-def describe_difference(own: Facts, given: Facts) -> str:
-    """The facts in which data differ from those of a run: `height is 32, and the run's 64`."""
-    pairs = {field.name: (getattr(own, field.name), getattr(given, field.name)) for field in fields(Facts)}
-    texts = {name: (shorten(run), shorten(data)) for name, (run, data) in pairs.items() if run != data}
-    return "; ".join(f"{name} is {data}, and the run's {run}" for name, (run, data) in texts.items())
 
 
 def check_length(steps: int, planned: int, done: int, shorten: bool) -> None:

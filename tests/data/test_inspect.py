@@ -11,6 +11,7 @@ import ganforge
 from ganforge.cli import run as command
 from ganforge.cli.data_report import choose_sheet_path, format_report
 from ganforge.data.contact_sheet import CELL
+from ganforge.data.open import open_data
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read, write
 from ganforge.images.high_bit_depth import PARTLY_READ
@@ -124,6 +125,18 @@ def test_folders_that_look_like_label_maps_are_noted(tmp_path):
         f"The folders look like photographs and their label maps, taken as classes here; "
         f"to learn one alone: --data {tmp_path}/images."
     )
+
+
+def test_a_folder_of_classes_says_how_its_sound_images_are_learnt_alone(tmp_path):
+    for name, grey in (("bad", 250), ("good", 100)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for k in range(3):
+            write(tmp_path / "train" / name / f"{k}.png", np.full((8, 8, 1), grey + k, np.uint8))
+    note = f"to learn the sound images alone, for `score`: --data {tmp_path}/train/good."
+    assert ganforge.examine(tmp_path).notes[-1] == f"All 2 classes are taken; {note}"
+    alone = open_data(str(tmp_path / "train" / "good"), size=(8, 8))
+    assert (len(alone), alone.facts.labels, int(np.max(alone.columns["images"]))) == (3, (), 102)
+    assert not any("sound" in each for each in alone.notes)
 
 
 def test_the_sheet_has_a_line_a_class_and_stays_out_of_the_data(sick, tmp_path):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from ganforge.draw import RowDraw
 from ganforge.engine import Engine
 from ganforge.errors import ModelError
 from ganforge.game import Clock, own_state
+from ganforge.images import write
 from ganforge.models.f_anogan import Config, FAnoGAN
 from ganforge.models.wgan_gp import WGANGP
 from ganforge.models.wgan_gp import Config as PartConfig
@@ -120,6 +122,29 @@ def test_stopping_and_resuming_both_stages_changes_no_bit(tmp_path: Path):
     loaded = ganforge.load(whole.path, device="cpu")
     torch.testing.assert_close(loaded.score(images), loaded.score(images, batch=1), rtol=1e-5, atol=1e-6)
     assert loaded.heat(images).shape == (3, 1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind", "low", "high"), [("png", np.uint16, 0, 65_535), ("tif", np.float32, -9, 41)]
+)
+def test_deep_grey_images_are_trained_on_and_scored_in_the_runs_range(
+    tmp_path: Path, ending: str, kind: type, low: float, high: float
+):
+    """Of floats the range is that of the training images, of 16 bits that of the format."""
+    drawn = np.random.default_rng(0).uniform(low, high, (8, 16, 16, 1)).astype(kind)
+    drawn[0, 0, 0], drawn[0, 0, 1] = low, high
+    (tmp_path / "good").mkdir()
+    for k, image in enumerate(drawn):
+        write(tmp_path / "good" / f"{k}.{ending}", image)
+    options = {"preset": "tiny", "outdir": tmp_path, "quiet": True, "sample_every": 0}
+    gan = ganforge.train("wgan_gp", tmp_path / "good", **options)
+    run = ganforge.train("f_anogan", tmp_path / "good", config={"generator": str(gan.path)}, **options)
+    assert run.facts.channels == 1
+    report = ganforge.score(run, tmp_path / "good", tmp_path / "out", smooth=0)
+    images = torch.from_numpy((drawn.astype(np.float64) - low) / (high - low) * 2 - 1).float().permute(0, 3, 1, 2)
+    expected = ganforge.load(run.path, device="cpu").score(images)
+    found = {one.name: one.score for one in report.scored}
+    assert [found[f"{k}.{ending}"] for k in range(8)] == pytest.approx(expected.tolist(), rel=1e-4)
 
 
 def test_the_paper_settings():

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.console import Say
+from ganforge.data.layouts.folders import SOUND as SOUND_FOLDERS
 from ganforge.data.layouts.two_folders import stem
 from ganforge.data.layouts.untaken import describe_untaken
 from ganforge.data.loader import to_images
@@ -26,7 +27,7 @@ NAMED = "shapes-defects"
 """The embedded set with flaws, whose truth is known."""
 DRAWN, SOUND_FROM, SOUND_DRAWN = 300, HELD_OUT + 100_000, 600
 """Held-out scenes of NAMED that are scored; the first, and how many, of others, whose sound ones set a threshold."""
-SOUND = {"0", "false", "no", "good", "sound", "normal", "ok", "healthy", "정상", "양품"}
+SOUND = {*SOUND_FOLDERS, "0", "false", "no", "healthy", "정상", "양품"}
 STRANGE = {
     "1",
     "true",

@@ -33,6 +33,8 @@ from ganforge.data.source import ImageSource, Labels, build_dataset
 from ganforge.errors import DataError
 
 NOT_CLASSES = (({"images", "labels"}, "photographs and their label maps"),)  # folders that are not classes
+SOUND = frozenset({"good", "sound", "normal", "ok"})
+"""Folders of images without flaws."""
 
 
 def open_folder(
@@ -222,11 +224,14 @@ def renumber_classes(labels: Labels, others: Sequence[tuple[str, ...]]) -> Label
 
 
 def _note_on_lookalikes(where: str, split: str, classes: tuple[str, ...]) -> list[str]:
-    """A note if folders that were taken for classes look like something else."""
+    """A note if folders that were taken for classes look like something else, or one of them holds sound images."""
     for names, what in NOT_CLASSES:
         if names <= set(classes):
             one = f"{where}/{split}{min(names)}"
             return [f"The folders look like {what}, taken as classes here; to learn one alone: --data {one}."]
+    if sound := [name for name in classes if name.lower() in SOUND]:
+        one = f"{where}/{split}{sound[0]}"
+        return [f"All {len(classes)} classes are taken; to learn the sound images alone, for `score`: --data {one}."]
     return []
 
 

@@ -26,6 +26,10 @@ from ganforge.catalogue import Model, file_of, find, names
 from ganforge.data.loader import BatchLoader
 from ganforge.data.places_sheet import draw_places
 from ganforge.data.synthetic.choose import choose_embedded
+from ganforge.data.synthetic.shapes import HELD_OUT
+from ganforge.evaluation.score import SMOOTH, smooth_maps
+from ganforge.evaluation.score_items import list_drawn
+from ganforge.evaluation.score_page import paint_heat
 from ganforge.images import enlarge, grid, read, recolour, to_uint8, write
 from ganforge.images.figure import save
 from ganforge.inference.layouts import to_boxes
@@ -87,6 +91,11 @@ CAPTIONS: dict[str, str] = {
         "the codes give the shapes other colours; the ground differs little between codes, stripes are missing, some "
         "shapes have two colours, and edges are a little soft."
     ),
+    "spade-edit": (
+        "label map, output, the map with a circle painted into it, its output by the same code, true image. The circle "
+        "has a colour of its own or that of another shape; around it the ground changes a little, and everything else "
+        "stays as it is."
+    ),
     "lostgan": (
         "layouts, three outputs by three seeds. Every object is in its box, and nearly all can be recognised; colours "
         "follow the codes, not the layout. Edges are soft, striped objects are missing, and some grounds are light in "
@@ -102,6 +111,12 @@ CAPTIONS: dict[str, str] = {
     ),
 }
 """Captions of the images of games that translate: the columns, and their quality."""
+SOUND_SHOWN, STRANGE_SHOWN = 3, 9  # of the image of a game that scores
+PAINTED, BLOB = (
+    "circle",
+    0.3,
+)  # the region that is painted into label maps, and the radius of the blob, of half an image
+BLOBS = ((-0.2, 0.45), (0.55, 0.45), (0.6, 0.5))  # their places, x and y from -1 to 1
 ROWS = 6  # of the image of a game that translates
 MOVED, MOVE = 2, ("flower", "0.05,0.16")  # the layout of the strip, and the object that moves three times
 
@@ -118,10 +133,20 @@ def draw_run(name: str) -> None:
             return
         data = {} if "translate" in capabilities(find(model).game) else {"data": "fashion-mnist"}
         run = ganforge.train(model, outdir=out, **{**data, **RUNS.get(name, {})})
-        if "boxes" in type(run.game).batch_type.columns():
-            draw_layouts(run, name)
-        else:
-            save_enlarged(render_run(run), name)
+        draw_trained(run, name)
+
+
+def draw_trained(run: ganforge.Trained, name: str) -> None:
+    """Save the images of a run."""
+    columns = type(run.game).batch_type.columns()
+    if "boxes" in columns:
+        draw_layouts(run, name)
+    elif hasattr(run.game, "score"):
+        write(PICTURES / f"{name}.png", render_strange(run))
+    else:
+        save_enlarged(render_run(run), name)
+    if "label_map" in columns:
+        save_enlarged(render_edit(run), f"{name}-edit")
 
 
 def render_run(run: ganforge.Trained) -> np.ndarray:
@@ -148,6 +173,46 @@ def draw_layouts(run: ganforge.Trained, name: str) -> None:
     rows = [*above, *(enlarge(image, len(above[0])) for images in outputs for image in images)]
     write(PICTURES / f"{name}.png", grid(rows, columns=ROWS))
     ganforge.rearrange(run, layouts[MOVED], PICTURES / f"{name}-moves.png", move=MOVE * 3)
+
+
+def render_edit(run: ganforge.Trained) -> np.ndarray:
+    """A row for each held-out map: it, its output, the map with a blob of another region painted in, its output, truth.
+
+    Both outputs have one seed.
+    """
+    batch = read_held_out(run)
+    before = {name: batch[name] for name in ("label_map", "instance_map")}
+    after = {name: maps.clone() for name, maps in before.items()}
+    down, across = torch.meshgrid(
+        *(torch.linspace(-1, 1, side) for side in before["label_map"].shape[1:]), indexing="ij"
+    )
+    for row, (x, y) in enumerate(BLOBS):
+        blob = (across - x).square() + (down - y).square() < BLOB**2
+        after["label_map"][row, blob] = run.facts.regions.index(PAINTED)
+        after["instance_map"][row, blob] = before["instance_map"][row].max() + 1
+    columns = []
+    for maps in (before, after):
+        output = run.translate(maps["label_map"], instance_map=maps["instance_map"], seed=3)
+        columns += [draw_places(maps, run.facts), to_uint8(output)]
+    rows = zip(*columns, to_uint8(batch["images"]), strict=True)
+    return grid([image for row in [*rows][: len(BLOBS)] for image in row], columns=5)
+
+
+def render_strange(run: ganforge.Trained) -> np.ndarray:
+    """Held-out images, in columns: image, what the generator draws of it where a game says so, heat map, flaw.
+
+    The maps have one scale; the first SOUND_SHOWN images have no flaw.
+    """
+    items = [*list_drawn(run, HELD_OUT, 100)]
+    sound, strange = ([item for item in items if item.strange is flawed] for flawed in (False, True))
+    shown = [*sound[:SOUND_SHOWN], *strange[:STRANGE_SHOWN]]
+    images = torch.cat([item.image for item in shown])
+    maps = smooth_maps(run.heat(images), SMOOTH)[:, 0].numpy()
+    drawn = [to_uint8(run.translate(images))] if "translate" in capabilities(run.game) else []
+    heat = [paint_heat(one, float(maps.max()), one.shape) for one in maps]
+    flaws = [np.repeat(item.mask[..., None], 3, -1).astype(np.uint8) * 255 for item in shown if item.mask is not None]
+    rows = [recolour(image, 3) for column in (to_uint8(images), *drawn, heat, flaws) for image in column]
+    return grid([enlarge(image, 3 * images.shape[2]) for image in rows], columns=len(shown))
 
 
 def read_held_out(run: ganforge.Trained) -> dict[str, Any]:

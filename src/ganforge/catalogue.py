@@ -143,6 +143,7 @@ def build_stand_ins(
         if name in made:
             continue
         settings = other.presets["tiny" if "tiny" in other.presets else "small"].config
+        settings = replace(settings, **dict(part.having))
         size = other.presets[part_preset(other, preset)].run.size
         sides = dict(zip(("height", "width"), (size[0], size[-1]), strict=True)) if size else {}
         own = replace(facts, **{side: pixels for side, pixels in sides.items() if side in part.free})

@@ -83,6 +83,8 @@ class Part:
     """Facts in which the part's data may differ from the run's; all others must be equal."""
     can: tuple[str, ...] = field(default=(), kw_only=True)
     """Methods that the part's game must have."""
+    having: tuple[tuple[str, Any], ...] = field(default=(), kw_only=True)
+    """Settings of the run that must be these: `(("space", "w"),)`."""
     text: bool = field(default=False, kw_only=True)
     """Whether it is a text encoder (nn/text_encoders.py): it sees no images, so that its data may be any, its tokeniser
     becomes the run's, and a pretrained one of other people may be named.  Always true of the model `text_encoder`."""

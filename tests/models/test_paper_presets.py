@@ -49,6 +49,8 @@ NARROW: dict[str, dict[str, Any]] = {
                 "text_width": 8, "judge_text_width": 8, "head": 4, "judge_head": 4, "features": 8, "content": "pixel"},
     "r3gan": {"width": 64, "group": 8},
     "stylegan2": {"latent": 8, "style": 8, "capacity": 64, "most": 8},
+    "e4e": {"widths": (4, 4, 8, 8), "depths": (1, 1, 1, 1), "perception": "own", "identity": "own"},
+    "hyperstyle": {"widths": (4, 4, 8, 8), "depths": (1, 1, 1, 1), "vector": 8, "perception": "own", "identity": "own"},
 }  # fmt: skip
 
 
@@ -296,6 +298,8 @@ SRGAN, ESRGAN = "section 3.2", "ESRGAN, section 4.1"
 DENOISING, RELIGHTING = "venkai/RBDN, training/denoising", "venkai/RBDN, training/relighting"
 COLOURING, COLOUR_RATES = "venkai/RBDN, training/colorization", [3.16e-3, 3.16e-4, 3.16e-4, 3.16e-4, 3.16e-3]
 R3GAN = "brownvc/R3GAN, train.py"
+E4E = "omertov/encoder4editing, README and options/train_options.py"
+HYPERSTYLE = "yuval-alaluf/hyperstyle, README and coach_hyperstyle.py"
 STYLEGAN2 = "NVlabs/stylegan2-ada-pytorch, train.py"
 SPADE, SPADE_CODE = "section 4", "NVlabs/SPADE, options/train_options.py"
 SPADE_TERMS = {"gan": "hinge", "features": 10.0, "content": "vgg", "content_weight": 10.0, "kl": 0.05, "use_vae": False}
@@ -618,6 +622,33 @@ TABLE: dict[tuple[str, str], list[Published]] = {
     ("r3gan", "imagenet64"): [
         ("batch", "README.md", run_has(batch=4096, size=(64,), flip=True)),
         ("gamma", f"{R3GAN}, ImageNet-64", config_has(gamma=1.0, final_gamma=0.1, final_augment_p=0.4)),
+    ],
+    ("e4e", "paper"): [
+        ("batch", E4E, run_has(batch=8, size=(1024,), flip=True, steps=200_000)),
+        ("rates", E4E, rate_is({0: [1e-4, 2e-5], 199_999: [1e-4, 2e-5]})),
+        ("networks", f"{E4E}, IR-SE50", config_has(body="irse", widths=(64, 128, 256, 512), depths=(3, 4, 14, 3))),
+        ("losses", E4E, config_has(mse_weight=1.0, perceptual_weight=0.8, identity_weight=0.5, side=256)),
+        ("discriminator", E4E, config_has(adversarial=0.1, pool=50, gamma=10.0, r1_every=16)),
+        ("deltas", E4E, config_has(space="w+", delta_weight=2e-4, wait=20_000, every=2_000, relative=True)),
+    ],
+    ("e4e", "psp"): [
+        (
+            "codes",
+            "eladrich/pixel2style2pixel, README",
+            config_has(relative=False, adversarial=0.0, identity_weight=0.1),
+        ),
+        ("rate", "eladrich/pixel2style2pixel, options", rate_is({0: 1e-4})),
+    ],
+    ("hyperstyle", "paper"): [
+        ("batch", HYPERSTYLE, run_has(batch=8, size=(1024,), flip=True, steps=500_000)),
+        ("rate", HYPERSTYLE, rate_is({0: 1e-4, 499_999: 1e-4})),
+        ("iterations", "section 3.3", config_has(iterations=5, separable=False, per_channel=False, layers=())),
+        (
+            "networks",
+            f"{HYPERSTYLE}, ResNet34",
+            config_has(widths=(64, 128, 256, 512), depths=(3, 4, 6, 3), vector=512),
+        ),
+        ("losses", HYPERSTYLE, config_has(mse_weight=1.0, perceptual_weight=0.8, identity_weight=0.1, side=256)),
     ],
     ("stylegan2", "paper"): [
         ("batch", f"{STYLEGAN2}, stylegan2", run_has(batch=32, size=(1024,), augment="none", ema_rampup=None)),

@@ -75,6 +75,12 @@ def check_kind(name: str, part: Part, models: tuple[str, ...], trained: Trained,
         raise ModelError(
             f"The part {name!r} must be a run of {' or '.join(models)}; {run!r} is one of {trained.model}."
         )
+    for setting, value in part.having:
+        if (own := getattr(trained.game.config, setting)) != value:
+            raise ModelError(
+                f"The part {name!r} must be a run of {trained.model} with {setting} {value}, and {run!r} was trained "
+                f"with {setting} {own}: train one with `ganforge train {trained.model} --config.{setting} {value}`."
+            )
     if lacking := [verb for verb in part.can if not is_able(trained.game, verb)]:
         raise ModelError(
             f"The part {name!r} must be able to {' and '.join(part.can)}, and {trained.model} cannot {lacking[0]}: "

@@ -142,8 +142,9 @@ def recognise_file(
         raise OptionError(f"{path} could be {' or '.join(kind.__name__ for kind in fits)}: name one with --class.")
     ((kind, adapter),) = fits.items()
     place = next(p for p in kind.fills if p.startswith(f"{model}.") and p.endswith(f".{network}" if network else ""))
-    complete = kind.complete(state, kinds[kind])
-    assumed = {name: complete[name] for name in kind.assumed(state, kinds[kind])}
+    own = kind.select(state)
+    complete = kind.complete(own, kinds[kind])
+    assumed = {name: complete[name] for name in kind.assumed(own, kinds[kind])}
     return RecognisedFile(path, place, adapter, *kind.game(place, **complete), assumed)
 
 
@@ -204,11 +205,14 @@ def try_classes(
 
 def try_class(kind: type[Adapter], state: State, arguments: Mapping[str, Any]) -> Adapter | tuple[int, str]:
     """The class with these weights; or the number of keys it shares with them, and what does not fit."""
-    shared = 0
+    shared, beside = 0, {name: state[name] for name in kind.beside if name in state}
+    state = kind.select(state)
     try:
         adapter = kind(**kind.complete(state, arguments))
         shared = len({*adapter.state_dict()} & {*state})
-        return official.load(adapter, state).eval()
+        official.load(adapter, state).eval()
+        adapter.take(beside)
+        return adapter
     except GANForgeError as error:
         why = str(error)
     except KeyError as error:

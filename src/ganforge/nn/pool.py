@@ -10,7 +10,8 @@ class ImagePool(nn.Module):
     """images (N, C, H, W) -> as many, without gradients: each the given one or, with probability 1/2, a past one.
 
     Until the pool is full every image is stored and returned.  From then on an image is either returned as it is, or
-    swapped with a random one of the pool.  `size` 0 returns all as they are.
+    swapped with a random one of the pool.  `size` 0 returns all as they are.  Rows of another shape, such as codes, are
+    kept alike.
     """
 
     keeps_rows = True
@@ -18,7 +19,7 @@ class ImagePool(nn.Module):
     images: Tensor
     written: Tensor
 
-    def __init__(self, size: int, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, size: int, image_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.size = size
         self.register_buffer("images", torch.zeros(size, *image_shape))

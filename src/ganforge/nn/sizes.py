@@ -1,4 +1,7 @@
-"""Image sizes that strided networks can produce."""
+"""Image sizes that networks can produce, and those that they read."""
+
+import torch.nn.functional as F
+from torch import Tensor
 
 from ganforge.errors import ModelError
 
@@ -19,3 +22,12 @@ def halve_sides(height: int, width: int) -> tuple[tuple[int, int], int]:
         f"times a power of two, the long side a multiple of it. Near are --size {', '.join(map(str, near))}; usual are "
         "28, 32, 64 and 128."
     )
+
+
+def shrink(images: Tensor, most: int) -> Tensor:
+    """Images (N, C, H, W) averaged so that no side has more than `most` pixels; smaller ones as they are."""
+    height, width = images.shape[-2:]
+    scale = most / max(height, width)
+    if scale >= 1:
+        return images
+    return F.adaptive_avg_pool2d(images, (max(1, round(height * scale)), max(1, round(width * scale))))

@@ -67,20 +67,29 @@ class VGG(nn.Module):
         return super().train(False)
 
 
+def read_weights(path: Path, name: str) -> Mapping[str, Tensor]:
+    """What a torch file of the weights of the network `name` holds, read without unpickling code.
+
+    Raises WeightsError where the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path} with the weights of {name}.")
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises many kinds of errors for damaged files
+        why = type(error).__name__
+        raise WeightsError(f"{path} is damaged, or not a torch file of tensors ({why} while reading it).") from error
+    return held if isinstance(held, Mapping) else {}
+
+
 def load_vgg(path: Path, depth: Depth, seen: Sequence[str]) -> VGG:
     """VGG with the weights of torchvision's file, which is read without unpickling code.
 
     Raises WeightsError where the file is missing, damaged or of another network.
     """
-    if not path.is_file():
-        raise WeightsError(f"There is no file {path} with the weights of VGG-{depth}.")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many kinds of errors for damaged files
-        why = type(error).__name__
-        raise WeightsError(f"{path} is damaged, or not a torch file of tensors ({why} while reading it).") from error
+    weights = read_weights(path, f"VGG-{depth}")
     extractor = VGG(depth, seen)
-    own, found = extractor.state_dict(), weights if isinstance(weights, Mapping) else {}
+    own, found = extractor.state_dict(), weights
     wrong = [k for k, v in own.items() if k not in found or found[k].shape != v.shape]
     if wrong:
         raise WeightsError(

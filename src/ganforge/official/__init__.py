@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError, WeightsError
-from ganforge.official._adapter import Adapter
+from ganforge.official._adapter import BESIDE, Adapter
 from ganforge.official._pickles import read_networks
 
 __all__ = ["Adapter", "State", "bare", "classes", "load", "network", "read", "systems"]
@@ -197,15 +197,18 @@ def read(path: str | Path, entry: str | None = None, usual: Sequence[str] = ()) 
 
 def _tensors(held: Any, path: Path, entry: str | None, usual: Sequence[str]) -> dict[str, Tensor]:
     """The state dict in the contents of a torch file, at the top or one level down."""
+    beside = (
+        {key: held[key] for key in BESIDE if isinstance(held.get(key), Tensor)} if isinstance(held, Mapping) else {}
+    )
     if not entry and isinstance(held, Mapping):
         entry = next((name for name in usual if _is_state(held.get(name))), None)
     inner = held.get(entry) if entry and isinstance(held, Mapping) else held
     if _is_state(inner):
-        return dict(inner)
+        return {**inner, **beside}
     values = inner.items() if isinstance(inner, Mapping) else ()
     states = [value for _, value in values if _is_state(value)]
     if len(states) == 1:
-        return dict(states[0])
+        return {**states[0], **beside}
     values = held.items() if isinstance(held, Mapping) else ()
     entries = [str(key) for key, value in values if isinstance(value, Mapping)]
     hint = f" Its entries are {', '.join(entries)}: name one of them with --entry." if entries else ""

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from ganforge.text.tokeniser import Tokeniser
 
+BESIDE = ("latent_avg",)
+"""Tensors that files have beside a state dict: StyleGAN2's mean code."""
+
 
 class Adapter(nn.Module):
     """Our network with an official interface: arguments, inputs and outputs, and state dict.
@@ -25,6 +28,10 @@ class Adapter(nn.Module):
     """Networks of our games that can take weights of this class: `cyclegan.to_b`; of one model, the usual one first."""
     entry: ClassVar[str] = ""
     """The entry of the official files that holds this network, where they hold several: `G_ema`."""
+    prefix: ClassVar[str] = ""
+    """What stands before its keys in files of several networks, `encoder.`; without such keys all are its own."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Names of tensors that files have beside the state dict, for `take`."""
     network: nn.Module
     """Ours."""
 
@@ -52,6 +59,15 @@ class Adapter(nn.Module):
         Raises KeyError, naming the first missing key, for the state dict of another class.
         """
         raise NotImplementedError
+
+    @classmethod
+    def select(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of this class in the state dict of a file, without what stands beside it."""
+        own = {key.removeprefix(cls.prefix): value for key, value in state.items() if key.startswith(cls.prefix)}
+        return own if cls.prefix and own else {key: value for key, value in state.items() if key not in BESIDE}
+
+    def take(self, beside: Mapping[str, Tensor]) -> None:
+        """Keep the tensors that a file has beside the state dict."""
 
     @classmethod
     def complete(cls, state: Mapping[str, Tensor], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -291,7 +291,8 @@ def _conv_names(theirs: str, ours: str, bias: bool = True) -> Names:
 class RosinalityGenerator(_Filtered):
     """A list of one or two z (N, style_dim), or of styles -> images and, where asked for, styles or features.
 
-    Its files have no mean code: it is computed from 4,096 codes, as theirs do before they truncate.
+    Where a file has no mean code beside it, that is computed from 4,096 codes, as theirs do before they truncate.
+    Files of encoders hold it as `decoder.`.
     """
 
     called = ("Generator",)
@@ -299,6 +300,9 @@ class RosinalityGenerator(_Filtered):
     fills = ("stylegan2.generator",)
     unmapped = (".mean",)
     entry = "g_ema"
+    prefix = "decoder."
+    beside = ("latent_avg",)
+    mean: Tensor | None = None
 
     def __init__(
         self,
@@ -389,8 +393,13 @@ class RosinalityGenerator(_Filtered):
         handle.remove()
         return image, latent if return_latents else features[0] if return_features else None
 
+    def take(self, beside: Words[str, Tensor]) -> None:
+        self.mean = beside.get("latent_avg")
+
     def weights(self) -> dict[str, Tensor]:
-        """With the mean code."""
+        """With the mean code: the file's, or that of random codes."""
+        if self.mean is not None:
+            return {**self.network.state_dict(), "mapping.mean": self.mean.reshape(-1, self.mean.shape[-1])[0].clone()}
         codes = torch.randn(CODES, self.network.mapping.latent, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             mean = self.network.mapping(codes).mean(0)

@@ -6,7 +6,7 @@ RUN/parts-made/         a run folder for each part, in the order in which they a
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Stage:
     """{its own Config field: the name of the stage that fills it}."""
     sized: bool = True
     """Whether its images have the size of the last run's."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Its other settings that the later run asks for."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ def list_stages(model: Model, preset: str, config: Any) -> list[Stage]:
             )
             if not known:
                 known = prefix + name if name in stages else name
-                inner = add(other, other.preset(made).config, f"{known}-", depth + 1)
+                settings = dict(part.having)
+                inner = add(other, replace(other.preset(made).config, **settings), f"{known}-", depth + 1)
                 sized = not part.encodes_text and not {"height", "width"} & {*part.free}
-                stages[known] = Stage(known, other.name, made, inner, sized)
+                stages[known] = Stage(known, other.name, made, inner, sized, settings)
             parts[name] = known
         return parts
 
@@ -92,6 +95,7 @@ def describe_chain(
         words = ["ganforge", "train", stage.model, "--data", data, "--preset", stage.preset, "--name", stage.name]
         words += ["--outdir", str(outdir)]
         words += [word for key, value in part_options(stage, options).items() for word in option_words(key, value)]
+        words += [word for key, value in stage.settings.items() for word in option_words(f"config.{key}", value)]
         for own, other in stage.parts.items():
             words += [flag_of(f"config.{own}"), paths[other]]
         lines.append(shlex.join(words))
@@ -189,7 +193,7 @@ def train_stages(
         path = distributed.broadcast_text(lambda stage=stage: find_stage(folder, stage))
         if not path:
             say(f"{title}: it is trained first.")
-            config = {own: made[other] for own, other in stage.parts.items()}
+            config = {**stage.settings, **{own: made[other] for own, other in stage.parts.items()}}
             trained = train(
                 stage.model, data, stage.preset, outdir=folder.path / PARTS_MADE, name=stage.name, config=config,
                 **part_options(stage, options),

@@ -42,6 +42,7 @@ from ganforge.models.stylegan2.settings import Config
 from ganforge.models.stylegan2.settings import presets as presets
 from ganforge.nn.conditions import as_vectors, draw_labels
 from ganforge.nn.losses import fake_loss, real_loss
+from ganforge.nn.lpips import unit
 from ganforge.nn.penalties import gradient_square
 from ganforge.nn.sizes import halve_sides
 
@@ -189,8 +190,21 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
         return self.vector(label)
 
     def decode(self, codes: Codes, randomise: bool = False) -> Tensor:
-        """Images (n, C, H, W) in [-1, 1] of codes, with the constant noise, or with `randomise` random noise."""
-        return self.generator.synthesis(codes.w, self.draw_noise(len(codes)) if randomise else None).clamp(-1, 1)
+        """Images (n, C, H, W) in [-1, 1] of codes, with the constant noise, or with `randomise` random noise.
+
+        Gradients pass beyond these limits, for descents.
+        """
+        made = self.generator.synthesis(codes.w, self.draw_noise(len(codes)) if randomise else None)
+        limited = made.clamp(-1, 1)
+        return made + (limited - made).detach() if made.requires_grad else limited
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, K): what the discriminator's blocks find in images, each place a vector of length 1 as in LPIPS.
+
+        No image's features depend on the others.
+        """
+        maps = self.discriminator.maps(images)
+        return torch.cat([unit(found).flatten(1) / found[0, 0].numel() ** 0.5 for found in maps], 1)
 
     def generate(self, noise: Tensor, truncation: Psi = 1.0, randomise: bool = False, label: Label = None) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent): `decode(code(noise))`."""

@@ -7,7 +7,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ganforge.models.stylegan2.generator import HALF, Form, Mapping
-from ganforge.models.stylegan2.layers import EqualConv2d, EqualLinear, MinibatchDeviation
+from ganforge.models.stylegan2.layers import EqualConv2d, MinibatchDeviation
+from ganforge.nn.equal import EqualLinear
 from ganforge.nn.upfirdn import Blur
 
 
@@ -69,7 +70,15 @@ class Discriminator(nn.Module):
         self.mapping = Mapping(0, conditions, width, mapping_layers) if conditions else None
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = None
+        x = self.maps(images)[-1]
+        scores = self.score(self.features(self.conv(self.deviation(x)).flatten(1)))
+        if self.mapping is None:
+            return scores[:, 0]
+        return (scores * self.mapping(None, condition)).sum(1) / math.sqrt(scores.shape[1])
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """What each block has found in images, before they are compared with each other."""
+        x, found = None, []
         for block in self.blocks:
             assert isinstance(block, Block)
             if block.read is not None:
@@ -78,13 +87,10 @@ class Discriminator(nn.Module):
                 if self.form == "skip":
                     images = self.blur.reduce(images)
             x = block(x)
-        assert x is not None
+            found.append(x)
         if self.read is not None:
-            x = x + self.read(images)
-        scores = self.score(self.features(self.conv(self.deviation(x)).flatten(1)))
-        if self.mapping is None:
-            return scores[:, 0]
-        return (scores * self.mapping(None, condition)).sum(1) / math.sqrt(scores.shape[1])
+            found[-1] = found[-1] + self.read(images)
+        return found
 
     def trained(self, frozen: int = 0) -> list[nn.Parameter]:
         """The parameters without those of the first `frozen` convolutions.

@@ -10,7 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganforge.models.stylegan2.layers import EqualConv2d, EqualLinear, StyledConv, ToImage, normalise
+from ganforge.models.stylegan2.layers import EqualConv2d, StyledConv, ToImage, normalise
+from ganforge.nn.equal import EqualLinear
 from ganforge.nn.upfirdn import Blur
 
 Form = Literal["skip", "resnet", "orig"]

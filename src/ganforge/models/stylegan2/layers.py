@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.nn.equal import GAIN, SLOPE, EqualLinear
 from ganforge.nn.upfirdn import Blur
 
-GAIN = math.sqrt(2)  # of a leaky ReLU, so that the variance stays
-SLOPE = 0.2
 EPS = 1e-8
 Resample = Literal["same", "up", "down"]
 
@@ -46,22 +45,6 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, resample: Resample,
         return F.conv2d(blur(x, side // 2 + 1), weight, bias, stride=2, groups=groups)
     swapped = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
     return blur(F.conv_transpose2d(x, swapped, stride=2, groups=groups), 1, 4.0)
-
-
-class EqualLinear(nn.Module):
-    """(N, inputs) -> (N, outputs); `rate` scales the learning rate of its weights; `active`: followed by leaky ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, rate: float = 1.0, bias: float = 0.0, active: bool = False) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.full((outputs,), bias / rate))
-        nn.init.normal_(self.weight, 0.0, 1 / rate)
-        self.active, self.rate = active, rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        gain = self.rate * (GAIN if self.active else 1.0)
-        x = F.linear(x * (gain / math.sqrt(x.shape[1])), self.weight, self.bias * gain)  # cheaper than to scale weights
-        return F.leaky_relu(x, SLOPE) if self.active else x
 
 
 class EqualConv2d(nn.Module):

@@ -1,0 +1,141 @@
+"""The hypernetwork: a photograph and its reconstruction to changes of the generator's weights.
+
+Alaluf et al. 2022, section 3 and appendix A.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.nn.backbones import ResNetBody
+from ganforge.nn.equal import EqualLinear
+
+Shape = tuple[int, int, int]
+"""Outputs, inputs and the side of a layer's kernel."""
+
+
+def reduce(inputs: int, inner: int, outputs: int, halvings: int, first: int = 2) -> nn.Sequential:
+    """Convolutions that halve a map so many times, `inner` wide in between; `first` is the stride of the first."""
+    widths = [inputs, *[inner] * (halvings - 1 if first == 2 else halvings), outputs]
+    layers: list[nn.Module] = []
+    for number, (a, b) in enumerate(pairwise(widths)):
+        layers += [nn.Conv2d(a, b, 3, 2 if number else first, 1), nn.LeakyReLU()]
+    return nn.Sequential(*layers)
+
+
+def halvings_of(side: int) -> int:
+    """How often a map is halved until it has one pixel."""
+    return max(1, (side - 1).bit_length())
+
+
+class SharedKernel(nn.Module):
+    """Vectors (N, K) -> kernels (N, outputs, inputs, k, k) by two layers that several heads share.
+
+    `per_channel`: one number for each pair of channels, (N, outputs, inputs, 1, 1).
+    """
+
+    def __init__(self, vector: int, outputs: int, inputs: int, kernel: int, per_channel: bool = False) -> None:
+        super().__init__()
+        self.shape = (outputs, inputs, *[1 if per_channel else kernel] * 2)
+        wide = outputs * self.shape[2] ** 2
+
+        def begin(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.fmod(nn.init.normal_(torch.empty(shape)), 2) / 40)
+
+        self.w1, self.b1 = begin(vector, wide), begin(wide)
+        self.w2, self.b2 = begin(vector, inputs * vector), begin(inputs * vector)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        rows = (vectors @ self.w2 + self.b2).unflatten(1, (self.shape[1], -1))
+        return (rows @ self.w1 + self.b1).reshape(-1, *self.shape)  # read in the order of memory, as in the code
+
+
+class SharedHead(nn.Module):
+    """A map (N, features, side, side) -> a layer's change, by the shared kernel, which stands outside."""
+
+    def __init__(self, features: int, side: int, vector: int) -> None:
+        super().__init__()
+        self.convs = reduce(features, features // 4, vector, halvings_of(side), first=1)
+        self.linear = EqualLinear(vector, vector)
+
+    def forward(self, x: Tensor, kernel: SharedKernel) -> Tensor:
+        return kernel(self.linear(self.convs(x).mean((2, 3))))
+
+
+class Head(nn.Module):
+    """A map (N, features, side, side) -> one number for each pair of channels, (N, outputs, inputs, 1, 1)."""
+
+    def __init__(self, features: int, side: int, vector: int, shape: Shape) -> None:
+        super().__init__()
+        self.outputs, self.inputs, kernel = shape
+        self.convs = reduce(features, features // 2, vector, max(2, halvings_of(side) - (kernel > 1)))
+        self.output = nn.Conv2d(vector, self.outputs * self.inputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        change = self.output(self.convs(x).mean((2, 3), keepdim=True))
+        return change.reshape(len(x), self.outputs, self.inputs, 1, 1)
+
+
+class SeparableHead(nn.Module):
+    """A map (N, features, side, side) -> (N, outputs, inputs, k, k) as a product of two factors."""
+
+    def __init__(self, features: int, side: int, vector: int, shape: Shape) -> None:
+        super().__init__()
+        self.convs = reduce(features, features // 2, vector, max(2, halvings_of(side)))
+        self.output = SeparableKernel(vector, shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.convs(x).mean((2, 3)))
+
+
+class SeparableKernel(nn.Module):
+    """Vectors (N, K) -> kernels (N, outputs, inputs, k, k): a row and a column at each place, and two linear layers."""
+
+    def __init__(self, vector: int, shape: Shape) -> None:
+        super().__init__()
+        self.outputs, self.inputs, self.kernel = shape
+        self.row = nn.Linear(vector, self.kernel**2 * self.inputs)
+        self.column = nn.Linear(vector, self.kernel**2 * self.outputs)
+        self.mix_inputs = nn.Linear(self.inputs, self.inputs)
+        self.mix_outputs = nn.Linear(self.outputs, self.outputs)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        k = self.kernel
+        row = self.row(vectors).reshape(-1, k, k, 1, self.inputs)
+        column = self.column(vectors).reshape(-1, k, k, self.outputs, 1)
+        mixed = self.mix_inputs(column * row)  # (N, k, k, outputs, inputs)
+        mixed = self.mix_outputs(mixed.transpose(3, 4))
+        return mixed.permute(0, 4, 3, 1, 2)
+
+
+class HyperNetwork(nn.Module):
+    """Two images side by side (N, 2C, side, side) -> {layer: the change of its weights (N, outputs, inputs, ...)}.
+
+    A change has a kernel of its own, or one number for each pair of channels, as (N, outputs, inputs, 1, 1).  Layers
+    of the shape of the first one share the last two layers of their heads.
+    """
+
+    def __init__(
+        self, inputs: int, side: int, layers: Mapping[int, Shape], widths: Sequence[int], depths: Sequence[int],
+        vector: int, *, separable: bool = False, per_channel: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.body = ResNetBody(inputs, widths, depths)
+        features, side = widths[-1], -(-side // 2 ** len(widths))
+        common = next(iter(layers.values()))
+        self.shared = SharedKernel(vector, *common, per_channel)
+        own = SeparableHead if separable else Head
+        self.heads = nn.ModuleDict()
+        for number, shape in layers.items():
+            shares = shape == common
+            head = SharedHead(features, side, vector) if shares else own(features, side, vector, shape)
+            self.heads[str(number)] = head
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        x = self.body(images)
+        return {
+            int(number): head(x, self.shared) if isinstance(head, SharedHead) else head(x)
+            for number, head in self.heads.items()
+        }

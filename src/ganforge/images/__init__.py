@@ -27,6 +27,7 @@ from ganforge.images.reading import header_of as header_of
 from ganforge.images.reading import read as read
 from ganforge.images.reading import read_header as read_header
 from ganforge.images.writing import can_write as can_write
+from ganforge.images.writing import encode_gif as encode_gif
 from ganforge.images.writing import encode_png as encode_png
 from ganforge.images.writing import lossless_suffix as lossless_suffix
 from ganforge.images.writing import write as write

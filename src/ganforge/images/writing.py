@@ -90,7 +90,12 @@ def write_gif(path: Path, frames: Sequence[np.ndarray], seconds_a_frame: float =
     """
     if not frames:
         raise DataError(f"{path}: an animation needs at least one frame.")
-    pil_frames = [_to_pillow(recolour(f, 3) if f.shape[2] > 1 else f) for f in frames]
     with replacing(path) as file:
-        milliseconds = round(seconds_a_frame * 1000)
-        pil_frames[0].save(file, "GIF", save_all=True, append_images=pil_frames[1:], duration=milliseconds, loop=0)
+        file.write(encode_gif(frames, seconds_a_frame))
+
+
+def encode_gif(frames: Sequence[np.ndarray], seconds_a_frame: float = 0.1) -> bytes:
+    """An endlessly looping GIF file of one or more uint8 images (H, W, C), all of one size."""
+    file, first, *others = BytesIO(), *(_to_pillow(recolour(f, 3) if f.shape[2] > 1 else f) for f in frames)
+    first.save(file, "GIF", save_all=True, append_images=others, duration=round(seconds_a_frame * 1000), loop=0)
+    return file.getvalue()

@@ -96,20 +96,22 @@ def interpolate(
     steps: int = 10,
     seed: int = 0,
     path: Literal["spherical", "linear"] = "spherical",
+    between: tuple[int, ...] = (),
     trust: bool = False,
     **answers: Any,
 ) -> tuple[Path, Path]:
     """Interpolate between latents: a grid (one row per walk), and an animation that returns to its start.
 
+    `between` holds the numbers of the seed's images to walk between, instead of the first ones.
     `out` names the grid; the animation is written beside it as .gif.  Returns both paths.
     """
     trained = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"interpolation-seed{seed}.png"
     if not target.suffix or target.suffix == ".gif":
         target = target.with_suffix(".png")
-    walk = trained.interpolate(rows, steps, seed, path=path, **answers)
+    walk = trained.interpolate(rows, steps, seed, path=path, between=between, **answers)
     write(target, grid(visible_channels(to_uint8(walk.flatten(0, 1))), columns=steps))
-    around = trained.interpolate(rows, steps + 1, seed, path=path, closed=True, **answers)[:, :-1]
+    around = trained.interpolate(rows, steps + 1, seed, path=path, closed=True, between=between, **answers)[:, :-1]
     frames = enlarge(visible_channels(to_uint8(around.flatten(0, 1))), ANIMATED)
     write_gif(target.with_suffix(".gif"), list(frames), 0.08)
     return target, target.with_suffix(".gif")

@@ -105,24 +105,30 @@ class Trained:
         *,
         path: Literal["spherical", "linear"] = "spherical",
         closed: bool = False,
+        between: tuple[int, ...] = (),
         **answers: Any,
     ) -> Tensor:
         """Interpolations between latents: (rows, steps, C, H, W) in [-1, 1].
 
         Row r goes from latent r to latent r + 1 of the seed; with `closed` the last row returns to the first latent.
+        With `between`, two or more numbers of images, there is a row from each to the next, whatever `rows` says.
         Whatever else the game draws, such as noise of its layers, is the same in all images.
 
         With `text_b`, of a game that mixes two sentences, row r keeps latent r and goes from `text` to `text_b`.
         """
         self.require("sample")
-        if rows < 1 or steps < 2:
+        rows = len(between) - 1 + closed if between else rows
+        if rows < 1 or steps < 2 or min(between, default=0) < 0:
             raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
         given = self.encode_texts(self.game.generate, answers, rows)  # pyright: ignore
         check_rows(given, rows)
         given = {name: v.repeat_interleave(steps, 0) if has_rows(v) else v for name, v in given.items()}
         between_texts = given.get("text_b") is not None
+        if between_texts and between:
+            raise OptionError("A walk is between images or between sentences: leave `between` or `text_b` out.")
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
-            ends = game.noise(rows + (0 if closed or between_texts else 1))  # pyright: ignore
+            count = max(between) + 1 if between else rows + (0 if closed or between_texts else 1)
+            ends = game.noise(count)[[*(between or range(count))]]  # pyright: ignore
             if between_texts:
                 mixed, shares = ends.repeat_interleave(steps, 0), mix_shares(steps, closed).to(self.device)
                 given["mix"] = shares.repeat(rows)

@@ -1,0 +1,37 @@
+"""The frame of the studio: its pages in a menu, the words, the theme."""
+
+from types import ModuleType
+from typing import Any
+
+import gradio as gr
+
+from ganforge.studio.context import Context, update_runs, word
+from ganforge.studio.pages import sample
+from ganforge.studio.strings import sentence
+
+PAGES: tuple[ModuleType, ...] = (sample,)
+"""Each has a NAME, `runs(context)`, the runs that it is for, and `build(context, tab)`, which returns its menus of runs."""
+SYSTEM = ("system-ui", "sans-serif")
+THEME = gr.themes.Base(font=SYSTEM, font_mono=("ui-monospace", "monospace"))
+
+
+def build_app(context: Context) -> gr.Blocks:
+    """The studio as a Gradio application."""
+    with gr.Blocks(analytics_enabled=False, title=sentence("title"), delete_cache=(60, 600)) as app:
+        gr.Markdown(f"# {sentence('title')}")
+        with gr.Tabs():
+            for page in PAGES:
+                build_page(context, page, app)
+    return app
+
+
+def build_page(context: Context, page: ModuleType, app: gr.Blocks) -> None:
+    """One page of the menu, which is left out where no run is for it."""
+    with gr.Tab(word(page.NAME), id=page.NAME, elem_id=f"page-{page.NAME}", visible=bool(page.runs(context))) as tab:
+        menus = page.build(context, tab)
+
+    def refresh(*chosen: Any) -> list[Any]:
+        keys = page.runs(context)
+        return [gr.Tab(visible=bool(keys)), *(update_runs(keys, value) for value in chosen)]
+
+    app.load(refresh, menus, [tab, *menus], show_progress="hidden", api_visibility="private")

@@ -1,0 +1,117 @@
+"""What all pages of the studio share: the runs, the loaded ones, the words, and how an answer fails."""
+
+import functools
+import html
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ganforge import system
+from ganforge.errors import GANForgeError
+from ganforge.studio.keeper import BusyError, Keeper
+from ganforge.studio.library import Library
+from ganforge.studio.strings import LANGUAGES, of_language, sentence
+from ganforge.studio.trainings import Trainings
+
+ASSETS = Path(__file__).with_name("assets")
+WORDS = gr.I18n(**{language: of_language(language) for language in LANGUAGES})
+LIVE: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+"""Options of events that follow a moving slider: while one answer is awaited, of later values only the last is asked."""
+ONCE: dict[str, Any] = {"show_progress": "minimal", "trigger_mode": "once", "api_visibility": "private"}
+"""Options of events of a button."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a page is built from."""
+
+    library: Library
+    keeper: Keeper
+    trainings: Trainings
+    uploads: Path
+    """The folder into which browsers' files are written."""
+
+
+class Widget(gr.HTML):
+    """A component of our own: a script of assets/ that draws into an empty element, and a value of plain JSON.
+
+    A script reads `props`, sets `props.value` and calls `trigger("input")`.
+    """
+
+    def __init__(self, script: str = "", value: Any = None, **props: Any) -> None:
+        words = {language: of_language(language) for language in LANGUAGES} if script else {}
+        code = (ASSETS / "words.js").read_text("utf-8") + (ASSETS / f"{script}.js").read_text("utf-8") if script else ""
+        super().__init__(value, html_template="<div class='studio-widget'></div>", js_on_load=code, words=words, **props)
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+    def postprocess(self, value: Any) -> Any:
+        return value
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def word(key: str) -> Any:
+    """The text of a key, which the browser shows in its own language."""
+    sentence(key)
+    return WORDS(key)
+
+
+def answering(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn errors that a person can mend into a message of the page."""
+
+    @functools.wraps(function)
+    def answer(*given: Any, **named: Any) -> Any:
+        try:
+            return function(*given, **named)
+        except BusyError as error:
+            raise gr.Error(sentence("busy"), print_exception=False) from error
+        except GANForgeError as error:
+            raise gr.Error(html.escape(str(error)), print_exception=False) from error
+        except (MemoryError, RuntimeError) as error:
+            if not system.is_memory_error(error):
+                raise
+            raise gr.Error(html.escape(system.describe_shortage(str(error))), print_exception=False) from error
+
+    return answer
+
+
+def command(*words: object) -> str:
+    """A command of GANForge as it is typed."""
+    return shlex.join(["ganforge", *map(str, words)])
+
+
+def options_of(answers: dict[str, Any]) -> list[str]:
+    """Answers to a game's questions as options of the command."""
+    words = []
+    for name, value in answers.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def command_box() -> gr.Textbox:
+    """The field that shows the command of a result, with a button that copies it."""
+    return gr.Textbox(
+        label=word("command"), buttons=["copy"], interactive=False, lines=1, max_lines=4, elem_classes="studio-command"
+    )
+
+
+def choose_run(keys: Sequence[str], label: str = "run") -> gr.Dropdown:
+    """The menu of runs."""
+    return gr.Dropdown([*keys], value=keys[0] if keys else None, label=word(label), filterable=len(keys) > 8)
+
+
+def update_runs(keys: Sequence[str], chosen: object) -> Any:
+    """The menu of runs with those that there are now; the chosen one stays where it is still there."""
+    value = chosen if chosen in keys else (keys[0] if keys else None)
+    return gr.Dropdown(choices=[*keys], value=value)

@@ -1,0 +1,107 @@
+"""Images from noise: a seed, the game's own questions, and a walk between two of the images."""
+
+from typing import Any
+
+import gradio as gr
+
+from ganforge.images import encode_gif, enlarge, to_uint8, visible_channels
+from ganforge.studio.context import (
+    LIVE,
+    ONCE,
+    Context,
+    Widget,
+    answering,
+    choose_run,
+    command,
+    command_box,
+    options_of,
+    word,
+)
+from ganforge.studio.forms import Field, answers_as_typed, build_fields, read_answers
+from ganforge.studio.pictures import to_data, to_uri, to_uris
+
+NAME = "sample"
+MOST, FIRST = 64, 16  # images of a page
+FRAMES, ANIMATED = 24, 128  # of a walk; pixels to which its frames are enlarged at least
+
+
+def runs(context: Context) -> list[str]:
+    """The runs that this page is for."""
+    return context.library.able("sample")
+
+
+def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
+    """Build the page; returns its menus of runs."""
+    run = choose_run(runs(context))
+
+    @gr.render(inputs=[run], triggers=[tab.select, run.change])
+    @answering
+    def form(key: str | None) -> None:
+        if not key:
+            gr.Markdown(word("no_runs"))
+            return
+        with context.keeper.use(key) as trained:
+            with gr.Row():
+                with gr.Column(scale=1, min_width=240):
+                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), elem_id="sample-seed")
+                    count = gr.Slider(1, MOST, FIRST, step=1, label=word("count"))
+                    fields = build_fields(trained, "sample")
+                with gr.Column(scale=2, min_width=280):
+                    images = Widget("gallery", elem_id="sample-images", save="samples.png", picks=True)
+                    typed = command_box()
+            build_walk(context, key, seed, images, fields, build_fields_of_walk(fields, trained))
+        given = [seed, count, *(field.component for field in fields)]
+        asked = answering(lambda *values: answer(context, key, fields, *values))
+        for component in given:
+            event = component.input if hasattr(component, "input") else component.change
+            event(asked, given, [images, typed], **LIVE)
+        gr.on([tab.select], asked, given, [images, typed], **LIVE)
+        first = asked(0, FIRST, *(field.component.value for field in fields))
+        images.value, typed.value = first
+
+    return [run]
+
+
+def answer(context: Context, key: str, fields: list[Field], seed: int, count: int, *values: Any) -> tuple[Any, str]:
+    """The images, and the command that makes them."""
+    answers = read_answers(fields, values, context.uploads)
+    count = max(1, min(int(count), MOST))
+    with context.keeper.use(key) as trained:
+        images = to_uris(trained.sample(count, int(seed), **answers))
+    words = ["sample", context.library.path(key), "-n", count, "--seed", int(seed)]
+    return {"images": images}, command(*words, *options_of(answers_as_typed(fields, values)))
+
+
+def build_fields_of_walk(fields: list[Field], trained: Any) -> list[Field]:
+    """The fields of `sample` whose questions `generate` has too: a walk answers them alike."""
+    from ganforge.capabilities import list_questions
+
+    known = {question.name for question in list_questions(trained.game.generate)}
+    return [field for field in fields if field.question.name in known and field.question.name != "text_b"]
+
+
+def build_walk(
+    context: Context, key: str, seed: gr.Slider, images: Widget, fields: list[Field], shared: list[Field]
+) -> None:
+    """What follows when two images are picked; `shared` are the fields that a walk answers as well."""
+    gr.Markdown(word("walk_hint"))
+    walk = Widget("walk", elem_id="sample-walk")
+    typed = command_box()
+
+    @answering
+    def go(event: gr.EventData, seed: int, *values: Any) -> tuple[Any, str]:
+        between = tuple(int(number) for number in event.picked if 0 <= int(number) < MOST)
+        if len(between) < 2:
+            return None, ""
+        chosen = [value for field, value in zip(fields, values, strict=True) if field in shared]
+        answers = read_answers(shared, chosen, context.uploads)
+        with context.keeper.use(key) as trained:
+            made = trained.interpolate(1, FRAMES, int(seed), between=between, **answers)[0]
+        frames = visible_channels(to_uint8(made))
+        large = enlarge(frames, ANIMATED)
+        gif = to_data(encode_gif([*large, *large[-2:0:-1]]), "image/gif")
+        words = ["interpolate", context.library.path(key), "--between", *between, "--steps", FRAMES, "--seed", int(seed)]
+        shown = {"images": [to_uri(frame) for frame in frames], "gif": gif}
+        return shown, command(*words, *options_of(answers_as_typed(shared, chosen)))
+
+    images.select(go, [seed, *(field.component for field in fields)], [walk, typed], **ONCE)

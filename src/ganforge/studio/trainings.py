@@ -1,0 +1,116 @@
+"""Trainings that the studio starts: each is a process of its own that runs the public command.
+
+It outlives the studio, and all that is known of it is read from its run folder.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+from ganforge.errors import DataError, OptionError, RunError
+from ganforge.studio.library import Library, is_active
+
+EMBEDDED = ("", "shapes", "shapes-pairs", "shapes-unpaired", "shapes-maps", "shapes-layouts", "shapes-captions")
+"""Data without a file; the first stands for the model's own choice."""
+MOST = 4  # trainings at a time
+
+
+@dataclass
+class Training:
+    """A process that trains."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    """What it prints."""
+    name: str
+    """The end of its run folder's name; the whole name where it resumes."""
+
+
+class Trainings:
+    """Starts, stops and resumes trainings in the library's folder."""
+
+    def __init__(self, library: Library, data_roots: Sequence[str | Path] = (), allowed: bool = True) -> None:
+        """`allowed`: whether visitors may start any."""
+        self.library, self.allowed = library, allowed
+        self.roots = [Path(root).expanduser().resolve() for root in data_roots]
+        self.running: list[Training] = []
+        self.turn = threading.Lock()
+
+    def data(self) -> dict[str, str]:
+        """{name: what --data is given}: embedded sets, and what lies directly in the data roots."""
+        found = {name: name for name in EMBEDDED}
+        for root in self.roots:
+            for path in sorted(root.iterdir()) if root.is_dir() else ():
+                if not path.name.startswith(".") and path.resolve().is_relative_to(root):
+                    found.setdefault(path.name, str(path))
+        return found
+
+    def start(self, model: str, data: str, preset: str, steps: int | None = None) -> Training:
+        """Start a training.  Raises OptionError for a model that the catalogue lacks, or where it may not be started;
+        DataError for data outside the roots.
+        """
+        from ganforge.catalogue import find, names
+
+        if model not in names():
+            raise OptionError("There is no such model in the catalogue: choose one of the list.")
+        find(model).preset(preset)
+        known = self.data()
+        if data not in known:
+            raise DataError("There is no such data: choose one of the list, or name its folder with --data-root.")
+        name = f"{model}-{token_hex(3)}"
+        words = ["train", model, "--preset", preset, "--outdir", str(self.library.home), "--name", name]
+        words += ["--data", known[data]] if data else []
+        words += ["--steps", str(steps)] if steps else []
+        return self.launch(words, name)
+
+    def resume(self, key: object) -> Training:
+        """Go on with a run.  Raises RunError where it is none, or trains already."""
+        path = self.library.path(key)
+        if is_active(path):
+            raise RunError(f"{path.name} is being trained already.")
+        return self.launch(["resume", str(path)], path.name)
+
+    def launch(self, words: Sequence[str], name: str) -> Training:
+        """Start the public command as a process that outlives this one.  Raises OptionError where it may not be."""
+        if not self.allowed:
+            raise OptionError("This studio starts no training for visitors from other machines: see --allow-train.")
+        with self.turn:
+            self.running = [training for training in self.running if training.process.poll() is None]
+            if len(self.running) >= MOST:
+                raise OptionError(f"{MOST} trainings run already: stop one, or wait.")
+            self.library.home.mkdir(parents=True, exist_ok=True)
+            output = self.library.home / f".studio-{name}.log"
+            with output.open("wb") as file:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "ganforge", *words],
+                    stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+                    start_new_session=True, env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160"},
+                )  # fmt: skip
+            training = Training(process, output, name)
+            self.running.append(training)
+            return training
+
+    def of(self, key: str) -> Training | None:
+        """The training of a run that this studio started, newest first; None for others."""
+        return next((t for t in reversed(self.running) if key == t.name or key.endswith(f"-{t.name}")), None)
+
+    def stop(self, key: str) -> None:
+        """Ask a training to save and end.  Raises OptionError for one that this studio did not start."""
+        training = self.of(key)
+        if training is None or training.process.poll() is not None:
+            raise OptionError("This studio did not start that training: stop it in its terminal with Ctrl-C.")
+        training.process.send_signal(signal.SIGINT)
+
+    def said(self, name: str) -> str:
+        """The last lines that a training printed."""
+        training = next((t for t in reversed(self.running) if t.name == name), None) or self.of(name)
+        if training is None:
+            return ""
+        text = training.output.read_bytes()[-4000:].decode("utf-8", "replace")
+        return "\n".join(text.splitlines()[-12:])

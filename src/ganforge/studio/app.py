@@ -6,11 +6,11 @@ from typing import Any
 import gradio as gr
 
 from ganforge.studio.context import Context, update_runs, word
-from ganforge.studio.pages import sample
+from ganforge.studio.pages import compare, edit, home, layout, paint, sample, score, translate
 from ganforge.studio.strings import sentence
 
-PAGES: tuple[ModuleType, ...] = (sample,)
-"""Each has a NAME, `runs(context)`, the runs that it is for, and `build(context, tab)`, which returns its menus of runs."""
+PAGES: tuple[ModuleType, ...] = (home, sample, paint, layout, translate, edit, score, compare)
+"""Each has a NAME, `runs(context)`, the runs that it is for, and `build(context, tab)`, which returns its menus."""
 SYSTEM = ("system-ui", "sans-serif")
 THEME = gr.themes.Base(font=SYSTEM, font_mono=("ui-monospace", "monospace"))
 
@@ -30,8 +30,9 @@ def build_page(context: Context, page: ModuleType, app: gr.Blocks) -> None:
     with gr.Tab(word(page.NAME), id=page.NAME, elem_id=f"page-{page.NAME}", visible=bool(page.runs(context))) as tab:
         menus = page.build(context, tab)
 
-    def refresh(*chosen: Any) -> list[Any]:
+    def refresh(*chosen: Any) -> Any:
         keys = page.runs(context)
-        return [gr.Tab(visible=bool(keys)), *(update_runs(keys, value) for value in chosen)]
+        updates = [gr.Tab(visible=bool(keys)), *(update_runs(keys, value) for value in chosen)]
+        return updates if menus else updates[0]  # Gradio takes a list as the value of a single output
 
     app.load(refresh, menus, [tab, *menus], show_progress="hidden", api_visibility="private")

@@ -20,7 +20,7 @@ from ganforge.studio.trainings import Trainings
 ASSETS = Path(__file__).with_name("assets")
 WORDS = gr.I18n(**{language: of_language(language) for language in LANGUAGES})
 LIVE: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
-"""Options of events that follow a moving slider: while one answer is awaited, of later values only the last is asked."""
+"""Options of events that follow a moving slider: of values that come while an answer is awaited, the last is asked."""
 ONCE: dict[str, Any] = {"show_progress": "minimal", "trigger_mode": "once", "api_visibility": "private"}
 """Options of events of a button."""
 
@@ -36,25 +36,15 @@ class Context:
     """The folder into which browsers' files are written."""
 
 
-class Widget(gr.HTML):
+def widget(script: str, value: Any = None, **props: Any) -> gr.HTML:
     """A component of our own: a script of assets/ that draws into an empty element, and a value of plain JSON.
 
     A script reads `props`, sets `props.value` and calls `trigger("input")`.
     """
-
-    def __init__(self, script: str = "", value: Any = None, **props: Any) -> None:
-        words = {language: of_language(language) for language in LANGUAGES} if script else {}
-        code = (ASSETS / "words.js").read_text("utf-8") + (ASSETS / f"{script}.js").read_text("utf-8") if script else ""
-        super().__init__(value, html_template="<div class='studio-widget'></div>", js_on_load=code, words=words, **props)
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
-
-    def postprocess(self, value: Any) -> Any:
-        return value
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
+    words = {language: of_language(language) for language in LANGUAGES}
+    code = "".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("words", script))
+    element = "<div class='studio-widget'></div>"
+    return gr.HTML(value, html_template=element, js_on_load=code, words=words, **props)
 
 
 def word(key: str) -> Any:
@@ -113,5 +103,8 @@ def choose_run(keys: Sequence[str], label: str = "run") -> gr.Dropdown:
 
 def update_runs(keys: Sequence[str], chosen: object) -> Any:
     """The menu of runs with those that there are now; the chosen one stays where it is still there."""
-    value = chosen if chosen in keys else (keys[0] if keys else None)
+    if isinstance(chosen, list):
+        value = [key for key in chosen if key in keys] or [*keys[:1]]
+    else:
+        value = chosen if chosen in keys else (keys[0] if keys else None)
     return gr.Dropdown(choices=[*keys], value=value)

@@ -50,7 +50,8 @@ def build_field(question: Question, trained: Trained) -> Field | None:
     if question.meaning == "label":
         return build_label_field(question, label, trained)
     if question.meaning == "image":
-        return Field(question, gr.Image(label=label, type="filepath", sources=["upload", "webcam", "clipboard"]))
+        sources: list[Any] = ["upload", "webcam", "clipboard"]
+        return Field(question, gr.Image(label=label, type="filepath", sources=sources, height=170))
     if question.meaning == "text":
         if trained.tokeniser is None:
             return None
@@ -108,5 +109,3 @@ def answers_as_typed(fields: Sequence[Field], values: Sequence[Any]) -> dict[str
         held = Path(value).name if field.question.meaning == "image" else ",".join(value) if field.joined else value
         typed[field.question.name] = held
     return typed
-
-

@@ -15,6 +15,7 @@ from secrets import token_hex
 
 from ganforge.errors import DataError, OptionError, RunError
 from ganforge.studio.library import Library, is_active
+from ganforge.studio.processes import ENVIRONMENT
 
 EMBEDDED = ("", "shapes", "shapes-pairs", "shapes-unpaired", "shapes-maps", "shapes-layouts", "shapes-captions")
 """Data without a file; the first stands for the model's own choice."""
@@ -90,7 +91,7 @@ class Trainings:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "ganforge", *words],
                     stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-                    start_new_session=True, env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160"},
+                    start_new_session=True, env={**os.environ, **ENVIRONMENT},
                 )  # fmt: skip
             training = Training(process, output, name)
             self.running.append(training)

@@ -1,11 +1,11 @@
-// Images beside each other.  value: {images: [data URI], names: [text]}; "select" fires with the two last picked.
+// Images beside each other.  value: {images: [data URI], names: [text] or keys: [of a word]}; "select" fires with the two last picked.
 let picked = [];
 const cells = document.createElement("div");
-cells.className = "studio-gallery";
+cells.className = props.large ? "studio-gallery large" : "studio-gallery";
 root.append(cells);
 function draw() {
   const images = (props.value && props.value.images) || [];
-  const names = (props.value && props.value.names) || [];
+  const names = (props.value && (props.value.names || (props.value.keys || []).map(say))) || [];
   while (cells.children.length > images.length) cells.lastChild.remove();
   images.forEach((source, number) => {
     let cell = cells.children[number];

@@ -9,12 +9,12 @@ from ganforge.studio.context import (
     LIVE,
     ONCE,
     Context,
-    Widget,
     answering,
     choose_run,
     command,
     command_box,
     options_of,
+    widget,
     word,
 )
 from ganforge.studio.forms import Field, answers_as_typed, build_fields, read_answers
@@ -47,7 +47,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
                     count = gr.Slider(1, MOST, FIRST, step=1, label=word("count"))
                     fields = build_fields(trained, "sample")
                 with gr.Column(scale=2, min_width=280):
-                    images = Widget("gallery", elem_id="sample-images", save="samples.png", picks=True)
+                    images = widget("gallery", elem_id="sample-images", save="samples.png", picks=True)
                     typed = command_box()
             build_walk(context, key, seed, images, fields, build_fields_of_walk(fields, trained))
         given = [seed, count, *(field.component for field in fields)]
@@ -81,11 +81,11 @@ def build_fields_of_walk(fields: list[Field], trained: Any) -> list[Field]:
 
 
 def build_walk(
-    context: Context, key: str, seed: gr.Slider, images: Widget, fields: list[Field], shared: list[Field]
+    context: Context, key: str, seed: gr.Slider, images: gr.HTML, fields: list[Field], shared: list[Field]
 ) -> None:
     """What follows when two images are picked; `shared` are the fields that a walk answers as well."""
     gr.Markdown(word("walk_hint"))
-    walk = Widget("walk", elem_id="sample-walk")
+    walk = widget("walk", elem_id="sample-walk")
     typed = command_box()
 
     @answering
@@ -100,7 +100,16 @@ def build_walk(
         frames = visible_channels(to_uint8(made))
         large = enlarge(frames, ANIMATED)
         gif = to_data(encode_gif([*large, *large[-2:0:-1]]), "image/gif")
-        words = ["interpolate", context.library.path(key), "--between", *between, "--steps", FRAMES, "--seed", int(seed)]
+        words = [
+            "interpolate",
+            context.library.path(key),
+            "--between",
+            *between,
+            "--steps",
+            FRAMES,
+            "--seed",
+            int(seed),
+        ]
         shown = {"images": [to_uri(frame) for frame in frames], "gif": gif}
         return shown, command(*words, *options_of(answers_as_typed(shared, chosen)))
 

@@ -1,0 +1,95 @@
+"""Several runs beside each other: the same latents, a leaderboard; and the data doctor of a folder."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ganforge.errors import OptionError
+from ganforge.images import read
+from ganforge.studio.context import ONCE, Context, answering, command, command_box, widget, word
+from ganforge.studio.pictures import to_uri, to_uris
+from ganforge.studio.processes import run_command
+
+NAME = "compare"
+MOST, SHOWN = 8, 8  # runs; images of each
+LEADERBOARD, EXAMINE = 1800.0, 300.0  # seconds that the commands may take
+
+
+def runs(context: Context) -> list[str]:
+    """The runs that this page is for."""
+    return context.library.able("sample")
+
+
+def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
+    """Build the page; returns its menus of runs."""
+    keys = runs(context)
+    chosen = gr.Dropdown(keys, value=keys[:2], multiselect=True, max_choices=MOST, label=word("runs"))
+    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"))
+    sheet = widget("sheet", elem_id="compare-sheet")
+
+    @answering
+    def same_latents(keys: Sequence[str], seed: int) -> Any:
+        rows = []
+        for key in (keys or [])[:MOST]:
+            with context.keeper.use(key) as trained:
+                rows.append({"name": key, "images": to_uris(trained.sample(SHOWN, int(seed)))})
+        return {"rows": rows}
+
+    live: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+    gr.on([tab.select, chosen.change, seed.input], same_latents, [chosen, seed], sheet, **live)
+    build_leaderboard(context, chosen)
+    build_doctor(context)
+    return [chosen]
+
+
+def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
+    """The runs against the same data, by the public command."""
+    with gr.Row():
+        count = gr.Number(value=200, minimum=10, maximum=5000, precision=0, label=word("images_each"))
+        start = gr.Button(word("rank"), elem_id="compare-rank")
+    board, page, typed = (
+        gr.Textbox(label=word("leaderboard"), lines=3, interactive=False),
+        widget("page"),
+        command_box(),
+    )
+
+    @answering
+    def rank(keys: Sequence[str], count: float) -> tuple[str, Any, str]:
+        if len(keys or []) < 2:
+            raise OptionError("A comparison needs two or more runs: choose them above.")
+        paths = [str(context.library.path(key)) for key in keys[:MOST]]
+        words = ["compare", *paths, "--n", str(max(10, min(int(count or 0), 5000)))]
+        with tempfile.TemporaryDirectory(dir=context.uploads) as room:
+            out = Path(room) / "comparison.html"
+            printed = run_command([*words, "--out", str(out)], LEADERBOARD)
+            html = out.read_text(encoding="utf-8")
+        lines = [line for line in printed.splitlines() if not line.startswith("Wrote")]
+        return "\n".join(lines), {"html": html}, command(*words)
+
+    start.click(rank, [chosen, count], [board, page, typed], **ONCE)
+
+
+def build_doctor(context: Context) -> None:
+    """The data doctor of a folder under the data roots, or of an embedded set."""
+    with gr.Accordion(word("doctor"), open=False, visible=context.trainings.allowed):
+        names = [name for name in context.trainings.data() if name]
+        data = gr.Dropdown(names, value=names[0], label=word("data"))
+        start = gr.Button(word("examine"), elem_id="compare-examine")
+        said = gr.Textbox(label=word("doctor"), lines=6, max_lines=30, interactive=False)
+        sheet = widget("gallery", elem_id="compare-contact")
+
+    @answering
+    def examine(name: str) -> tuple[str, Any]:
+        known = context.trainings.data()
+        if not known.get(name):
+            raise OptionError("There is no such data: choose one of the list, or name its folder with --data-root.")
+        with tempfile.TemporaryDirectory(dir=context.uploads) as room:
+            target = Path(room) / "sheet.png"
+            printed = run_command(["data", known[name], "--out", str(target)], EXAMINE)
+            picture = {"images": [to_uri(read(target))], "names": [name]} if target.exists() else None
+        return printed, picture
+
+    start.click(examine, data, [said, sheet], **ONCE)

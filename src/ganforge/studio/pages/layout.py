@@ -1,0 +1,94 @@
+"""Layouts to images: boxes are drawn, named, dragged, resized and deleted; what moved is compared."""
+
+from typing import Any
+
+import gradio as gr
+
+from ganforge.batches import Facts
+from ganforge.errors import OptionError
+from ganforge.images import to_uint8, visible_channels
+from ganforge.inference.layouts import PREFIX, Box, box_of, check_boxes
+from ganforge.studio.context import (
+    LIVE,
+    Context,
+    answering,
+    choose_run,
+    command,
+    command_box,
+    options_of,
+    widget,
+    word,
+)
+from ganforge.studio.forms import Field, answers_as_typed, build_fields, read_answers
+from ganforge.studio.pictures import to_uri
+
+NAME = "layout"
+START = (0.2, 0.2, 0.65, 0.65)
+
+
+def runs(context: Context) -> list[str]:
+    """The runs that this page is for."""
+    return context.library.able("translate", "boxes")
+
+
+def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
+    """Build the page; returns its menus of runs."""
+    run = choose_run(runs(context))
+
+    @gr.render(inputs=[run], triggers=[tab.select, run.change])
+    @answering
+    def form(key: str | None) -> None:
+        if not key:
+            gr.Markdown(word("no_runs"))
+            return
+        with context.keeper.use(key) as trained:
+            facts = trained.facts
+            with gr.Row():
+                with gr.Column(scale=1, min_width=300):
+                    board = widget("boxes", elem_id="layout-board", objects=[*facts.objects[1:]], most=facts.most)
+                with gr.Column(scale=1, min_width=280):
+                    images = widget("gallery", elem_id="layout-images", save="layout.png", large=True)
+                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"))
+                    fields = build_fields(trained, "translate")
+                    typed = command_box()
+        before = gr.State("")
+        given = [board, seed, before, *(field.component for field in fields)]
+
+        @answering
+        def answer(*values: Any) -> tuple[Any, str, str]:
+            return lay_out(context, key, facts, fields, *values)
+
+        for component in given:
+            if component is not before:
+                event = component.input if hasattr(component, "input") else component.change
+                event(answer, given, [images, typed, before], **LIVE)
+        board.value = {"boxes": [[facts.objects[1], *START]]}
+        values = [field.component.value for field in fields]
+        images.value, typed.value, before.value = answer(board.value, 0, "", *values)
+
+    return [run]
+
+
+def read_boxes(value: Any, facts: Facts) -> list[Box]:
+    """The layout that the board sent; a deleted box keeps its place.  Raises OptionError for anything else."""
+    entries = value.get("boxes") if isinstance(value, dict) else None
+    if not isinstance(entries, list) or len(entries) > max(1, facts.most):
+        raise OptionError(f"The board sent no layout of at most {facts.most} boxes: load the page anew.")
+    boxes = [box_of(entry, "The box") for entry in entries]
+    check_boxes(boxes, facts)
+    return boxes
+
+
+def lay_out(
+    context: Context, key: str, facts: Facts, fields: list[Field], value: Any, seed: int, before: str, *values: Any
+) -> tuple[Any, str, str]:
+    """(the image before the last change and the one after, the command, the image to compare the next with)."""
+    boxes, answers = read_boxes(value, facts), read_answers(fields, values, context.uploads)
+    with context.keeper.use(key) as trained:
+        made = trained.translate(boxes, int(seed), **answers)
+    (now,) = (to_uri(image) for image in visible_channels(to_uint8(made[None])))
+    layout = "; ".join(f"{name} {x0:.3f} {y0:.3f} {x1:.3f} {y1:.3f}" if name else "" for name, x0, y0, x1, y1 in boxes)
+    words = ["translate", context.library.path(key), PREFIX + layout, "layout.png", "--seed", int(seed)]
+    typed = command(*words, *options_of(answers_as_typed(fields, values)))
+    shown = {"images": [now, before] if before else [now], "keys": ["now", "previous"]}
+    return shown, typed, now

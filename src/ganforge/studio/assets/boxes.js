@@ -1,4 +1,4 @@
-// A board of named boxes.  value: {boxes: [[name, x0, y0, x1, y1] or null]}; a deleted box keeps its place, as null.
+// A board of named boxes.  value: {boxes: [[name, x0, y0, x1, y1] or null], change: number}; a deleted box keeps its place, as null.
 const NS = "http://www.w3.org/2000/svg";
 const board = document.createElementNS(NS, "svg");
 board.setAttribute("viewBox", "0 0 100 100");
@@ -7,6 +7,7 @@ board.setAttribute("aria-label", say("board_help"));
 let boxes = [];
 let chosen = -1;
 let action = null;
+let change = 0; // all that one drag sends is one change
 const clamp = (value) => Math.min(1, Math.max(0, value));
 const colour = (name) => `hsl(${(props.objects.indexOf(name) * 137) % 360} 70% 60%)`;
 function node(tag, attributes) {
@@ -39,7 +40,8 @@ function select(number, redraw = true) {
   if (boxes[number]) names.value = boxes[number][0];
 }
 function send() {
-  props.value = { boxes: boxes.map((box) => box && [...box]) };
+  if (!action) change += 1;
+  props.value = { boxes: boxes.map((box) => box && [...box]), change };
   if (boxes.some(Boolean)) trigger("input");
 }
 function place(event) {
@@ -48,6 +50,7 @@ function place(event) {
 }
 board.addEventListener("pointerdown", (event) => {
   board.setPointerCapture(event.pointerId);
+  change += 1;
   const [x, y] = place(event);
   const group = event.target.closest("g");
   if (group) {
@@ -84,9 +87,9 @@ board.addEventListener("pointerup", () => {
     if (action.number === boxes.length - 1) boxes.pop();
     else boxes[action.number] = null;
   }
-  action = null;
   draw();
   send();
+  action = null;
 });
 board.addEventListener("keydown", (event) => {
   const group = event.target.closest("g");

@@ -1,4 +1,4 @@
-// Images beside each other.  value: {images: [data URI], names: [text] or keys: [of a word]}; "select" fires with the two last picked.
+// Images beside each other.  value: {images: [data URI], names: [text] or keys: [of a word]}; "select" fires with two that are picked.
 let picked = [];
 const cells = document.createElement("div");
 cells.className = props.large ? "studio-gallery large" : "studio-gallery";
@@ -28,7 +28,7 @@ function pick(number) {
   if (!props.picks) return;
   picked = picked.includes(number) ? picked.filter((k) => k !== number) : [...picked.slice(-1), number];
   draw();
-  trigger("select", { picked });
+  if (picked.length === 2) trigger("select", { picked });
 }
 async function saveSheet() {
   const images = [...cells.querySelectorAll("img")];

@@ -23,6 +23,8 @@ from ganforge.studio.forms import Field, answers_as_typed, build_fields, read_an
 from ganforge.studio.pictures import to_uri
 
 NAME = "layout"
+Seen = tuple[str, str, Any]
+"""The image before the last change, the last image, and the number of that change."""
 START = (0.2, 0.2, 0.65, 0.65)
 
 
@@ -51,11 +53,11 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
                     seed = gr.Slider(0, 999, 0, step=1, label=word("seed"))
                     fields = build_fields(trained, "translate")
                     typed = command_box()
-        before = gr.State("")
+        before = gr.State(("", "", 0))
         given = [board, seed, before, *(field.component for field in fields)]
 
         @answering
-        def answer(*values: Any) -> tuple[Any, str, str]:
+        def answer(*values: Any) -> tuple[Any, str, Seen]:
             return lay_out(context, key, facts, fields, *values)
 
         for component in given:
@@ -64,7 +66,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
                 event(answer, given, [images, typed, before], **LIVE)
         board.value = {"boxes": [[facts.objects[1], *START]]}
         values = [field.component.value for field in fields]
-        images.value, typed.value, before.value = answer(board.value, 0, "", *values)
+        images.value, typed.value, before.value = answer(board.value, 0, before.value, *values)
 
     return [run]
 
@@ -80,15 +82,19 @@ def read_boxes(value: Any, facts: Facts) -> list[Box]:
 
 
 def lay_out(
-    context: Context, key: str, facts: Facts, fields: list[Field], value: Any, seed: int, before: str, *values: Any
-) -> tuple[Any, str, str]:
-    """(the image before the last change and the one after, the command, the image to compare the next with)."""
+    context: Context, key: str, facts: Facts, fields: list[Field], value: Any, seed: int, seen: Seen, *values: Any
+) -> tuple[Any, str, Seen]:
+    """(the image now and the one before the last change, the command, what the next change is compared with).
+
+    All that one drag of a box sends is one change.
+    """
     boxes, answers = read_boxes(value, facts), read_answers(fields, values, context.uploads)
     with context.keeper.use(key) as trained:
         made = trained.translate(boxes, int(seed), **answers)
     (now,) = (to_uri(image) for image in visible_channels(to_uint8(made[None])))
+    change, (before, last, past) = value.get("change", 0), seen
+    before = before if change == past else last
     layout = "; ".join(f"{name} {x0:.3f} {y0:.3f} {x1:.3f} {y1:.3f}" if name else "" for name, x0, y0, x1, y1 in boxes)
     words = ["translate", context.library.path(key), PREFIX + layout, "layout.png", "--seed", int(seed)]
     typed = command(*words, *options_of(answers_as_typed(fields, values)))
-    shown = {"images": [now, before] if before else [now], "keys": ["now", "previous"]}
-    return shown, typed, now
+    return {"images": [now, *[before] * bool(before)], "keys": ["now", "previous"]}, typed, (before, now, change)

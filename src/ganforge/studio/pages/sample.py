@@ -7,7 +7,6 @@ import gradio as gr
 from ganforge.images import encode_gif, enlarge, to_uint8, visible_channels
 from ganforge.studio.context import (
     LIVE,
-    ONCE,
     Context,
     answering,
     choose_run,
@@ -113,4 +112,4 @@ def build_walk(
         shown = {"images": [to_uri(frame) for frame in frames], "gif": gif}
         return shown, command(*words, *options_of(answers_as_typed(shared, chosen)))
 
-    images.select(go, [seed, *(field.component for field in fields)], [walk, typed], **ONCE)
+    images.select(go, [seed, *(field.component for field in fields)], [walk, typed], **LIVE)

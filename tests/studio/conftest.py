@@ -1,0 +1,128 @@
+"""Tiny runs, and a studio that serves them as the public command does."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganforge
+from tests.support.browser import chromium
+
+HOSTILE = "<img src=x onerror=window.hacked=1>"
+"""The name of a class in the data of the first run."""
+
+
+@dataclass
+class Studio:
+    """A studio that runs as a process."""
+
+    process: subprocess.Popen[bytes]
+    link: str
+    runs: Path
+    data: Path
+    seconds: float
+    """From the start of the command to its link."""
+
+    @property
+    def address(self) -> str:
+        return self.link.partition("/?")[0]
+
+    @property
+    def token(self) -> str:
+        return self.link.partition("token=")[2]
+
+    @property
+    def cookie(self) -> str:
+        return f"ganforge-studio-{self.address.rpartition(':')[2]}={self.token}"
+
+
+def draw_folder(path: Path, names: list[str], count: int = 6) -> Path:
+    """A folder of noise images for each class."""
+    chance = np.random.default_rng(0)
+    for name in names:
+        (path / name).mkdir(parents=True)
+        for k in range(count):
+            Image.fromarray(chance.integers(0, 256, (16, 16, 3), np.uint8)).save(path / name / f"{k}.png")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
+    """A folder of runs that were trained for seconds, one for each page."""
+    room = tmp_path_factory.mktemp("studio")
+    classes = draw_folder(room / "classes", [HOSTILE, "plain"])
+    ganforge.train("cgan", str(classes), "tiny", outdir=room / "runs", name="classes", tensorboard=False)
+    for model in ("lostgan", "pix2pix", "autoencoder"):
+        ganforge.train(model, preset="tiny", outdir=room / "runs", name=model, tensorboard=False)
+    for model, data in (("painter", "shapes-maps"), ("coder", "shapes")):  # a person's own files, trained here
+        file = str(Path(__file__).with_name(f"{model}.py"))
+        ganforge.train(file, data, outdir=room / "runs", name=model, tensorboard=False)
+    return room / "runs"
+
+
+def start_studio(runs: Path, data: Path, *options: str) -> Studio:
+    """Start the public command; returns when it has printed its link."""
+    begun, output = time.monotonic(), runs.parent / f"studio-{len(options)}.txt"
+    words = [sys.executable, "-m", "ganforge", "studio", str(runs), "--port", "0", "--data-root", str(data), *options]
+    with output.open("wb") as file:
+        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env={**os.environ})
+    while not (found := re.search(r"http://\S+token=\S+", output.read_text("utf-8"))):
+        assert process.poll() is None, output.read_text("utf-8")
+        assert time.monotonic() - begun < 120
+        time.sleep(0.05)
+    return Studio(process, found[0], runs, data, time.monotonic() - begun)
+
+
+def stop_studio(studio: Studio) -> None:
+    studio.process.send_signal(signal.SIGINT)
+    studio.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def studio(tiny_runs: Path) -> Iterator[Studio]:
+    if find_spec("gradio") is None:
+        pytest.skip("gradio is not installed: pip install 'ganforge[studio]'")
+    data = draw_folder(tiny_runs.parent / "data", ["flowers"], 12)
+    started = start_studio(tiny_runs, data)
+    yield started
+    stop_studio(started)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+def open_page(browser: Any, studio: Studio, **options: Any) -> Any:
+    """A page of a new visitor; requests that leave this machine and errors of scripts are collected."""
+    context = browser.new_context(**{"locale": "en-US", "viewport": {"width": 1100, "height": 900}, **options})
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    page.problems = []
+    own = (studio.address, "data:", "blob:", "about:")
+    page.on("request", lambda r: None if r.url.startswith(own) else page.problems.append(f"left: {r.url}"))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(studio.link)
+    page.wait_for_selector(".studio-card")
+    return page
+
+
+@pytest.fixture
+def page(browser: Any, studio: Studio) -> Iterator[Any]:
+    opened = open_page(browser, studio)
+    yield opened
+    assert opened.problems == []
+    assert opened.evaluate("window.hacked") is None
+    opened.context.close()

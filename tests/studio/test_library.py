@@ -1,0 +1,191 @@
+"""Runs that are found, kept and trained, without a browser."""
+
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ganforge.errors import DataError, OptionError, RunError
+from ganforge.studio.keeper import BusyError, Keeper, bytes_of
+from ganforge.studio.library import Library, describe
+from ganforge.studio.processes import run_command
+from ganforge.studio.strings import sentence, strings
+from ganforge.studio.trainings import Trainings
+
+
+def test_runs_are_found_by_what_they_can_do(tiny_runs: Path):
+    library = Library([tiny_runs])
+    assert library.able("sample") == ["00000-classes"]
+    assert library.able("translate", "label_map") == ["00004-painter"]
+    assert library.able("translate", "boxes") == ["00001-lostgan"]
+    assert library.able("translate", "images") == ["00003-autoencoder", "00002-pix2pix"]
+    assert library.able("score") == ["00003-autoencoder"]
+    assert library.able("invert") == ["00005-coder"]
+    assert library.home == tiny_runs
+
+
+def test_a_card_says_what_is_known_of_a_run(tiny_runs: Path):
+    card = describe("a", tiny_runs / "00004-painter")
+    assert (card.model, card.data, card.problem, card.active) == ("painter", "shapes-maps", "", False)
+    assert card.step == card.steps > 0
+    assert card.picture is not None
+    assert card.picture.suffix == ".png"
+
+
+def test_a_run_that_cannot_be_read_is_a_card_with_a_sentence(tmp_path: Path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.yaml").write_text("model: [")
+    library = Library([tmp_path])
+    (card,) = library.cards()
+    assert "config.yaml" in card.problem
+    assert library.able("sample") == []
+
+
+@pytest.mark.parametrize("key", ["../00000-classes", "/etc", "", None, 3, "00000-classes/../00001-spade", "missing"])
+def test_a_key_is_no_path(tiny_runs: Path, key: object):
+    with pytest.raises(RunError, match="choose one of the list"):
+        Library([tiny_runs]).path(key)
+
+
+def test_two_runs_of_one_name_have_two_keys(tiny_runs: Path, tmp_path: Path):
+    other = tmp_path / "other" / "00004-painter"
+    other.parent.mkdir()
+    other.symlink_to(tiny_runs / "00004-painter")
+    assert len(Library([tiny_runs, tmp_path / "other"]).able("translate", "label_map")) == 2
+
+
+def test_models_of_others_are_not_run(tiny_runs: Path, tmp_path: Path):
+    """A run folder that names a Python file is listed, and its file is not imported."""
+    from ganforge.runs.folder import RunFolder
+
+    run = tmp_path / "runs" / "foreign"
+    run.mkdir(parents=True)
+    model = tmp_path / "mine.py"
+    model.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    config = RunFolder.open(tiny_runs / "00000-classes").run_config
+    RunFolder(run).rewrite(type(config)(**{**vars(config), "model": str(model), "source": "0" * 64}))
+    (run / "checkpoints").symlink_to(tiny_runs / "00000-classes" / "checkpoints")
+    library = Library([tmp_path / "runs"])
+    assert [card.key for card in library.cards()] == ["foreign"]
+    assert library.able("sample") == []
+    assert not (tmp_path / "ran").exists()
+
+
+def test_loaded_runs_are_kept_within_the_memory(tiny_runs: Path):
+    library = Library([tiny_runs])
+    plenty = Keeper(library, 10**9, "cpu")
+    for key in ("00000-classes", "00004-painter", "00000-classes"):
+        with plenty.use(key) as trained:
+            assert trained.path == tiny_runs / key
+    assert [path.name for path in plenty.loaded] == ["00004-painter", "00000-classes"]
+    with plenty.use("00000-classes") as first, plenty.counter:
+        kept = first
+    with plenty.use("00000-classes") as again:
+        assert again is kept
+    little = Keeper(library, bytes_of(kept), "cpu")
+    for key in ("00000-classes", "00004-painter"):
+        with little.use(key):
+            pass
+    assert [path.name for path in little.loaded] == ["00004-painter"]
+
+
+def test_one_answers_at_a_time_and_few_wait(tiny_runs: Path):
+    keeper = Keeper(Library([tiny_runs]), 10**9, "cpu", waiting=3)
+    inside, most, refused, turn = 0, 0, 0, threading.Lock()
+
+    def visit() -> None:
+        nonlocal inside, most, refused
+        try:
+            with keeper.use("00000-classes"):
+                with turn:
+                    inside += 1
+                    most = max(most, inside)
+                time.sleep(0.05)
+                with turn:
+                    inside -= 1
+        except BusyError:
+            with turn:
+                refused += 1
+
+    visitors = [threading.Thread(target=visit) for _ in range(12)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert most == 1
+    assert 0 < refused <= 9
+    assert keeper.waiting == 0
+
+
+@pytest.fixture
+def no_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The argument lists of processes that would have been started."""
+    started: list[list[str]] = []
+
+    class Process:
+        def __init__(self, words: list[str], **options: object) -> None:
+            assert "shell" not in options
+            assert options["start_new_session"]
+            self.args = words
+            started.append(words)
+
+        def poll(self) -> None:
+            return None
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    return started
+
+
+def test_a_training_is_an_argument_list(tmp_path: Path, no_process: list[list[str]]):
+    (tmp_path / "data" / "a; touch hacked").mkdir(parents=True)
+    trainings = Trainings(Library([tmp_path / "runs"]), [tmp_path / "data"])
+    trainings.start("dcgan", "a; touch hacked", "tiny", 12)
+    (words,) = no_process
+    assert words[1:5] == ["-m", "ganforge", "train", "dcgan"]
+    assert words[words.index("--data") + 1] == str(tmp_path / "data" / "a; touch hacked")
+    assert words[-2:] == ["--steps", "12"]
+
+
+@pytest.mark.parametrize("model", ["./mine.py", "/tmp/mine.py", "nosuch", "--help"])
+def test_only_models_of_the_catalogue_are_trained(tmp_path: Path, no_process: list[list[str]], model: str):
+    with pytest.raises(OptionError, match="catalogue"):
+        Trainings(Library([tmp_path / "runs"])).start(model, "", "tiny")
+    assert no_process == []
+
+
+@pytest.mark.parametrize("data", ["/etc", "../data", "hub:someone/something", "outside"])
+def test_only_data_of_the_roots_is_trained_on(tmp_path: Path, no_process: list[list[str]], data: str):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data" / "outside").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="no such data"):
+        Trainings(Library([tmp_path / "runs"]), [tmp_path / "data"]).start("dcgan", data, "tiny")
+    assert no_process == []
+
+
+def test_no_training_is_started_where_that_is_not_allowed(tmp_path: Path, no_process: list[list[str]]):
+    with pytest.raises(OptionError, match="--allow-train"):
+        Trainings(Library([tmp_path / "runs"]), allowed=False).start("dcgan", "", "tiny")
+    assert no_process == []
+
+
+def test_few_trainings_run_at_a_time(tmp_path: Path, no_process: list[list[str]]):
+    trainings = Trainings(Library([tmp_path / "runs"]))
+    for _ in range(4):
+        trainings.start("dcgan", "", "tiny")
+    with pytest.raises(OptionError, match="run already"):
+        trainings.start("dcgan", "", "tiny")
+
+
+def test_the_error_of_a_command_is_its_sentence():
+    with pytest.raises(OptionError, match="There is no verb"):
+        run_command(["nosuch"], 60)
+
+
+def test_every_word_is_there_in_both_languages():
+    for key, texts in strings().items():
+        assert set(texts) == {"en", "ko"}, key
+        assert all(texts.values()), key
+    assert sentence("home", "ko-KR,ko;q=0.9") != sentence("home", "en-US,en;q=0.9")

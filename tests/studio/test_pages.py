@@ -1,0 +1,283 @@
+"""The studio in a real browser: every page, from what a visitor does to what the page shows."""
+
+import base64
+import re
+from http.client import HTTPConnection
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.studio.conftest import HOSTILE, Studio, open_page, start_studio, stop_studio
+
+PAGES = ("home", "sample", "paint", "layout", "translate", "edit", "score", "compare")
+
+
+def open_tab(page: Any, name: str, awaited: str) -> None:
+    """Click a page of the menu, and wait until it is complete."""
+    page.click(f"#page-{name}-button")
+    page.wait_for_selector(awaited)
+
+
+def pixels(source: str) -> np.ndarray:
+    """The pixels (H, W, C) of a data URI."""
+    return np.asarray(Image.open(BytesIO(base64.b64decode(source.partition(",")[2])))).astype(float)
+
+
+def shown(page: Any, selector: str) -> np.ndarray:
+    return pixels(page.get_attribute(f"{selector} img", "src"))
+
+
+def command(page: Any, name: str) -> str:
+    """The command that a page shows."""
+    return page.locator(f"#page-{name} .studio-command textarea").first.input_value()
+
+
+def await_command(page: Any, name: str, part: str) -> None:
+    page.wait_for_function(
+        "([name, part]) => document.querySelector(`#page-${name} .studio-command textarea`).value.includes(part)",
+        arg=[name, part],
+    )
+
+
+def await_change(page: Any, selector: str, before: str) -> None:
+    page.wait_for_function("([s, b]) => document.querySelector(s).src !== b", arg=[f"{selector} img", before])
+
+
+def slide(page: Any, selector: str, values: list[int]) -> None:
+    """Move a slider over several values, faster than answers come."""
+    page.evaluate(
+        """([selector, values]) => {
+            const slider = document.querySelector(`${selector} input[type=range]`);
+            for (const value of values) {
+                slider.value = value;
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+            }
+        }""",
+        [selector, values],
+    )
+
+
+def test_home_shows_every_run(page: Any, studio: Studio):
+    keys = [card.get_attribute("data-key") for card in page.query_selector_all(".studio-card")]
+    assert {*(path.name for path in studio.runs.iterdir() if path.name[0] != ".")} == {*keys}
+    assert all(page.is_visible(f"#page-{name}-button") for name in PAGES)
+
+
+def test_the_menu_has_the_pages_that_runs_can_fill(browser: Any, studio: Studio):
+    few = start_studio(studio.runs / "00001-lostgan", studio.data)
+    try:
+        page = open_page(browser, few)
+        shown = [name for name in PAGES if page.query_selector(f"#page-{name}-button")]
+        page.context.close()
+    finally:
+        stop_studio(few)
+    assert shown == ["home", "layout"]
+
+
+def test_of_ten_moves_of_a_slider_the_last_is_shown(page: Any, studio: Studio):
+    open_tab(page, "sample", "#sample-images img")
+    before = page.get_attribute("#sample-images img", "src")
+    slide(page, "#sample-seed", [*range(21, 31)])
+    await_command(page, "sample", "--seed 30")
+    await_change(page, "#sample-images", before)
+    from ganforge.images import to_uint8, visible_channels
+    from ganforge.inference.load import load
+
+    made = visible_channels(to_uint8(load(studio.runs / "00000-classes", "cpu").sample(1, 30)))[0]
+    assert np.array_equal(shown(page, "#sample-images"), made)
+    assert command(page, "sample") == f"ganforge sample {studio.runs / '00000-classes'} -n 16 --seed 30"
+
+
+def test_two_images_are_walked_between(page: Any):
+    open_tab(page, "sample", "#sample-images img")
+    page.keyboard.press("Tab")
+    for number in (2, 5):  # by the keyboard
+        page.locator(f"#sample-images .studio-gallery button >> nth={number}").focus()
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#sample-walk img[src^='data:']")
+    first = shown(page, "#sample-walk")
+    slide(page, "#sample-walk", [23])
+    assert not np.array_equal(shown(page, "#sample-walk"), first)
+    assert page.get_attribute("#sample-walk a", "href").startswith("data:image/gif")
+    assert page.get_attribute("#sample-walk a", "download") == "walk.gif"
+
+
+def test_a_class_whose_name_is_html_is_shown_as_text(page: Any):
+    open_tab(page, "sample", "#sample-images img")
+    page.click("#page-sample input[aria-label='Class']")
+    page.click(f"text={HOSTILE}")
+    await_command(page, "sample", "--label")
+    assert HOSTILE in command(page, "sample")
+    assert page.query_selector("img[src='x']") is None
+
+
+def test_a_stroke_changes_the_answer_there_and_hardly_elsewhere(page: Any):
+    open_tab(page, "paint", "#paint-images img")
+    before, source = shown(page, "#paint-images"), page.get_attribute("#paint-images img", "src")
+    box = page.locator("#paint-canvas canvas").bounding_box()
+    page.click("#paint-canvas button >> text=circle")
+    page.mouse.move(box["x"] + box["width"] * 0.15, box["y"] + box["height"] * 0.15)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.15, steps=4)
+    page.mouse.up()
+    await_change(page, "#paint-images", source)
+    change = np.abs(shown(page, "#paint-images") - before).mean(-1)
+    half = len(change) // 2
+    assert change[:half, :half].mean() > 1
+    assert change[half:, half:].max() == 0
+    page.click("#paint-canvas button >> text=Undo")
+    page.wait_for_function("b => document.querySelector('#paint-images img').src === b", arg=source)
+
+
+def test_a_box_is_drawn_dragged_and_deleted(page: Any):
+    open_tab(page, "layout", "#layout-images img")
+    box = page.locator("#layout-board svg").bounding_box()
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        page.mouse.move(box["x"] + box["width"] * start[0], box["y"] + box["width"] * start[1])
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * end[0], box["y"] + box["width"] * end[1], steps=3)
+        page.mouse.up()
+
+    page.select_option("#layout-board select", "star")
+    drag((0.7, 0.7), (0.9, 0.9))
+    await_command(page, "layout", "star 0.700 0.700 0.900 0.900")
+    source = page.get_attribute("#layout-images img", "src")
+    drag((0.4, 0.4), (0.5, 0.3))
+    await_command(page, "layout", "circle 0.300 0.100 0.750 0.550; star 0.700")
+    await_change(page, "#layout-images", source)
+    assert page.locator("#layout-images img").nth(1).get_attribute("src") == source  # what it is compared with
+    drag((0.74, 0.54), (0.9, 0.65))
+    await_command(page, "layout", "circle 0.300 0.100 0.900 0.650")
+    page.locator("#layout-board g[data-box='0']").focus()
+    page.keyboard.press("Delete")
+    await_command(page, "layout", "layout:; star 0.700 0.700 0.900 0.900")
+    page.locator("#layout-board g[data-box='1']").focus()
+    page.keyboard.press("ArrowLeft")
+    await_command(page, "layout", "star 0.680 0.700 0.880 0.900")
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 40, 3), np.uint8)).save(path)
+    return path
+
+
+def test_an_image_is_translated_by_two_runs(page: Any, photograph: Path):
+    open_tab(page, "translate", "#translate-image")
+    page.click("#page-translate input[aria-label='Runs']")
+    page.click("ul[role=listbox] >> text=00002-pix2pix")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(700)
+    page.set_input_files("#translate-image input[type=file]", photograph)
+    page.wait_for_selector("#translate-result figure >> nth=1")
+    assert pixels(page.locator("#translate-result figure >> nth=1 >> img >> nth=1").get_attribute("src")).shape[:2] == (
+        24,
+        40,
+    )
+    over = page.locator("#translate-result img.over").first
+    slide(page, "#translate-result", [80])
+    assert "80%" in over.evaluate("image => image.style.clipPath")
+
+
+def test_strange_places_are_shown_above_a_threshold(page: Any, photograph: Path):
+    open_tab(page, "score", "#score-files")
+    page.set_input_files("#score-files input[type=file]", photograph)
+    page.wait_for_selector("#score-heat figure")
+
+    def above(threshold: int) -> int:
+        slide(page, "#score-heat", [threshold])
+        return int(page.get_attribute("#score-heat figure", "data-above"))
+
+    assert 24 * 40 >= above(10) > above(60) > above(100) >= 0
+
+
+def test_a_photograph_is_inverted(page: Any, photograph: Path):
+    open_tab(page, "edit", "#edit-image")
+    page.set_input_files("#edit-image input[type=file]", photograph)
+    page.wait_for_selector("#edit-result figure img.over")
+    assert pixels(page.get_attribute("#edit-result img.over", "src")).shape == (16, 16, 3)
+
+
+def test_runs_are_compared_with_the_same_latents(page: Any):
+    open_tab(page, "compare", "#compare-sheet img")
+    assert page.locator("#compare-sheet img").count() == 8
+
+
+def test_korean_dark_and_narrow(browser: Any, studio: Studio):
+    page = open_page(browser, studio, locale="ko-KR", color_scheme="dark", viewport={"width": 390, "height": 800})
+    assert "지켜보기" in page.inner_text(".studio-card")
+    page.goto(studio.address)
+    page.wait_for_selector(".studio-card")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, re.findall(r"\d+", colour)[:3])) < 200
+    assert page.problems == []
+    page.context.close()
+
+
+def test_a_file_of_200_mb_is_refused(page: Any, studio: Studio, tmp_path: Path):
+    status = page.evaluate(
+        """async () => {
+            const form = new FormData();
+            form.append("files", new Blob([new Uint8Array(200 * 2 ** 20)]), "large.png");
+            try {
+                return (await fetch("/gradio_api/upload", { method: "POST", body: form })).status;
+            } catch (error) {
+                return 413; // the server has closed the connection before all was sent
+            }
+        }"""
+    )
+    assert status == 413
+
+
+def ask(studio: Studio, method: str, path: str, **headers: str) -> int:
+    """The status of a request with the cookie; the path is sent as it is."""
+    connection = HTTPConnection(studio.address.removeprefix("http://"), timeout=20)
+    try:
+        connection.request(method, path, headers={"Cookie": studio.cookie, **headers})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=../../../../etc/passwd",
+        "/gradio_api/file={runs}/00000-classes/config.yaml",
+        "/gradio_api/file={runs}/00000-classes/../00000-classes/config.yaml",
+        "/static/../../../../../../etc/passwd",
+        "/assets/..%2f..%2f..%2f..%2fetc%2fpasswd",
+    ],
+)
+def test_no_path_leads_out(studio: Studio, path: str):
+    assert ask(studio, "GET", path.format(runs=studio.runs)) in (400, 403, 404)
+
+
+def test_another_page_cannot_ask(browser: Any, studio: Studio):
+    """A page of another origin, in the browser that has the cookie, gets no answer and causes none."""
+    page = open_page(browser, studio)
+    page.route("http://localhost:9/", lambda route: route.fulfill(body="<p>another page</p>", content_type="text/html"))
+    page.goto("http://localhost:9/")
+    answer = page.evaluate(
+        """async (address) => {
+            try {
+                const body = JSON.stringify({ data: [], fn_index: 0, session_hash: "x" });
+                const options = { method: "POST", credentials: "include", mode: "no-cors", body };
+                return (await fetch(address + "/gradio_api/queue/join", options)).type;
+            } catch (error) {
+                return "refused";
+            }
+        }""",
+        studio.address,
+    )
+    assert answer in ("opaque", "refused")
+    page.context.close()
+    assert ask(studio, "POST", "/gradio_api/queue/join", Origin="http://localhost:9") == 403

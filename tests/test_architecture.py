@@ -403,11 +403,9 @@ def test_an_orderly_package_passes(rule: Rule, tmp_path: Path) -> None:
     assert rule(build(tmp_path, ORDERLY)) == []
 
 
-def test_every_layer_names_rooms_that_exist_or_are_planned():
-    planned = {"studio"}
+def test_every_layer_names_rooms_that_exist():
     rooms = {room_of(path.relative_to(PACKAGE).as_posix()) for path in PACKAGE.rglob("*.py")}
-    assert rooms <= set(ROOM_OF)
-    assert set(ROOM_OF) - rooms == planned
+    assert rooms == set(ROOM_OF)
 
 
 def test_no_function_of_the_package_shares_its_name_with_a_module():

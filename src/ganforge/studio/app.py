@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any
 
 import gradio as gr
+from gradio.themes import Base
 
 from ganforge.studio.context import Context, update_runs, word
 from ganforge.studio.pages import compare, edit, home, layout, paint, sample, score, translate
@@ -12,7 +13,7 @@ from ganforge.studio.strings import sentence
 PAGES: tuple[ModuleType, ...] = (home, sample, paint, layout, translate, edit, score, compare)
 """Each has a NAME, `runs(context)`, the runs that it is for, and `build(context, tab)`, which returns its menus."""
 SYSTEM = ("system-ui", "sans-serif")
-THEME = gr.themes.Base(font=SYSTEM, font_mono=("ui-monospace", "monospace"))
+THEME = Base(font=SYSTEM, font_mono=("ui-monospace", "monospace"))
 
 
 def build_app(context: Context) -> gr.Blocks:

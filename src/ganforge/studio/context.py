@@ -73,8 +73,14 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def command(*words: object) -> str:
-    """A command of GANForge as it is typed."""
-    return shlex.join(["ganforge", *map(str, words)])
+    """A command of GANForge as it is typed where the studio was started; paths below that folder are relative."""
+    return shlex.join(["ganforge", *(shorten(word) if isinstance(word, Path) else str(word) for word in words)])
+
+
+def shorten(path: Path) -> str:
+    """A path, relative where it lies in the working folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def options_of(answers: dict[str, Any]) -> list[str]:
@@ -103,6 +109,7 @@ def choose_run(keys: Sequence[str], label: str = "run") -> gr.Dropdown:
 
 def update_runs(keys: Sequence[str], chosen: object) -> Any:
     """The menu of runs with those that there are now; the chosen one stays where it is still there."""
+    value: Any
     if isinstance(chosen, list):
         value = [key for key in chosen if key in keys] or [*keys[:1]]
     else:

@@ -110,8 +110,9 @@ class Gate:
 
     def check_cookie(self, headers: dict[str, str]) -> None:
         """Raise Refused without the cookie."""
-        cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
-        if not hmac.compare_digest(cookies.get(self.cookie, "").encode(), self.token.encode()):
+        parts = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
+        given = next((value for name, _, value in parts if name == self.cookie), "")
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
             raise Refused(403, "needs_token")
 
     def check_path(self, scope: Scope) -> None:

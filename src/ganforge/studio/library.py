@@ -5,7 +5,7 @@ Every request names a run by its key, which is looked up among the runs that wer
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ganforge.runs.rows import read_rows
 
 MOST_RUNS = 500  # of the list
 REPORT = "report.json"
+READ = ("config.yaml", "log.jsonl", "checkpoints", "samples", REPORT)
+"""What a card is made of, in a run folder."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Library:
             if place.exists() and not place.is_dir():
                 raise RunError(f"{place} is no folder: name run folders, or folders of runs.")
         self.kinds: dict[Path, tuple[int, Mapping[str, Any]]] = {}
+        self.described: dict[Path, tuple[tuple[int, ...], Card]] = {}
 
     @property
     def home(self) -> Path:
@@ -99,19 +102,27 @@ class Library:
 
     def cards(self) -> list[Card]:
         """What there is to say of every run, newest first."""
-        return [describe(key, path) for key, path in self.runs().items()][::-1]
+        return [self.card(key, path) for key, path in self.runs().items()][::-1]
+
+    def card(self, key: str, path: Path) -> Card:
+        """What there is to say of a run; its files are read again where one of them has changed."""
+        changed = tuple(modified(path / name) for name in READ)
+        if self.described.get(path, ((), None))[0] != changed:
+            self.described[path] = changed, describe(key, path)
+        card = self.described[path][1]
+        return replace(card, key=key, active=card.step < card.steps and is_active(path))
 
 
 def list_abilities(run_config: RunConfig) -> dict[str, tuple[str, ...]]:
     """{capability: the columns of its input} of a run's model, from the methods of its class."""
-    from ganforge.capabilities import list_questions
+    from ganforge.capabilities import capabilities
     from ganforge.inference.input_columns import input_columns
     from ganforge.inference.load import model_of
 
     game = model_of(run_config).game
     verbs = ("sample", "traverse", "translate", "score", "heat", "invert", "decode")
     can: dict[str, tuple[str, ...]] = {verb: () for verb in verbs if hasattr(game, verb)}
-    if "score" in can and list_questions(game.score):  # it scores images by something else that is asked for
+    if "score" in can and capabilities(game)["score"]:  # it scores images by something else that is asked for
         del can["score"]
     return can | ({"translate": input_columns(game)} if "translate" in can else {})
 
@@ -123,17 +134,24 @@ def describe(key: str, path: Path) -> Card:
         run_config, steps = folder.run_config, folder.checkpoints().steps()
     except GANForgeError as error:
         return Card(key, path, problem=str(error))
-    shown = {"model": Path(run_config.model).stem, "data": str(run_config.data.get("asked", ""))}
     return Card(
         key,
         path,
-        **shown,
+        model=Path(run_config.model).stem,
+        data=str(run_config.data.get("asked", "")),
         step=max([*steps, last_logged(path)], default=0),
         steps=int(run_config.run.get("steps", 0) or 0),
         picture=newest_picture(path),
         scores=read_scores(path),
-        active=is_active(path),
     )
+
+
+def modified(path: Path) -> int:
+    """When a file was changed, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def newest_picture(path: Path) -> Path | None:

@@ -27,6 +27,8 @@ class Training:
     """A process that trains."""
 
     process: subprocess.Popen[bytes]
+    words: Sequence[str | Path]
+    """The command, from its verb on."""
     output: Path
     """What it prints."""
     name: str
@@ -65,7 +67,7 @@ class Trainings:
         if data not in known:
             raise DataError("There is no such data: choose one of the list, or name its folder with --data-root.")
         name = f"{model}-{token_hex(3)}"
-        words = ["train", model, "--preset", preset, "--outdir", str(self.library.home), "--name", name]
+        words: list[str | Path] = ["train", model, "--preset", preset, "--outdir", self.library.home, "--name", name]
         words += ["--data", known[data]] if data else []
         words += ["--steps", str(steps)] if steps else []
         return self.launch(words, name)
@@ -75,9 +77,9 @@ class Trainings:
         path = self.library.path(key)
         if is_active(path):
             raise RunError(f"{path.name} is being trained already.")
-        return self.launch(["resume", str(path)], path.name)
+        return self.launch(["resume", path], path.name)
 
-    def launch(self, words: Sequence[str], name: str) -> Training:
+    def launch(self, words: Sequence[str | Path], name: str) -> Training:
         """Start the public command as a process that outlives this one.  Raises OptionError where it may not be."""
         if not self.allowed:
             raise OptionError("This studio starts no training for visitors from other machines: see --allow-train.")
@@ -89,11 +91,11 @@ class Trainings:
             output = self.library.home / f".studio-{name}.log"
             with output.open("wb") as file:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "ganforge", *words],
+                    [sys.executable, "-m", "ganforge", *map(str, words)],
                     stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
                     start_new_session=True, env={**os.environ, **ENVIRONMENT},
                 )  # fmt: skip
-            training = Training(process, output, name)
+            training = Training(process, words, output, name)
             self.running.append(training)
             return training
 

@@ -60,11 +60,11 @@ def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
     def rank(keys: Sequence[str], count: float) -> tuple[str, Any, str]:
         if len(keys or []) < 2:
             raise OptionError("A comparison needs two or more runs: choose them above.")
-        paths = [str(context.library.path(key)) for key in keys[:MOST]]
+        paths = [context.library.path(key) for key in keys[:MOST]]
         words = ["compare", *paths, "--n", str(max(10, min(int(count or 0), 5000)))]
         with tempfile.TemporaryDirectory(dir=context.uploads) as room:
             out = Path(room) / "comparison.html"
-            printed = run_command([*words, "--out", str(out)], LEADERBOARD)
+            printed = run_command([*map(str, words), "--out", str(out)], LEADERBOARD)
             html = out.read_text(encoding="utf-8")
         lines = [line for line in printed.splitlines() if not line.startswith("Wrote")]
         return "\n".join(lines), {"html": html}, command(*words)

@@ -46,5 +46,5 @@ def invert(context: Context, key: str, path: str) -> Any:
         given = recolour(fit(array, (facts.height, facts.width), 3), facts.channels)
         images = to_tensor(given, facts.channels)[0].to(trained.device)
         with inference_mode(trained.game) as game, torch.no_grad():
-            made = game.decode(game.invert(images)).float().cpu()
+            made = game.decode(game.invert(images)).float().cpu()  # pyright: ignore
     return {"before": to_uri(visible_channels(given)), "results": [{"name": key, "after": to_uris(made)[0]}]}

@@ -12,7 +12,7 @@ from ganforge.catalogue import headline, names
 from ganforge.errors import GANForgeError
 from ganforge.images import fit, read
 from ganforge.studio.context import ONCE, Context, answering, command, command_box, widget, word
-from ganforge.studio.library import Card, describe, log_of
+from ganforge.studio.library import Card, log_of
 from ganforge.studio.pictures import to_uri
 from ganforge.studio.processes import run_command
 
@@ -31,15 +31,16 @@ def runs(context: Context) -> list[str]:
 
 def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     """Build the page; its menu of runs is the cards."""
-    cards = widget("cards", elem_id="home-cards")
     watched = gr.State("")
     with gr.Group(visible=context.trainings.allowed):
-        build_start(context, watched, cards)
-    picture, curves = widget("watch", elem_id="home-watch"), widget("curves", elem_id="home-curves")
-    with gr.Row():
-        stop = gr.Button(word("stop"), elem_id="home-stop", visible=context.trainings.allowed)
-        resume = gr.Button(word("resume"), elem_id="home-resume", visible=context.trainings.allowed)
-    said = gr.Textbox(label=word("said"), lines=6, max_lines=12, interactive=False, elem_classes="studio-command")
+        build_start(context, watched)
+    with gr.Column(visible=False) as panel:
+        picture, curves = widget("watch", elem_id="home-watch"), widget("curves", elem_id="home-curves")
+        with gr.Row(visible=context.trainings.allowed):
+            stop = gr.Button(word("stop"), elem_id="home-stop")
+            resume = gr.Button(word("resume"), elem_id="home-resume")
+        said = gr.Textbox(label=word("said"), lines=4, max_lines=12, interactive=False, elem_classes="studio-command")
+    cards = widget("cards", elem_id="home-cards")
 
     def look(key: str) -> tuple[Any, Any, str]:
         return watch(context, key)
@@ -56,6 +57,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
         return str(event.key)
 
     shown = [picture, curves, said]
+    watched.change(lambda key: gr.Column(visible=bool(key)), watched, panel, api_visibility="private")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     cards.select(choose, None, watched, **quiet).then(look, watched, shown, **quiet)
     stop.click(end, watched, None, **ONCE)
@@ -67,7 +69,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     return []
 
 
-def build_start(context: Context, watched: gr.State, cards: gr.HTML) -> None:
+def build_start(context: Context, watched: gr.State) -> None:
     """The form that starts a training, with the data doctor's word before it."""
     with gr.Accordion(word("start_one"), open=False):
         with gr.Row():
@@ -90,7 +92,7 @@ def build_start(context: Context, watched: gr.State, cards: gr.HTML) -> None:
     @answering
     def begin(model: str, data: str, preset: str, steps: float | None) -> tuple[str, str]:
         training = context.trainings.start(model, data, preset, int(steps) if steps else None)
-        return training.name, command(*training.process.args[3:])  # pyright: ignore
+        return training.name, command(*training.words)
 
     examine.click(consult, data, doctor, **ONCE)
     start.click(begin, [model, data, preset, steps], [watched, typed], **ONCE)
@@ -143,7 +145,7 @@ def watch(context: Context, key: str) -> tuple[Any, Any, str]:
     name = key if key in found else next((k for k in reversed(found) if k.endswith(f"-{key}")), "")
     if not name:
         return None, None, said
-    card, rows = describe(name, found[name]), log_of(found[name])
+    card, rows = context.library.card(name, found[name]), log_of(found[name])
     shown = {**card_of(card), "picture": thumbnail(card.picture, WATCHED), "advice": list_advice(found[name])}
     return shown, curves_of(rows), said
 

@@ -36,7 +36,7 @@ from ganforge.studio.pictures import MOST_FILES, check_uploads, read_upload, to_
 NAME = "translate"
 MOST_RUNS = 6  # side by side
 KEPT = 600.0  # seconds that a zip of results stays
-SOURCES = ["upload", "webcam", "clipboard"]
+SOURCES: list[Any] = ["upload", "webcam", "clipboard"]
 
 
 def runs(context: Context) -> list[str]:

@@ -30,7 +30,7 @@ KINDS = {
     "features": ("fid", "fid_infinity", "kid", "prdc", "cmmd"),
     "logits": ("is", "modes"),
     "target": ("psnr", "ssim", "l1"),
-    "inputs": ("cas", "diversity", "fcn", "labels", "lpips", "ppl"),
+    "inputs": ("cas", "diversity", "fcn", "labels", "lpips", "ppl", "r_precision"),
     "labels": ("edits",),
     "captions": ("retrieval",),
 }

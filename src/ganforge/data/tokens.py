@@ -45,11 +45,12 @@ class TokenColumn:
         """int64 (n, T): tokens of a caption of each of the images `rows`; random integers `numbers` (n,) choose it."""
         if self.tokeniser is None:
             raise TypeError("These captions have no tokeniser: give one by `tokenise`.")
-        chosen = []
-        for row, number in zip(rows.tolist(), numbers.tolist(), strict=True):
-            captions = self.captions(row)
-            chosen.append(captions[number % len(captions)])
-        return self.tokeniser.encode(chosen)
+        return self.tokeniser.encode(self.choose(rows, numbers))
+
+    def choose(self, rows: np.ndarray, numbers: np.ndarray) -> list[str]:
+        """The captions that `redraw` turns into tokens."""
+        of_each = [self.captions(row) for row in rows.tolist()]
+        return [captions[number % len(captions)] for captions, number in zip(of_each, numbers.tolist(), strict=True)]
 
     def captions(self, row: int) -> list[str]:
         """The captions of one image."""

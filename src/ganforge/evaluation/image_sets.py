@@ -46,7 +46,7 @@ def sample_images(
     A game that reads sentences gets captions of `data` in such an order.
     """
     questions = {q.meaning: q.name for q in reversed(capabilities(trained.game)["sample"])}
-    answers, classes = dict[str, Tensor](), None
+    answers, classes, sentences = dict[str, Tensor](), None, list[str]()
     if "label" in questions and trained.game.labelled and labels is not None and trained.facts.labels:
         classes = np.random.Generator(np.random.Philox(seed)).permutation(np.resize(labels, n))
         answers[questions["label"]] = torch.from_numpy(classes)
@@ -54,13 +54,15 @@ def sample_images(
     if "text" in questions and isinstance(column, TokenColumn):
         chance = np.random.Generator(np.random.Philox(seed))
         chosen = chance.permutation(np.resize(np.arange(len(column)), n))
-        answers[questions["text"]] = torch.from_numpy(column.redraw(chosen, chance.integers(2**62, size=n)))
+        numbers = chance.integers(2**62, size=n)
+        answers[questions["text"]] = torch.from_numpy(column.redraw(chosen, numbers))
+        sentences = column.choose(chosen, numbers)
 
     def rows(start: int, stop: int) -> Tensor:
         n, own = stop - start, {name: answer[start:stop] for name, answer in answers.items()}
         return round_to_8_bits(trained.sample(n, seed, start=start, batch=n, **own), trained)
 
-    return ImageSet(f"{trained.path} (step {trained.step})", n, rows, classes)
+    return ImageSet(f"{trained.path} (step {trained.step})", n, rows, classes, tuple(sentences))
 
 
 def step_from_codes(trained: Trained, seed: int, start: int, stop: int, step: float) -> tuple[Tensor, Tensor]:
@@ -137,6 +139,14 @@ def embed_captioned(trained: Trained, images: Tensor, tokens: Tensor) -> tuple[T
     with inference_mode(trained.game) as game:
         seen, (_, read) = game.embed(images), game(tokens, tokens > 0)  # pyright: ignore
     return seen.float().cpu(), read.float().cpu()
+
+
+def match_sentences(reader: Trained, images: ImageSet, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (n, K) of images `start` to `stop`, and of their sentences, by a text encoder's run; tokens (n, T)."""
+    assert reader.tokeniser is not None
+    facts, tokens = reader.facts, torch.from_numpy(reader.tokeniser.encode(images.sentences[start:stop]))
+    sized = convert_images(images, (facts.height, facts.width), facts.channels)
+    return (*embed_captioned(reader, sized.rows(start, stop), tokens), tokens)
 
 
 def make_superresolution_pair(images: ImageSet, trained: Trained) -> tuple[ImageSet, ImageSet]:

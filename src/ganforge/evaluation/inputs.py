@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
+from torch import nn
 
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import CLIPPED
@@ -22,6 +24,7 @@ from ganforge.evaluation.image_sets import (
     embed_captioned,
     load_run,
     make_superresolution_pair,
+    match_sentences,
     open_places,
     sample_images,
     step_from_codes,
@@ -29,7 +32,7 @@ from ganforge.evaluation.image_sets import (
 )
 from ganforge.evaluation.label_edits import draw_label_targets, find_label_question
 from ganforge.inference.input_columns import input_columns
-from ganforge.inference.load import RunLike
+from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
 from ganforge.metrics import catalogue
 from ganforge.metrics.extractors.choose import Name
@@ -58,6 +61,8 @@ class EvalOptions:
     """A file, or a folder of `save_pretrained`, with the extractor's weights."""
     lpips: tuple[str, ...] = ()
     """Two files: torchvision's AlexNet or VGG-16, and the lin layers of LPIPS 0.1 for it."""
+    reader: str = ""
+    """For r_precision: a run of text_encoder that reads what was drawn, of another kind and seed than the run's own."""
     resize: Rule = "clean"
     """How images are resized to the extractor's input size: antialiased, or one of the legacy rules."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -165,14 +170,14 @@ def build_run_inputs(
     needs = game.batch_type.columns()
     if hasattr(game, "sample"):
         real = select_images(data, most=options.reals or options.n)
+        made = sample_images(trained, options.n, options.seed, real.labels, data)
         return EvalInputs(
-            convert_images(
-                sample_images(trained, options.n, options.seed, real.labels, data), options.size, options.channels
-            ),
+            convert_images(made, options.size, options.channels),
             real,
             data,
             open_again,
             run=trained,
+            match=partial(match_sentences, load_reader(options.reader, trained), made) if options.reader else None,
             walk=partial(step_from_codes, trained, options.seed) if hasattr(game, "decode") else None,
         )
     if hasattr(game, "embed"):
@@ -189,6 +194,20 @@ def build_run_inputs(
     sources, real, resample = open_translation(trained, data, options.n)
     paired = not {"b", "boxes"} & set(needs)  # a layout leaves open what its objects look like
     return EvalInputs(resample(options.seed), real, data, open_again, paired, sources, resample, run=trained)
+
+
+def load_reader(run: str, trained: Trained) -> Trained:
+    """The run of a text encoder that reads the samples of another run.
+
+    Raises OptionError where it is none, or is the run's own: that finds the sentences that it drew from.
+    """
+    reader = load(run, str(trained.device))
+    if not hasattr(reader.game, "embed") or reader.tokeniser is None:
+        raise OptionError(f"--reader {run} is a run of {reader.model}: name one of text_encoder.")
+    own, read = (dict(module.state_dict()) for module in (getattr(trained.game, "text", nn.Module()), reader.game))
+    if own.keys() == read.keys() and all(torch.equal(own[key], read[key]) for key in own):
+        raise OptionError(f"{trained.path} was trained with the text encoder {run}: name another one by --reader.")
+    return reader
 
 
 def open_translation(trained: Trained, data: DataSet, n: int) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet]]:

@@ -22,6 +22,8 @@ class ImageSet:
     """(start, stop) -> (n, C, H, W) in [-1, 1]."""
     labels: np.ndarray | None = None
     """int64 (count,): the class of each image, where it is known."""
+    sentences: tuple[str, ...] = ()
+    """The sentence that each image was drawn for, where there is one."""
 
     def batches(self, size: int = 64, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """All images, or those of [start, stop), in order."""

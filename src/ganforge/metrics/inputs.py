@@ -43,6 +43,9 @@ class MetricInputs:
     """The target label of each image, for a label-conditioned translator."""
     embed: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     """A text encoder's features (N, K) of images (N, C, H, W), and of sentences as tokens (N, T)."""
+    match: Callable[[int, int], tuple[Tensor, Tensor, Tensor]] | None = None
+    """(start, stop) -> features of those generated images and of the sentences that they were drawn for, both (n, K),
+    and the sentences' tokens (n, T), by a text encoder that is no part of the run."""
     walk: Callable[[int, int, float], tuple[Tensor, Tensor]] | None = None
     """(start, stop, step) -> images of codes `start` to `stop`, and of codes that share `step` of the way to another:
     of a game whose codes can be decoded."""

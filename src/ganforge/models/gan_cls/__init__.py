@@ -59,6 +59,10 @@ class Config:
     """Residual blocks behind each of the generator's first two maps; above 0 the discriminator has one."""
     joint: bool = True
     """The discriminator has a 1 x 1 convolution behind the text (section 4.1)."""
+    product: bool = False
+    """The discriminator joins to its features their product with the projected sentence, without a norm behind it."""
+    wrongs: Annotated[int, Range(1, 1_000)] = 1
+    """Wrong sentences of an image in a step; fewer in a batch that has not as many."""
     text_norm: bool = False
     """A batch norm of the projected sentence."""
     bias: bool = False
@@ -101,6 +105,7 @@ class GANCLS(Game[Config, Captioned]):
             halvings=halvings,
             residual=c.residual > 0,
             joint=c.joint,
+            product=c.product,
             **options,
         )
         self.encoder = StyleEncoder(c.latent, c.judge_width, channels, base, halvings)
@@ -124,7 +129,7 @@ class GANCLS(Game[Config, Captioned]):
         on_real, on_fake = self.discriminator(real, text), self.discriminator(fake[:n].detach(), text)
         terms = {"real": real_loss(on_real), "fake": fake_loss(on_fake)}
         if c.variant.endswith("cls"):
-            wrong, differs = self.draw_wrong(batch.tokens)
+            wrong, differs = self.draw_wrong(batch.tokens, c.wrongs)
             on_wrong = F.softplus(self.discriminator(real, text[wrong]))
             terms["wrong"] = mean_where(on_wrong, differs) / 2
             terms["fake"] = terms["fake"] / 2
@@ -139,11 +144,15 @@ class GANCLS(Game[Config, Captioned]):
         if now.progress >= c.encoder_from:
             yield Move("encoder", style=F.mse_loss(self.encoder(fake.detach()), z))  # section 4.4
 
-    def draw_wrong(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """For each caption (n, T) the row of another, and bool (n,): whether the two differ."""
+    def draw_wrong(self, tokens: Tensor, sentences: int = 1) -> tuple[Tensor, Tensor]:
+        """For each caption (n, T) the rows of others, and bool: whether they differ from it; both (sentences n,).
+
+        Place m n + i is the m-th of caption i.
+        """
         order = self.draw.permutation(len(tokens)).to(tokens.device)
-        wrong = torch.empty_like(order).scatter_(0, order, order.roll(1))  # one cycle: no row stays where it is
-        return wrong, (tokens[wrong] != tokens).any(1)
+        turns = range(1, max(2, min(sentences + 1, len(tokens))))  # one cycle: no row stays where it is
+        wrong = torch.cat([torch.empty_like(order).scatter_(0, order, order.roll(turn)) for turn in turns])
+        return wrong, (tokens[wrong] != tokens.repeat(len(turns), 1)).any(1)
 
     def noise(self, n: int) -> Tensor:
         """Latents z (n, latent)."""

@@ -84,9 +84,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images (N, C, H, W), text (N, K) -> logits (N,), for images whose last features are `base` (h, w).
+    """images (N, C, H, W), text (M N, K) -> logits (M N,), for images whose last features are `base` (h, w).
 
-    `residual`: a block behind the last features.  `joint`: a 1 x 1 convolution behind features and text.
+    M sentences an image: row m N + i is of image i.  `residual`: a block behind the last features.  `joint`: a 1 x 1
+    convolution behind features and text.  `product`: what is joined to the features is their product with the
+    projected text, and no batch norm follows.
     """
 
     def __init__(
@@ -99,26 +101,31 @@ class Discriminator(nn.Module):
         halvings: int,
         residual: bool = True,
         joint: bool = True,
+        product: bool = False,
         text_norm: bool = False,
         bias: bool = False,
     ) -> None:
         super().__init__()
+        self.product = product
         widths = [width * 2**i for i in range(halvings)]
         last, leaky = widths[-1], nn.LeakyReLU(0.2)
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=bias)]
         for a, b in pairwise(widths):
             layers += [leaky, nn.Conv2d(a, b, 4, 2, 1, bias=bias), nn.BatchNorm2d(b)]
         self.features = nn.Sequential(*layers, *([Residual(last, leaky, bias)] if residual else []), leaky)
-        self.project = project_text(text_width, projected, text_norm)
-        seen = last + projected
-        both = [nn.Conv2d(seen, last, 1, bias=bias), nn.BatchNorm2d(last), leaky] if joint else []
+        project = project_text(text_width, last if product else projected, text_norm)
+        self.project = project[:-1] if product else project  # factors of both signs
+        seen = 2 * last if product else last + projected
+        norm = nn.Identity() if product else nn.BatchNorm2d(last)
+        both = [nn.Conv2d(seen, last, 1, bias=bias or product), norm, leaky] if joint else []
         self.judge = nn.Sequential(*both, nn.Conv2d(last if joint else seen, 1, base, bias=bias), nn.Flatten(0))
         self.apply(normal_weights)
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
-        features = self.features(images)
+        features, sentences = self.features(images), len(text) // len(images)
+        features = features.repeat(sentences, 1, 1, 1) if sentences > 1 else features
         tiled = self.project(text)[:, :, None, None].expand(-1, -1, *features.shape[2:])
-        return self.judge(torch.cat([features, tiled], 1))
+        return self.judge(torch.cat([features, features * tiled if self.product else tiled], 1))
 
 
 class StyleEncoder(nn.Sequential):

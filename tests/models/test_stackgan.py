@@ -100,6 +100,24 @@ def test_embeddings_are_scaled():
     assert not torch.equal(*(draw_once(first(text_scale=scale), tokens) for scale in (1.0, 10.0)))
 
 
+def test_stage_2_reads_embeddings_in_the_scale_of_its_stage_1():
+    tokens, stage1 = batch().tokens, first(text_scale=10.0)
+    torch.testing.assert_close(second(stage1).embed(tokens), stage1.embed(tokens))
+
+
+@pytest.mark.parametrize("product", [False, True])
+def test_several_wrong_sentences_an_image(product: bool):
+    """The mean over pairs of a row with each of the next rows is that of their logits; a small batch has fewer."""
+    own, given = first(wrongs=3, product=product), batch()
+    said = list[Tensor]()
+    own.discriminator.register_forward_hook(lambda _net, _inputs, answers: said.append(answers[-1].detach()))
+    terms = terms_of(own, given)
+    assert len(said[0]) == 5 + 4 + 3
+    torch.testing.assert_close(terms[0]["wrong"], F.softplus(said[0]).mean() / 2)
+    terms_of(own, batch(n=2))
+    assert len(said[3]) == 1
+
+
 def draw_once(own: StackGAN, tokens: Tensor) -> Tensor:
     with inference_mode(own) as game:
         game.draw = RowDraw(0)
@@ -124,7 +142,7 @@ def test_wrong_pairs_are_real_images_with_the_next_rows_condition_unless_the_sen
     tokens = given.tokens.clone()
     tokens[3] = tokens[2]
     terms = terms_of(own, Captioned(given.images, tokens))
-    images, condition, wrong = calls[0]
+    images, condition, (wrong,) = calls[0]
     assert torch.equal(images, given.images)
     assert torch.equal(wrong, condition[1:])
     assert not condition.requires_grad

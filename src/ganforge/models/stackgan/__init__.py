@@ -15,8 +15,9 @@ is the paper's, with the sum over dimensions and weight 1.
 
 Departures: 1. sides other than 64 and 256: Stage I begins with 4 to 7 pixels; 2. a wrong pair is never an equal
 sentence; 3. G learns by -log D, as in the authors' code, not by log(1 - D), and D reads mu, not a projection of its
-own, with the printed objective too; 4. `small` is narrow, 16 pixels and then 64, with a short z and condition,
-one residual block, twice the rate and averaged weights.
+own, with the printed objective too; 4. `small` is narrow, 16 pixels and then 64, with one residual block, five
+times the rate and averaged weights; its embeddings are scaled, mu and log sigma^2 have both signs and a smaller weight,
+and D has no batch norm behind the condition, which also multiplies its features, and eight wrong pairs an image.
 
 Train it small: `ganforge train stackgan`, then `ganforge train stackgan --preset small-stage-2 --config.stage1 RUN`.
 """
@@ -34,7 +35,7 @@ from ganforge.batches import Captioned, Facts
 from ganforge.capabilities import Mix, Range, Text
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock, Game, Move, Part
-from ganforge.models.stackgan.networks import Discriminator, FirstStage, SecondStage
+from ganforge.models.stackgan.networks import Discriminator, FirstStage, SecondStage, are_equal
 from ganforge.nn.annealing import halve_rates
 from ganforge.nn.losses import fake_loss, mean_where, normal_divergence, real_loss
 from ganforge.nn.sizes import halve_sides
@@ -69,12 +70,16 @@ class Config:
     """Residual blocks of Stage II."""
     text_scale: Annotated[float, Range(0, 1000)] = 1.0
     """What embeddings are multiplied by.  Those of `text_encoder` have a length of about 1, and the first weights suit
-    larger ones, as the authors have."""
+    larger ones, as the authors have.  Stage II has that of its Stage I."""
     rectified: bool = True
     """Whether a ReLU follows the layer of mu and log sigma^2, as in the authors' code; the paper has none."""
     joint_norm: bool = True
     """Whether the discriminator has a batch norm behind the condition, as in the authors' code.  By it a batch of wrong
     pairs is told from one of right pairs without reading them."""
+    product: bool = False
+    """Whether the condition also multiplies the discriminator's features, by factors that it learns."""
+    wrongs: int = 1
+    """Wrong pairs of a real image: with the conditions of so many next rows."""
     kl_weight: float = 0.0
     """lambda.  0: the objective's own, 2 of the mean over dimensions (released) or 1 of their sum (printed)."""
     halve_every: int = 0
@@ -109,7 +114,9 @@ class StackGAN(Game[Config, Captioned]):
                 text.text_width, c.condition, c.latent, c.width, channels, base, halvings, c.rectified
             )
         alone = c.stage == 2 and c.objective == "released"
-        self.discriminator = Discriminator(c.condition, c.judge_width, channels, base, halvings, alone, c.joint_norm)
+        self.discriminator = Discriminator(
+            c.condition, c.judge_width, channels, base, halvings, alone, c.joint_norm, c.product
+        )
 
     def players(self) -> dict[str, Optimizer]:
         c = self.config
@@ -124,11 +131,13 @@ class StackGAN(Game[Config, Captioned]):
         fake, mean, log_variance = self.draw_images(self.noise(len(batch)), self.embed(batch.tokens))
         condition = mean.detach()
 
-        on_real, *more_real = self.discriminator(batch.images, condition, condition[1:] if released else None)
+        rows = range(1, 1 + max(1, min(self.config.wrongs, len(batch) - 1))) if released else ()
+        on_real, *more_real = self.discriminator(batch.images, condition, [condition[k:] for k in rows])
         on_fake, *more_fake = self.discriminator(fake.detach(), condition)
         terms = {"real": real_loss(on_real), "fake": fake_loss(on_fake)}
         if released:
-            differs = (batch.tokens[1:] != batch.tokens[:-1]).any(1)  # row k's image with the sentence of row k + 1
+            tokens = batch.tokens  # a row's image with the sentences of the next rows
+            differs = torch.cat([(tokens[k:] != tokens[:-k]).any(1) for k in rows])
             terms["wrong"] = mean_where(F.softplus(more_real.pop()), differs)
             if more_real:  # Stage II's logits of images alone
                 terms |= {"real_alone": real_loss(more_real[0]), "fake_alone": fake_loss(more_fake[0])}
@@ -147,7 +156,8 @@ class StackGAN(Game[Config, Captioned]):
 
     def embed(self, text: Tensor | None, text_b: Tensor | None = None, mix: float | Tensor = 0.5) -> Tensor:
         """The embeddings (n, K) of sentences (n, T), and of what lies between two, as the networks read them."""
-        return self.config.text_scale * embed_sentences(self.text, text, text_b, mix)
+        reader = self.stage1 if self.config.stage == 2 else self
+        return reader.config.text_scale * embed_sentences(self.text, text, text_b, mix)
 
     def draw_images(self, noise: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images, means and log variances of latents z (n, latent of Stage I) and embeddings (n, K)."""
@@ -219,16 +229,10 @@ def check_first_stage(stage1: StackGAN | None, text: TextEncoder | None, facts: 
     return stage1
 
 
-def are_equal(one: Any, other: Any) -> bool:
-    """Whether two modules have the same tensors."""
-    a, b = one.state_dict(), other.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
 BIRDS = Run(steps=83_000, batch=64, flip=True, crop=True, save_every=5_000)  # 8,855 images, 600 epochs
 SMALL = Config(
-    latent=16, condition=64, width=64, judge_width=32, blocks=1, text_scale=10.0, rectified=False, joint_norm=False,
-    kl_weight=0.5, lr=6e-4,
+    latent=32, condition=64, width=64, judge_width=32, blocks=1, text_scale=10.0, rectified=False, joint_norm=False,
+    product=True, wrongs=8, kl_weight=0.2, lr=1e-3,
 )  # fmt: skip
 presets = {
     "tiny": Preset(
@@ -236,7 +240,9 @@ presets = {
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
     "small": Preset(SMALL, Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
-    "small-stage-2": Preset(replace(SMALL, stage=2), Run(steps=2_000, batch=16, size=(64,), ema=5_000.0)),
+    "small-stage-2": Preset(
+        replace(SMALL, stage=2, width=32, judge_width=16), Run(steps=2_000, batch=16, size=(64,), ema=5_000.0)
+    ),
     "paper": Preset(Config(halve_every=100), replace(BIRDS, size=(64,))),
     "paper-stage-2": Preset(Config(stage=2, halve_every=100), replace(BIRDS, size=(256,))),
 }

@@ -1,6 +1,8 @@
 """The networks of StackGAN's two stages (Zhang et al. 2017, sections 3.2 to 3.4, and the authors' code, model.py)."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,9 +125,9 @@ class SecondStage(nn.Module):
 class Discriminator(nn.Module):
     """images (N, C, H, W), condition (N, K) -> logits (N,) of the pairs; with `alone` those (N,) of the images too.
 
-    Given a second condition (M, K), the logits (M,) of the first M images with it follow.  Features are halved down to
-    `base` (h, w); where that takes more than four halvings, they are narrowed again to eight widths.  `norm`: with a
-    batch norm behind the condition.
+    Given further conditions (M, K), the logits (M,) of the first M images with each of them follow, one behind the
+    other.  Features are halved down to `base` (h, w); where that takes more than four halvings, they are narrowed again
+    to eight widths.  `norm`: with a batch norm behind the condition; `product`: it also multiplies the features.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class Discriminator(nn.Module):
         halvings: int,
         alone: bool,
         norm: bool = True,
+        product: bool = False,
     ) -> None:
         super().__init__()
         leaky = nn.LeakyReLU(0.2)
@@ -147,21 +150,31 @@ class Discriminator(nn.Module):
             layers += keep(width * 2**i, width * 2 ** (i - 1), leaky)
         last = width * 2 ** min(3, halvings - 1)
         self.features = nn.Sequential(*layers)
-        joint = keep(last + condition, last, leaky)
+        joint = keep((2 if product else 1) * last + condition, last, leaky)
         if not norm:
             joint[1] = nn.Identity()
         self.pair = nn.Sequential(*joint, nn.Conv2d(last, 1, base), nn.Flatten(0))
         self.alone = nn.Sequential(nn.Conv2d(last, 1, base), nn.Flatten(0)) if alone else None
+        self.factors = nn.Linear(condition, last) if product else None
         self.apply(first_weights)
+        if self.factors is not None:
+            nn.init.normal_(self.factors.weight, std=condition**-0.5)
 
-    def forward(self, images: Tensor, condition: Tensor, wrong: Tensor | None = None) -> list[Tensor]:
+    def forward(self, images: Tensor, condition: Tensor, wrong: Sequence[Tensor] = ()) -> list[Tensor]:
         features = self.features(images)
-        answers = [self.pair(tile(condition, features))]
+        answers = [self.judge(features, condition)]
         if self.alone:
             answers.append(self.alone(features))
-        if wrong is not None:
-            answers.append(self.pair(tile(wrong, features[: len(wrong)])))
+        if wrong:
+            answers.append(self.judge(torch.cat([features[: len(each)] for each in wrong]), torch.cat([*wrong])))
         return answers
+
+    def judge(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Logits (N,) of pairs of features (N, F, h, w) and conditions (N, K)."""
+        joint = tile(condition, features)
+        if self.factors is not None:
+            joint = torch.cat([features * self.factors(condition)[..., None, None], joint], 1)
+        return self.pair(joint)
 
 
 def first_weights(layer: nn.Module) -> None:
@@ -172,3 +185,9 @@ def first_weights(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
     if isinstance(layer, nn.Linear) and layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def are_equal(one: Any, other: Any) -> bool:
+    """Whether two modules have the same tensors."""
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)

@@ -111,7 +111,7 @@ CAPTIONS: dict[str, str] = {
     ),
 }
 """Captions of the images of games that translate: the columns, and their quality."""
-SOUND_SHOWN, STRANGE_SHOWN = 3, 9  # of the image of a game that scores
+SOUND_SHOWN, STRANGE_SHOWN, BRIGHTEST = 3, 9, 0.995  # of the image of a game that scores: images, share of pixels
 PAINTED, BLOB = (
     "circle",
     0.3,
@@ -201,7 +201,8 @@ def render_edit(run: ganforge.Trained) -> np.ndarray:
 def render_strange(run: ganforge.Trained) -> np.ndarray:
     """Held-out images, in columns: image, what the generator draws of it where a game says so, heat map, flaw.
 
-    The maps have one scale; the first SOUND_SHOWN images have no flaw.
+    The maps have one scale, to the heat that a share of BRIGHTEST of the pixels does not exceed; the first SOUND_SHOWN
+    images have no flaw.
     """
     items = [*list_drawn(run, HELD_OUT, 100)]
     sound, strange = ([item for item in items if item.strange is flawed] for flawed in (False, True))
@@ -209,7 +210,7 @@ def render_strange(run: ganforge.Trained) -> np.ndarray:
     images = torch.cat([item.image for item in shown])
     maps = smooth_maps(run.heat(images), SMOOTH)[:, 0].numpy()
     drawn = [to_uint8(run.translate(images))] if "translate" in capabilities(run.game) else []
-    heat = [paint_heat(one, float(maps.max()), one.shape) for one in maps]
+    heat = [paint_heat(one, float(np.quantile(maps, BRIGHTEST)), one.shape) for one in maps]
     flaws = [np.repeat(item.mask[..., None], 3, -1).astype(np.uint8) * 255 for item in shown if item.mask is not None]
     rows = [recolour(image, 3) for column in (to_uint8(images), *drawn, heat, flaws) for image in column]
     return grid([enlarge(image, 3 * images.shape[2]) for image in rows], columns=len(shown))

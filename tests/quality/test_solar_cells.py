@@ -59,8 +59,8 @@ def test_cells_are_scored_beside_the_baselines(cells: Path, tmp_path: Path):
     data = cells / "train" / "good"
     options = {"size": (SIDE,), "outdir": tmp_path, "quiet": True, "sample_every": 0, "augment": "none"}
     gan = ganforge.train("wgan_gp", data, steps=500, **options)
-    encoder = ganforge.train("f_anogan", data, steps=400, config={"generator": str(gan.path)}, **options)
-    own = ganforge.train("autoencoder", data, steps=400, **options)
+    encoder = ganforge.train("f_anogan", data, config={"generator": str(gan.path)}, **options)
+    own = ganforge.train("autoencoder", data, **options)
     found = {run.model: figure_of(run, cells, tmp_path / run.model) for run in (encoder, own)}
     trained, sound, defect = (
         to_images(np.array(open_data(str(place), size=(SIDE, SIDE)).columns["images"]))

@@ -4,7 +4,8 @@
     images = run.sample(64, seed=0)
 
 Each command has a function of the same name: train, resume, sample, interpolate, traverse, translate, rearrange,
-list, show, env; the command `data` is `examine`, `import` is `import_weights`; `load` opens a run, `find` a model.
+invert, directions, edit, list, show, env; the command `data` is `examine`, `import` is `import_weights`; `load` opens a
+run, `find` a model.
 Heavy modules are imported when they are first used.
 """
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from ganforge.catalogue import find as find
     from ganforge.catalogue import list as list
     from ganforge.evaluation.compare import compare as compare
+    from ganforge.evaluation.directions import directions as directions
+    from ganforge.evaluation.edit import edit as edit
     from ganforge.evaluation.evaluate import evaluate as evaluate
+    from ganforge.evaluation.invert import invert as invert
     from ganforge.evaluation.score import score as score
     from ganforge.explainer.explain import explain as explain
     from ganforge.human_study.pictures import study as study
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Trained",
     "compare",
+    "directions",
+    "edit",
     "env",
     "evaluate",
     "examine",
@@ -50,6 +56,7 @@ __all__ = [
     "find",
     "import_weights",
     "interpolate",
+    "invert",
     "list",
     "load",
     "plan",
@@ -71,6 +78,8 @@ __all__ = [
 HOMES: dict[str, str] = {
     "Trained": "ganforge.inference.trained",
     "compare": "ganforge.evaluation.compare",
+    "directions": "ganforge.evaluation.directions",
+    "edit": "ganforge.evaluation.edit",
     "env": "ganforge.system",
     "evaluate": "ganforge.evaluation.evaluate",
     "examine": "ganforge.training.examine",
@@ -79,6 +88,7 @@ HOMES: dict[str, str] = {
     "find": "ganforge.catalogue",
     "import_weights": "ganforge.interop.importing",
     "interpolate": "ganforge.inference.sample",
+    "invert": "ganforge.evaluation.invert",
     "list": "ganforge.catalogue",
     "load": "ganforge.inference.load",
     "plan": "ganforge.training.plan",

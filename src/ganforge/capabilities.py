@@ -9,7 +9,8 @@ method's signature.  Nothing is registered.
                                 a game of instances also takes their masks (N, M, H, W)
     translate(label_map)        label maps int64 (N, H, W) to images: its parameters that are columns are its input
     translate(boxes, box_labels)  layouts to images
-    invert(images), edit(code)  images to an editable code, and back
+    invert(images)              images to codes; without it `code` and `decode` suffice: a descent finds them
+    code(noise), decode(codes)  latents to codes, and codes to images: `edit` moves codes in between
     score(images)               images to numbers
 """
 
@@ -23,7 +24,9 @@ from torch import Tensor
 
 from ganforge.batches import COLUMNS
 
-VERBS = ("sample", "traverse", "translate", "edit", "score")
+VERBS = ("sample", "traverse", "translate", "score")
+CODED = ("invert", "directions", "edit")
+"""What can be done with the codes of a game that has `code` and `decode`."""
 GIVEN = frozenset(
     {"self", "n", "images", "masks", "noise", "code", "steps"}
 )  # arguments that GANForge fills, not the user
@@ -165,4 +168,10 @@ def find_method(game: Any, name: str, config: Any = None) -> Callable[..., Any] 
 def capabilities(game: Any, config: Any = None) -> Mapping[str, list[Question]]:
     """{verb: its options} for every capability of a game, or of a class of games, as `find_method` finds them."""
     methods = {verb: find_method(game, verb, config) for verb in VERBS}
-    return {verb: list_questions(method) for verb, method in methods.items() if method is not None}
+    own = {verb: list_questions(method) for verb, method in methods.items() if method is not None}
+    return {**own, **({verb: [] for verb in CODED} if has_codes(game) else {})}
+
+
+def has_codes(game: Any) -> bool:
+    """Whether a game, or a class of games, has codes that can be found, moved and drawn."""
+    return hasattr(game, "code") and hasattr(game, "decode")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganforge.cli import (
+    codes,
     evaluate,
     info,
     lab,
@@ -40,6 +41,9 @@ VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "translate": translate.translate,
     "rearrange": rearrange.rearrange,
     "score": score.score,
+    "invert": codes.invert,
+    "directions": codes.directions,
+    "edit": codes.edit,
     "evaluate": evaluate.evaluate,
     "compare": evaluate.compare,
     "reproduce": reproduce.reproduce,

@@ -6,8 +6,6 @@ config.yaml holds its path and the hash of what its answers follow from.
 """
 
 import dataclasses
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -17,11 +15,12 @@ from typing import Any
 from ganforge.batches import Facts
 from ganforge.catalogue import Model, part_models
 from ganforge.errors import GANForgeError, ModelError, RunError
-from ganforge.files import reason, sha256
+from ganforge.files import reason
 from ganforge.game import Game, Part, missing_parts, part_fields
+from ganforge.inference.hashes import hash_part, hash_run, is_linked
 from ganforge.inference.trained import Trained
 from ganforge.runs.folder import RunFolder
-from ganforge.serialize import shorten, to_plain
+from ganforge.serialize import shorten
 from ganforge.text.encoders import HUB, FrozenEncoder, copy_encoder, find_on_hub, hash_encoder, is_encoder, load_encoder
 from ganforge.text.tokeniser import FILE, Tokeniser
 
@@ -146,33 +145,6 @@ def address_of(part: Trained) -> str:
     if is_frozen(part):
         return part.model if part.model.startswith(HUB) else str(part.path.resolve())
     return f"{part.path.resolve()}@{part.step}"
-
-
-def hash_part(path: Path, step: int) -> str:
-    """SHA-256 of what a part's answers follow from, of a run or of a pretrained encoder."""
-    return hash_encoder(path) if is_encoder(str(path)) else hash_run(path, step)
-
-
-def hash_run(path: Path, step: int) -> str:
-    """SHA-256 of what a run's answers follow from: its model, settings, facts, weights and parts."""
-    config, checkpoint = RunFolder.open(path).run_config, path / "checkpoints" / f"step-{step:09d}"
-    weights = [sha256(file) for name in ("game", "averaged") if (file := checkpoint / f"{name}.safetensors").is_file()]
-    nested = []
-    for name, record in sorted(config.parts.items()):
-        inner = path / "parts" / name
-        nested.append(record["sha256"] if is_linked(record) else hash_part(inner, last_step(inner)))
-    about = [config.model, config.source, config.config, config.facts, weights, nested]
-    return hashlib.sha256(json.dumps(to_plain(about), sort_keys=True).encode()).hexdigest()
-
-
-def last_step(path: Path) -> int:
-    """The last step of a run folder; 0 for a pretrained encoder."""
-    return 0 if is_encoder(str(path)) else RunFolder(path).checkpoints().find()
-
-
-def is_linked(record: Any) -> bool:
-    """Whether a part's record in config.yaml is that of a linked part."""
-    return isinstance(record, Mapping)
 
 
 def copy_parts(folder: RunFolder, parts: Mapping[str, Trained], records: Mapping[str, Any]) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.batches import Facts
 from ganforge.catalogue import find, names
 from ganforge.draw import FrameDraw, RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.images import grid, to_uint8, visible_channels
 from ganforge.inference.answers import check_rows, convert_answers, has_rows, read_pictures, rows_of
+from ganforge.inference.coding import Coding
 from ganforge.inference.given_images import check_call, to_pil, to_tensor, whole_number
 from ganforge.inference.inference_mode import inference_mode, sample_batches
 from ganforge.inference.input_columns import check_input, input_columns, is_image_input, to_columns
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(repr=False)
-class Trained:
+class Trained(Coding):
     """A trained game: what `ganforge.train` and `ganforge.load` return.
 
     Every function that takes the path of a run takes this as well: `ganforge.sample(trained, 16)`.
@@ -65,11 +65,6 @@ class Trained:
     def __fspath__(self) -> str:
         """The run folder, for functions that take a path."""
         return str(self.path)
-
-    @property
-    def facts(self) -> Facts:
-        """The facts of its data: channels, sides, names of the classes."""
-        return self.game.facts
 
     def sample(self, n: int, seed: int = 0, *, start: int = 0, batch: int = 64, **answers: Any) -> Tensor:
         """`n` images (n, C, H, W) in [-1, 1] on the CPU.

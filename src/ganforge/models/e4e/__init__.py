@@ -209,6 +209,10 @@ class E4E(Game[Config, Images]):
         """The codes of images (N, C, H, W) in [-1, 1]."""
         return Codes(self.encode(shrink(images, self.config.side)))
 
+    def style_weights(self) -> Tensor:
+        """The weights (outputs of all layers, style) of the generator that read a code."""
+        return self.generator.style_weights()  # pyright: ignore
+
     def translate(self, images: Tensor) -> Tensor:
         """G(E(x)): what the generator draws of images (N, C, H, W) of the facts' size."""
         return self.decode(self.invert(images))

@@ -201,6 +201,10 @@ class HyperStyle(Game[Config, Images]):
             made = self.draw_images(w, changes)
         return ChangedCodes(w, torch.cat([change.flatten(1) for change in changes.values()], 1))
 
+    def style_weights(self) -> Tensor:
+        """The weights (outputs of all layers, style) of the generator that read a code."""
+        return self.generator.style_weights()  # pyright: ignore
+
     def translate(self, images: Tensor) -> Tensor:
         """What the changed generator draws of images (N, C, H, W) of the facts' size."""
         return self.decode(self.invert(images))

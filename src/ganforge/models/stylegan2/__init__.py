@@ -38,6 +38,7 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.models.stylegan2.discriminator import Discriminator
 from ganforge.models.stylegan2.generator import Generator, Mapping, Synthesis, list_widths
+from ganforge.models.stylegan2.layers import ModulatedConv2d
 from ganforge.models.stylegan2.settings import Config
 from ganforge.models.stylegan2.settings import presets as presets
 from ganforge.nn.conditions import as_vectors, draw_labels
@@ -205,6 +206,11 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
         """
         maps = self.discriminator.maps(images)
         return torch.cat([unit(found).flatten(1) / found[0, 0].numel() ** 0.5 for found in maps], 1)
+
+    def style_weights(self) -> Tensor:
+        """The weights (outputs of all layers, style) that read a code."""
+        layers = (layer for layer in self.generator.synthesis.modules() if isinstance(layer, ModulatedConv2d))
+        return torch.cat([layer.style.weight for layer in layers])
 
     def generate(self, noise: Tensor, truncation: Psi = 1.0, randomise: bool = False, label: Label = None) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent): `decode(code(noise))`."""

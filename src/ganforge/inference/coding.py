@@ -1,0 +1,71 @@
+"""What a trained run does with codes: find those of photographs, draw them, move them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge.batches import Facts
+from ganforge.capabilities import Codes
+from ganforge.game import Game
+from ganforge.inference.codes import Photograph, draw_photographs, load_photograph, save_photograph, split_codes
+from ganforge.inference.directions import add_up, load_directions
+from ganforge.inference.given_images import check_call, to_tensor
+from ganforge.inference.inversion import Inversion, find_photographs
+from ganforge.inference.scoring import scaled_sides
+from ganforge.inference.tiles import resize
+
+
+def fit_window(images: Tensor, facts: Facts) -> Tensor:
+    """Images (N, C, H, W) at the facts' size: resized until the window just fits in, and cut in the middle."""
+    scaled = resize(images, scaled_sides((images.shape[2], images.shape[3]), facts))
+    top, left = (scaled.shape[2] - facts.height) // 2, (scaled.shape[3] - facts.width) // 2
+    return scaled[:, :, top : top + facts.height, left : left + facts.width]
+
+
+class Coding:
+    """The part of `Trained` that has to do with codes."""
+
+    game: Game[Any, Any]
+    path: Path
+    step: int
+    device: torch.device
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of its data: channels, sides, names of the classes."""
+        return self.game.facts
+
+    def invert(self, images: Any, seed: int = 0, *, batch: int = 16, **how: Any) -> list[Photograph]:
+        """The codes of photographs, as people hold them (see `translate`); they are resized and cut to
+        the run's size.
+
+        `how` are the fields of `Inversion`: method, space, steps, lr, perception, weights, tune ...
+        Raises OptionError for a run that has no codes, and for invalid images or options.
+        """
+        seed, _, batch = check_call(seed, batch=batch)
+        given, _ = to_tensor(images, self.facts.channels)
+        return find_photographs(self.game, fit_window(given, self.facts), self.device, Inversion(**how), seed, batch)
+
+    def decode(self, codes: Codes | Photograph | Sequence[Photograph]) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] on the CPU of codes, or of photographs."""
+        if isinstance(codes, Codes):
+            codes = [Photograph(one) for one in split_codes(codes)]
+        return draw_photographs(self.game, [codes] if isinstance(codes, Photograph) else codes, self.device)
+
+    def edit(self, photograph: Photograph, directions: Mapping[str, float]) -> Photograph:
+        """The photograph with its code moved along stored directions: `{"smiling": 2.0}`.
+
+        Raises OptionError for a direction that the run has not stored.
+        """
+        return photograph.move(add_up(load_directions(self.path, directions), directions))
+
+    def save_code(self, photograph: Photograph, path: str | Path) -> None:
+        """Write the code of a photograph to a file."""
+        save_photograph(Path(path), photograph, self.path, self.step)
+
+    def load_code(self, path: str | Path) -> Photograph:
+        """The code in a file that this run has written.  Raises DataError for another run's."""
+        return load_photograph(Path(path), self.game, self.path, self.step)

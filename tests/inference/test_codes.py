@@ -1,0 +1,156 @@
+"""Codes of photographs: by encoders and by descents, stored to the bit, tuned for one photograph at a time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ganforge
+from ganforge.batches import Facts
+from ganforge.errors import DataError, OptionError
+from ganforge.inference.codes import join_codes, split_codes
+from ganforge.inference.coding import fit_window
+from ganforge.inference.directions import Direction, find_components, find_factors, load_directions, save_directions
+from ganforge.inference.inference_mode import inference_mode
+from ganforge.inference.trained import Trained
+from ganforge.models.hyperstyle import ChangedCodes
+
+TINY: dict[str, Any] = {"preset": "tiny", "steps": 2, "sample_every": 0, "quiet": True, "doctor": False}
+IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
+    """A run of each model with codes, each built on the one before."""
+    home = tmp_path_factory.mktemp("codes")
+    style = ganforge.train("stylegan2", "shapes", outdir=home, **TINY)
+    one = {"generator": str(style.path), "space": "w"}
+    encoder = ganforge.train("e4e", "shapes", outdir=home, config=one, **TINY)
+    hyper = ganforge.train("hyperstyle", "shapes", outdir=home, config={"encoder": str(encoder.path)}, **TINY)
+    dcgan = ganforge.train("dcgan", "shapes", outdir=home, **TINY)
+    return {"stylegan2": style, "e4e": encoder, "hyperstyle": hyper, "dcgan": dcgan}
+
+
+def error(run: Trained, found: list[Any]) -> float:
+    return float((run.decode(found) - IMAGES[: len(found)]).square().mean())
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "e4e", "hyperstyle"])
+def test_a_stored_code_draws_the_same_image_to_the_bit(name: str, runs: dict[str, Trained], tmp_path: Path):
+    run = runs[name]
+    found = run.invert(IMAGES, steps=3)
+    for k, one in enumerate(found):
+        run.save_code(one, tmp_path / f"{k}.safetensors")
+        again = run.load_code(tmp_path / f"{k}.safetensors")
+        assert torch.equal(run.decode(again), run.decode(one))
+        assert type(again.codes) is type(one.codes)
+    assert isinstance(found[0].codes, ChangedCodes) == (name == "hyperstyle")
+    joined = join_codes([one.codes for one in found])
+    assert torch.equal(run.decode(joined), run.decode(found))
+    assert len(split_codes(joined)) == 3
+    other = runs["stylegan2" if name != "stylegan2" else "e4e"]
+    with pytest.raises(DataError, match=r"another run or checkpoint.*ganforge invert"):
+        other.load_code(tmp_path / "0.safetensors")
+
+
+def test_damaged_codes_are_refused(runs: dict[str, Trained], tmp_path: Path):
+    (tmp_path / "a.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(DataError, match="damaged"):
+        runs["e4e"].load_code(tmp_path / "a.safetensors")
+    weights = next(runs["e4e"].path.rglob("game.safetensors"))
+    with pytest.raises(DataError, match="holds no code"):
+        runs["e4e"].load_code(weights)
+
+
+def test_a_descent_comes_nearer_and_each_image_has_its_own(runs: dict[str, Trained]):
+    run = runs["stylegan2"]
+    short, long = run.invert(IMAGES, steps=1), run.invert(IMAGES, steps=40)
+    assert error(run, long) < 0.9 * error(run, short)
+    alone = run.invert(IMAGES[1:2], steps=40)
+    torch.testing.assert_close(alone[0].codes.w, long[1].codes.w, rtol=1e-3, atol=1e-4)
+    one = run.invert(IMAGES, steps=10, space="w")
+    assert torch.equal(one[0].codes.w[:, 0], one[0].codes.w[:, -1])
+    assert not torch.equal(long[0].codes.w[:, 0], long[0].codes.w[:, -1])
+
+
+def test_an_encoder_is_used_where_there_is_one(runs: dict[str, Trained]):
+    run = runs["e4e"]
+    game: Any = run.game
+    with inference_mode(game):
+        expected = game.invert(IMAGES[:1]).w
+    torch.testing.assert_close(run.invert(IMAGES)[0].codes.w, expected)
+    by_descent = run.invert(IMAGES, method="descent", steps=20)
+    assert not torch.equal(by_descent[0].codes.w, run.invert(IMAGES)[0].codes.w)
+    with pytest.raises(OptionError, match="has no encoder"):
+        runs["stylegan2"].invert(IMAGES, method="encoder")
+    with pytest.raises(OptionError, match="has no codes"):
+        runs["dcgan"].invert(IMAGES)
+    with pytest.raises(OptionError, match="steps cannot be 0"):
+        runs["stylegan2"].invert(IMAGES, method="descent", steps=0)
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "hyperstyle"])
+def test_pivotal_tuning_comes_nearer_and_puts_the_weights_back(name: str, runs: dict[str, Trained], tmp_path: Path):
+    run = runs[name]
+    before = {key: value.clone() for key, value in run.game.state_dict().items()}
+    states = {key: weight.requires_grad for key, weight in run.game.named_parameters()}
+    plain = run.invert(IMAGES[:2], steps=5)
+    tuned = run.invert(IMAGES[:2], steps=5, tune=15, tune_lr=1e-2, near=0.0)
+    assert error(run, tuned) < 0.9 * error(run, plain)
+    assert all(torch.equal(before[key], value) for key, value in run.game.state_dict().items())
+    assert states == {key: weight.requires_grad for key, weight in run.game.named_parameters()}
+    assert not torch.equal(*(next(iter(one.tuned.values())) for one in tuned))
+    run.save_code(tuned[1], tmp_path / "1.safetensors")
+    assert torch.equal(run.decode(run.load_code(tmp_path / "1.safetensors")), run.decode(tuned[1]))
+    near = run.invert(IMAGES[:1], steps=5, tune=15, near=1e9)
+    assert error(run, near) == pytest.approx(error(run, plain[:1]))
+
+
+def test_edits_move_w_alone_and_an_edit_of_size_0_changes_nothing(runs: dict[str, Trained]):
+    run = runs["hyperstyle"]
+    save_directions(run.path, [Direction("bright", torch.ones(8), "made here"), Direction("thin", -torch.ones(8), "")])
+    (one,) = run.invert(IMAGES[:1])
+    none, moved = run.edit(one, {"bright": 0.0}), run.edit(one, {"bright": 2.0, "thin": 1.0})
+    assert torch.equal(run.decode(none), run.decode(one))
+    torch.testing.assert_close(moved.codes.w, one.codes.w + 1)
+    assert moved.codes.changes is one.codes.changes  # pyright: ignore
+    assert not torch.equal(run.decode(moved), run.decode(one))
+    with pytest.raises(OptionError, match="no direction 'smiling'; it has bright, thin"):
+        run.edit(one, {"smiling": 1.0})
+
+
+def test_directions_are_stored_by_name(tmp_path: Path):
+    save_directions(tmp_path, [Direction("long hair", torch.arange(4.0), "by hand")])
+    (one,) = load_directions(tmp_path, ["long hair"])
+    assert (one.vector.tolist(), one.about) == ([0, 1, 2, 3], "by hand")
+    for name in ("../out", "", ".hidden", "a/b"):
+        with pytest.raises(OptionError, match="cannot be called"):
+            save_directions(tmp_path, [Direction(name, torch.ones(1), "")])
+    with pytest.raises(OptionError, match="find some with `ganforge directions RUN`"):
+        load_directions(tmp_path / "none", ["x"])
+
+
+def test_components_and_factors_are_the_axes_of_codes_and_weights():
+    source = torch.Generator().manual_seed(0)
+    spread = torch.tensor([0.1, 3.0, 1.0])
+    codes = torch.randn(4_000, 3, generator=source) * spread + 5
+    first, second = find_components(codes, 2)
+    torch.testing.assert_close(first.vector.abs(), torch.tensor([0.0, 3.0, 0.0]), rtol=0.05, atol=0.1)
+    torch.testing.assert_close(second.vector.abs(), torch.tensor([0.0, 0.0, 1.0]), rtol=0.05, atol=0.1)
+
+    class Weights:
+        def style_weights(self) -> torch.Tensor:
+            return torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.1, 5.0], [1.0, 0.0, 0.0]])
+
+    (factor,) = find_factors(Weights(), codes, 1)
+    torch.testing.assert_close(factor.vector.abs(), torch.tensor([0.0, 0.0, 1.0]), rtol=0.05, atol=0.1)
+    with pytest.raises(OptionError, match="does not show the weights"):
+        find_factors(object(), codes, 1)
+
+
+def test_photographs_are_cut_in_the_middle_not_squeezed():
+    picture = torch.zeros(1, 1, 32, 96)
+    picture[..., 32:64] = 1.0
+    assert fit_window(picture, Facts(1, 16, 16)).min() > 0.8
+    assert fit_window(picture, Facts(1, 16, 48)).shape == (1, 1, 16, 48)

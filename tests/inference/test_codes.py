@@ -13,6 +13,7 @@ from ganforge.inference.codes import join_codes, split_codes
 from ganforge.inference.coding import fit_window
 from ganforge.inference.directions import Direction, find_components, find_factors, load_directions, save_directions
 from ganforge.inference.inference_mode import inference_mode
+from ganforge.inference.inversion import find_patterns
 from ganforge.inference.trained import Trained
 from ganforge.models.hyperstyle import ChangedCodes
 
@@ -72,6 +73,25 @@ def test_a_descent_comes_nearer_and_each_image_has_its_own(runs: dict[str, Train
     one = run.invert(IMAGES, steps=10, space="w")
     assert torch.equal(one[0].codes.w[:, 0], one[0].codes.w[:, -1])
     assert not torch.equal(long[0].codes.w[:, 0], long[0].codes.w[:, -1])
+
+
+def test_a_descent_also_finds_noise_without_patterns(runs: dict[str, Trained], tmp_path: Path):
+    run = runs["stylegan2"]
+    for conv in (m for m in run.game.modules() if hasattr(m, "strength")):
+        conv.strength.data.fill_(0.3)  # pyright: ignore
+    plain, noisy = run.invert(IMAGES, steps=40), run.invert(IMAGES, steps=40, noise=True)
+    assert error(run, noisy) < error(run, plain)
+    game: Any = run.game
+    maps = game.noise_maps(noisy[0].codes.noise)  # pyright: ignore
+    for noise in maps:
+        assert abs(float(noise.mean())) < 1e-4
+        assert float(noise.square().mean()) == pytest.approx(1.0, abs=1e-3)
+    smooth = [torch.ones_like(noise) for noise in maps]
+    assert float(find_patterns(maps)) < 0.05 * float(find_patterns(smooth))
+    run.save_code(noisy[0], tmp_path / "0.safetensors")
+    assert torch.equal(run.decode(run.load_code(tmp_path / "0.safetensors")), run.decode(noisy[0]))
+    with pytest.raises(OptionError, match="no noise that a descent could find"):
+        runs["e4e"].invert(IMAGES, method="descent", noise=True)
 
 
 def test_an_encoder_is_used_where_there_is_one(runs: dict[str, Trained]):

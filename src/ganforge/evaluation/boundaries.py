@@ -16,7 +16,7 @@ from ganforge.inference.directions import Direction
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.classifier import Classifier
 
-SURE = 0.1  # the share of the samples, at either end, from which a boundary is learned
+SURE, ENOUGH = 0.1, 500  # the share of the samples, at either end, from which a boundary is learned, and the least
 STEPS, PENALTY = 300, 1e-3
 SIZE = 3.0  # standard deviations, of the edits by which a direction is measured
 FEWEST = 8  # samples at either end, without which there is no boundary
@@ -43,7 +43,7 @@ def find_boundaries(codes: Tensor, logits: Tensor, labels: Sequence[str]) -> lis
     scaled = (codes - middle) / spread
     for k, label in enumerate(labels):
         values = logits[:, k]
-        most = min(int((values > 0).sum()), int((values < 0).sum()), max(FEWEST, int(SURE * len(values))))
+        most = min(int((values > 0).sum()), int((values < 0).sum()), max(ENOUGH, int(SURE * len(values))))
         if most < FEWEST:
             continue
         order = values.argsort()

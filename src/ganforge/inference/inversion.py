@@ -12,13 +12,14 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 from torch.optim import Adam
 
 from ganforge.capabilities import Codes, has_codes
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
-from ganforge.inference.codes import Photograph, split_codes, tuned_weights
+from ganforge.inference.codes import Photograph, codes_type, split_codes, tuned_weights
 from ganforge.inference.given_images import whole_number
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.nn.likeness import Likeness, Perception
@@ -28,6 +29,7 @@ Space = Literal["w", "w+"]
 RISE, FALL = 0.05, 0.25  # shares of the steps in which the learning rate rises and falls
 STRAY = 0.05  # of the codes' deviation: the noise on codes at first, which is gone after three quarters of the steps
 SAMPLES = 1_000  # codes whose mean deviation is the unit of that noise
+PATTERNS = 1e5  # weight of patterns in the noise (Karras et al. 2020, equation 5)
 FAR = 30.0  # how far from the pivot tuned weights should draw as before (Roich et al., equation 6)
 
 
@@ -36,6 +38,7 @@ HELP = {
     "space": "Of a descent: one code for all layers, or one for each.",
     "steps": "Of a descent.",
     "lr": "Adam's learning rate in a descent.",
+    "noise": "Whether a descent also finds the noise of the layers, held without patterns.",
     "perception": "What compares images beside pixels: features of the run's discriminator, or LPIPS, from --weights.",
     "weights": "Folder of alexnet-owt-7be5be79.pth and alex.pth. Empty: the working directory.",
     "tune": "Pivotal tuning: most steps in which the weights follow each photograph; 350 in the paper, 0: none.",
@@ -54,6 +57,7 @@ class Inversion:
     space: Space = "w+"
     steps: int = 300
     lr: float = 0.1
+    noise: bool = False
     perception: Perception = "own"
     weights: str = ""
     tune: int = 0
@@ -131,26 +135,61 @@ def differences(game: Any, made: Tensor, given: Tensor, likeness: Likeness) -> t
 
 def descend_on_codes(game: Any, images: Tensor, likeness: Likeness, how: Inversion, seed: int) -> Codes:
     """Codes whose images are near to the given ones, (N,) descents at once."""
-    n, device = len(images), images.device
+    n, device, kind = len(images), images.device, codes_type(game)
+    source = torch.Generator().manual_seed(seed)  # what it draws is equal for all rows
     with inference_mode(game, RowDraw(seed, 0, device)), torch.inference_mode(False), torch.no_grad():
         mean = game.code(game.noise(1), 0.0).w
         spread = (game.code(game.noise(SAMPLES)).w[:, 0] - mean[:, 0]).square().mean().sqrt()
-        start = mean.expand(n, -1, -1) if how.space == "w+" else mean[:, :1].expand(n, -1, -1)
-        given = images.clone()
+        given, layers = images.clone(), mean.shape[1]
         with torch.enable_grad():
-            w = start.clone().requires_grad_()
-            optimiser = Adam([w], how.lr, (0.9, 0.999))
-            noise = torch.Generator().manual_seed(seed)
+            w = (mean if how.space == "w+" else mean[:, :1]).expand(n, -1, -1).clone().requires_grad_()
+            free = {"w": w, **({"noise": begin_noise(game, n, source, device)} if how.noise else {})}
+            optimiser = Adam([*free.values()], how.lr, (0.9, 0.999))
             for step in range(how.steps):
                 share = step / how.steps
                 optimiser.param_groups[0]["lr"] = how.lr * ramp(share)
                 size = STRAY * spread * max(0.0, 1 - share / 0.75) ** 2
-                stray = torch.randn(1, *w.shape[1:], generator=noise).to(device) * size  # equal for all rows
-                made = game.decode(Codes((w + stray).expand(-1, mean.shape[1], -1)))
-                pixels, looks = differences(game, made, given, likeness)
-                (w.grad,) = torch.autograd.grad((pixels + looks).sum(), w)
+                stray = torch.randn(1, *w.shape[1:], generator=source).to(device) * size
+                made = game.decode(kind(**{**free, "w": (w + stray).expand(-1, layers, -1)}))
+                loss = sum(differences(game, made, given, likeness))
+                if how.noise:
+                    loss = loss + PATTERNS * find_patterns(game.noise_maps(free["noise"]))
+                slopes = torch.autograd.grad(loss.sum(), [*free.values()])  # pyright: ignore
+                for value, slope in zip(free.values(), slopes, strict=True):
+                    value.grad = slope
                 optimiser.step()
-    return Codes(w.detach().expand(-1, mean.shape[1], -1).clone())
+                if how.noise:
+                    normalise_maps(game, free["noise"])
+    found = {name: value.detach().clone() for name, value in free.items()}
+    return kind(**{**found, "w": found["w"].expand(-1, layers, -1).clone()})
+
+
+def begin_noise(game: Any, n: int, source: torch.Generator, device: torch.device) -> Tensor:
+    """Random noise (N, P) of the game's layers, equal in all rows.  Raises OptionError for a game that has none."""
+    if not hasattr(game, "noise_maps"):
+        raise OptionError(f"{type(game).__name__} has no noise that a descent could find: leave --noise out.")
+    return torch.randn(1, game.noise_size, generator=source).to(device).expand(n, -1).clone().requires_grad_()
+
+
+def find_patterns(maps: Sequence[Tensor]) -> Tensor:
+    """(N,): the squared correlation of noise with itself one pixel beside and below, at all sizes down to 8 pixels."""
+    total = maps[0].new_zeros(len(maps[0]))
+    for noise in maps:
+        while True:
+            for side in (2, 3):
+                total = total + (noise * noise.roll(1, side)).mean((1, 2, 3)).square()
+            if min(noise.shape[2:]) <= 8:
+                break
+            noise = avg_pool2d(noise, 2) * 2  # of unit variance again
+    return total
+
+
+@torch.no_grad()
+def normalise_maps(game: Any, noise: Tensor) -> None:
+    """Bring each map of noise (N, P) to mean 0 and variance 1, in place."""
+    for one in game.noise_maps(noise):
+        one -= one.mean((1, 2, 3), keepdim=True)
+        one *= one.square().mean((1, 2, 3), keepdim=True).add(1e-8).rsqrt()
 
 
 def ramp(share: float) -> float:

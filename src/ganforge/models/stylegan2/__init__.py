@@ -36,6 +36,7 @@ from ganforge.batches import Facts, PerhapsLabelled
 from ganforge.capabilities import Codes, Label, Range
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
+from ganforge.models.stylegan2.codes import NoisyCodes, split_noise
 from ganforge.models.stylegan2.discriminator import Discriminator
 from ganforge.models.stylegan2.generator import Generator, Mapping, Synthesis, list_widths
 from ganforge.models.stylegan2.layers import ModulatedConv2d
@@ -171,14 +172,14 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
         """Latents z (n, latent)."""
         return self.draw.normal(n, self.config.latent)
 
-    def code(self, noise: Tensor, truncation: Psi = 1.0, label: Label = None) -> Codes:
+    def code(self, noise: Tensor, truncation: Psi = 1.0, label: Label = None) -> NoisyCodes:
         """Codes of latents z (n, latent), moved to the mean code: `truncation` 1 leaves them, 0 is the mean.
 
         `label` None: random classes, or attributes.  Raises ModelError for a label where the networks see none.
         """
         mapping, condition = self.generator.mapping, self.choose_condition(label, len(noise))
         styles = mapping(noise, condition)[:, None].expand(-1, self.generator.synthesis.styles, -1)
-        return Codes(mapping.truncate(styles, truncation))
+        return NoisyCodes(mapping.truncate(styles, truncation))
 
     def choose_condition(self, label: Label, n: int) -> Tensor | None:
         """The label as float (n, K), drawn where there is none; None where the networks see none."""
@@ -191,13 +192,24 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
         return self.vector(label)
 
     def decode(self, codes: Codes, randomise: bool = False) -> Tensor:
-        """Images (n, C, H, W) in [-1, 1] of codes, with the constant noise, or with `randomise` random noise.
+        """Images (n, C, H, W) in [-1, 1] of codes, with their noise or the constant one; `randomise`: random noise.
 
         Gradients pass beyond these limits, for descents.
         """
-        made = self.generator.synthesis(codes.w, self.draw_noise(len(codes)) if randomise else None)
+        own = codes.noise if isinstance(codes, NoisyCodes) else None
+        maps = self.draw_noise(len(codes)) if randomise else None if own is None else self.noise_maps(own)
+        made = self.generator.synthesis(codes.w, maps)
         limited = made.clamp(-1, 1)
         return made + (limited - made).detach() if made.requires_grad else limited
+
+    @property
+    def noise_size(self) -> int:
+        """The numbers of all layers' maps of noise."""
+        return sum(h * w for h, w in self.generator.synthesis.sides)
+
+    def noise_maps(self, noise: Tensor) -> list[Tensor]:
+        """The maps (n, 1, h, w) of all layers, of their numbers (n, P)."""
+        return split_noise(noise, self.generator.synthesis.sides)
 
     def features(self, images: Tensor) -> Tensor:
         """(n, K): what the discriminator's blocks find in images, each place a vector of length 1 as in LPIPS.

@@ -11,7 +11,7 @@ import pytest
 
 from ganforge.runs.folder import RunFolder
 from tests.studio.conftest import Studio, browser, open_page, start_studio, stop_studio, studio, tiny_runs
-from tests.studio.test_pages import await_command, open_tab, slide
+from tests.studio.test_pages import open_tab
 
 pytestmark = pytest.mark.quality
 __all__ = ["browser", "studio", "tiny_runs"]  # fixtures
@@ -82,23 +82,6 @@ def test_the_data_doctor_speaks_first(page: Any):
     page.click("ul[role=listbox] >> text=flowers")
     page.click("#home-examine")
     page.wait_for_function("[...document.querySelectorAll('#page-home textarea')].some(t => t.value.includes('12'))")
-
-
-def test_twenty_visitors_at_once_all_get_their_own_seed(browser: Any, studio: Studio):
-    pages = [open_page(browser, studio) for _ in range(20)]
-    for opened in pages:
-        opened.click("#page-sample-button")
-    for opened in pages:
-        opened.wait_for_selector("#sample-images img", timeout=120_000)
-    for number, opened in enumerate(pages):
-        slide(opened, "#sample-seed", [number + 1])
-    for number, opened in enumerate(pages):
-        await_command(opened, "sample", f"--seed {number + 1}")
-    first = {opened.get_attribute("#sample-images img", "src") for opened in pages}
-    assert len(first) == 20
-    for opened in pages:
-        assert opened.problems == []
-        opened.context.close()
 
 
 def test_the_first_page_and_an_answer_come_soon(browser: Any, tmp_path: Path):

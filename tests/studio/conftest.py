@@ -85,8 +85,9 @@ def start_studio(runs: Path, data: Path, *options: str) -> Studio:
 
 
 def stop_studio(studio: Studio) -> None:
-    studio.process.send_signal(signal.SIGINT)
-    studio.process.wait(20)
+    if studio.process.poll() is None:
+        studio.process.send_signal(signal.SIGINT)
+        studio.process.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +98,7 @@ def studio(tiny_runs: Path) -> Iterator[Studio]:
     started = start_studio(tiny_runs, data)
     yield started
     stop_studio(started)
+    assert started.process.returncode == 0
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """The studio in a real browser: every page, from what a visitor does to what the page shows."""
 
 import base64
+import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
@@ -67,15 +69,23 @@ def test_home_shows_every_run(page: Any, studio: Studio):
     assert all(page.is_visible(f"#page-{name}-button") for name in PAGES)
 
 
-def test_the_menu_has_the_pages_that_runs_can_fill(browser: Any, studio: Studio):
+def test_the_menu_has_the_pages_that_runs_can_fill(
+    browser: Any, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """And a studio that is ended deletes its folder for uploads."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     few = start_studio(studio.runs / "00001-lostgan", studio.data)
     try:
+        assert len([*tmp_path.glob("ganforge-studio-*")]) == 1
         page = open_page(browser, few)
         shown = [name for name in PAGES if page.query_selector(f"#page-{name}-button")]
         page.context.close()
+        few.process.terminate()
+        assert few.process.wait(20) == 143
     finally:
         stop_studio(few)
     assert shown == ["home", "layout"]
+    assert [*tmp_path.glob("ganforge-studio-*")] == []
 
 
 def test_of_ten_moves_of_a_slider_the_last_is_shown(page: Any, studio: Studio):
@@ -207,6 +217,37 @@ def test_a_photograph_is_inverted(page: Any, photograph: Path):
 def test_runs_are_compared_with_the_same_latents(page: Any):
     open_tab(page, "compare", "#compare-sheet img")
     assert page.locator("#compare-sheet img").count() == 8
+
+
+def test_twenty_visitors_at_once_all_get_their_own_seed(studio: Studio):
+    """Each asks as a page does: it joins the queue, and listens for its own answer."""
+    with ThreadPoolExecutor(20) as visitors:
+        answers = [*visitors.map(lambda seed: compare_alone(studio, seed), range(20))]
+    assert len({answer["rows"][0]["images"][0] for answer in answers}) == 20
+
+
+def compare_alone(studio: Studio, seed: int) -> Any:
+    """What the page Compare answers to a visitor who has one run and this seed."""
+    config = json.loads(fetch(studio, "GET", "/config"))
+    sheet = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "compare-sheet")
+    function = next(d["id"] for d in config["dependencies"] if d["outputs"] == [sheet])
+    visitor = f"visitor{seed}"
+    asked = {"data": [["00000-classes"], seed], "fn_index": function, "session_hash": visitor}
+    fetch(studio, "POST", "/gradio_api/queue/join", json.dumps(asked))
+    for line in fetch(studio, "GET", f"/gradio_api/queue/data?session_hash={visitor}").splitlines():
+        message = json.loads(line.removeprefix("data: ") or "{}")
+        if message.get("msg") == "process_completed":
+            return message["output"]["data"][0]
+    raise AssertionError(f"visitor {seed} got no answer")
+
+
+def fetch(studio: Studio, method: str, path: str, body: str | None = None) -> str:
+    connection = HTTPConnection(studio.address.removeprefix("http://"), timeout=60)
+    try:
+        connection.request(method, path, body, {"Cookie": studio.cookie, "Content-Type": "application/json"})
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
 
 
 def test_korean_dark_and_narrow(browser: Any, studio: Studio):

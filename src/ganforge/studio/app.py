@@ -18,7 +18,7 @@ THEME = Base(font=SYSTEM, font_mono=("ui-monospace", "monospace"))
 
 def build_app(context: Context) -> gr.Blocks:
     """The studio as a Gradio application."""
-    with gr.Blocks(analytics_enabled=False, title=sentence("title"), delete_cache=(60, 600)) as app:
+    with gr.Blocks(analytics_enabled=False, title=sentence("title")) as app:
         gr.Markdown(f"# {sentence('title')}")
         with gr.Tabs():
             for page in PAGES:

@@ -43,6 +43,8 @@ def check_uploads(paths: Sequence[str | Path], folder: Path) -> list[Path]:
     for path in checked:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise OptionError("The file was not uploaded: drop it onto the page.")
+        if not path.is_file():
+            raise OptionError(f"{path.name} is not kept any more: drop it again.")
         if path.stat().st_size > MOST_BYTES:
             raise OptionError(f"{path.name} has {path.stat().st_size / 2**20:.0f} MB: give at most 25.")
         if path.suffix.lower() != ".zip":

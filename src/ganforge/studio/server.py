@@ -2,8 +2,12 @@
 
 import os
 import shutil
+import signal
 import socket
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +19,7 @@ from ganforge.errors import OptionError
 
 PORT = 8770
 GIGABYTE = 10**9
+KEPT = 3600.0  # seconds that files of visitors stay
 
 
 def serve(
@@ -40,9 +45,17 @@ def serve(
     from ganforge.studio.gate import Gate, names_of
 
     uploads = Path(tempfile.mkdtemp(prefix="ganforge-studio-"))
-    set_environment(uploads)
-    listening = bind(host, port)
     try:
+        set_environment(uploads)
+        listening = bind(host, port)
+    except OptionError:
+        uploads.rmdir()
+        raise
+    ended = threading.Event()
+    try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the uploads are deleted then, too
+        threading.Thread(target=delete_uploads, args=(uploads, ended), daemon=True).start()
         import uvicorn
 
         port, token = listening.getsockname()[1], token_urlsafe(24)
@@ -56,8 +69,20 @@ def serve(
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
     finally:
+        ended.set()
         listening.close()
         shutil.rmtree(uploads, ignore_errors=True)
+
+
+def delete_uploads(folder: Path, ended: threading.Event, age: float = KEPT, every: float = 60.0) -> None:
+    """Delete the files of visitors that are older than `age` seconds, again and again, until the studio has ended."""
+    while not ended.wait(every):
+        for path in sorted(folder.rglob("*"), reverse=True):
+            with suppress(OSError):  # a folder that is not empty, a file that its reader deletes
+                if path.is_dir() and not path.is_symlink():
+                    path.rmdir()
+                elif time.time() - path.lstat().st_mtime > age:
+                    path.unlink()
 
 
 def set_environment(uploads: Path) -> None:

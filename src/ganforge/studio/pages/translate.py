@@ -3,7 +3,6 @@
 import inspect
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +34,6 @@ from ganforge.studio.pictures import MOST_FILES, check_uploads, read_upload, to_
 
 NAME = "translate"
 MOST_RUNS = 6  # side by side
-KEPT = 600.0  # seconds that a zip of results stays
 SOURCES: list[Any] = ["upload", "webcam", "clipboard"]
 
 
@@ -144,7 +142,6 @@ def build_folder(context: Context, key: str, fields: list[Field], seed: gr.Numbe
     def translate_all(paths: list[str] | None, seed: float, tile: int, *values: Any, bar: Any = gr.Progress()) -> Any:  # noqa: B008 - how Gradio hands it in
         uploaded = check_uploads(paths or [], context.uploads)
         answers = read_answers(fields, values, context.uploads)
-        remove_old_results(context.uploads)
         room = Path(tempfile.mkdtemp(dir=context.uploads))
         try:
             source = gather(uploaded, room / "in")
@@ -155,13 +152,6 @@ def build_folder(context: Context, key: str, fields: list[Field], seed: gr.Numbe
         return packed, "  \n".join(f"`{note}`" for note in notes)
 
     start.click(translate_all, [files, seed, tile, *(f.component for f in fields)], [result, skipped], **ONCE)
-
-
-def remove_old_results(uploads: Path) -> None:
-    """Delete the zips of earlier folders, which their visitors have had time to fetch."""
-    for path in uploads.glob("results-*.zip"):
-        if time.time() - path.stat().st_mtime > KEPT:
-            path.unlink(missing_ok=True)
 
 
 def gather(uploaded: Sequence[Path], folder: Path) -> Path:

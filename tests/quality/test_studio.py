@@ -65,13 +65,13 @@ def test_nothing_is_lost_when_the_studio_is_killed_during_a_training(browser: An
     second = start_studio(studio.runs, studio.data)
     page = open_page(browser, second)
     page.context.set_default_timeout(120_000)
-    key = start_training(page, 300)
+    key = start_training(page, 60)
     page.wait_for_selector("#home-watch img")
     os.kill(second.process.pid, signal.SIGKILL)
     second.process.wait()
     page.context.close()
     deadline = time.monotonic() + 300
-    while newest(studio, key) < 300:
+    while newest(studio, key) < 60:
         assert time.monotonic() < deadline
         time.sleep(0.5)
 

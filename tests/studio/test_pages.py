@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -193,6 +194,22 @@ def test_an_image_is_translated_by_two_runs(page: Any, photograph: Path):
     over = page.locator("#translate-result img.over").first
     slide(page, "#translate-result", [80])
     assert "80%" in over.evaluate("image => image.style.clipPath")
+
+
+def test_many_files_become_a_zip(page: Any, photograph: Path, tmp_path: Path):
+    other = tmp_path / "other.png"
+    other.write_bytes(photograph.read_bytes())
+    (tmp_path / "broken.png").write_bytes(photograph.read_bytes()[:200])
+    open_tab(page, "translate", "#translate-image")
+    page.click("#page-translate >> text=Many files")
+    page.set_input_files("#translate-files input[type=file]", [photograph, other, tmp_path / "broken.png"])
+    page.wait_for_selector("#translate-files >> text=broken")
+    page.click("#translate-all")
+    with page.expect_download() as download:
+        page.click("#translate-zip a[download]")
+    with ZipFile(download.value.path()) as packed:
+        assert sorted(packed.namelist()) == ["other.png", "photo.png"]
+    assert "broken.png" in page.inner_text("#page-translate")
 
 
 def test_strange_places_are_shown_above_a_threshold(page: Any, photograph: Path):

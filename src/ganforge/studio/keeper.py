@@ -48,8 +48,9 @@ class Keeper:
 
     def get(self, path: Path) -> Trained:
         """The loaded run of a folder, loaded anew where it has a newer checkpoint."""
-        newest = (path / "checkpoints" / "latest").read_text().strip() if path.is_dir() else ""
-        if self.loaded.get(path, ("", None))[0] != newest or path not in self.loaded:
+        pointer = path / "checkpoints" / "latest"
+        newest = pointer.read_text(encoding="utf-8") if pointer.is_file() else ""
+        if path not in self.loaded or self.loaded[path][0] != newest:
             self.loaded.pop(path, None)
             self.loaded[path] = newest, load(path, self.device)
         self.loaded.move_to_end(path)

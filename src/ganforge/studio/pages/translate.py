@@ -108,7 +108,7 @@ def translate_one(
             )
         results.append({"name": key, "after": to_uris(made)[0]})
     words = ["translate", context.library.path(chosen[0]), Path(image).name, "results", "--seed", int(seed or 0)]
-    words += ["--tile", tile] if tile else []
+    words += [*(["--tile", tile] if tile else []), *(["--masks", "masks"] if masks else [])]
     return {"before": to_uri(array), "results": results}, command(*words, *options_of(answers_as_typed(fields, values)))
 
 

@@ -101,6 +101,38 @@ def test_a_batch_of_one_sentence_has_no_wrong_pair():
     assert next(own.play(iter([alike]), Clock())).terms["wrong"] == 0
 
 
+def test_each_of_several_wrong_sentences_is_of_another_row():
+    own = game()
+    tokens = torch.arange(2, 7)[:, None]
+    wrong, differs = own.draw_wrong(tokens, 3)
+    rows = torch.cat([torch.arange(5)[None], wrong.view(3, 5)])
+    assert differs.all()
+    assert all(len(set(column.tolist())) == 4 for column in rows.T)
+    assert len(own.draw_wrong(tokens, 9)[0]) == 4 * 5  # as many as there are
+
+
+def test_a_discriminator_of_products_has_no_batch_norm_of_what_it_sees():
+    """Wrong pairs come in a batch of their own, which such a norm tells from one of right pairs."""
+    own, real = game(product=True), batch()
+    assert any(isinstance(layer, torch.nn.BatchNorm2d) for layer in game().discriminator.modules())
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in own.discriminator.modules())
+    text = embed_sentences(own.text, real.tokens)
+    together = own.discriminator(real.images, torch.cat([text, text.roll(1, 0)]))
+    apart = [own.discriminator(real.images, one) for one in (text, text.roll(1, 0))]
+    torch.testing.assert_close(together, torch.cat(apart))
+
+
+def test_the_penalty_is_r1_on_right_pairs_at_every_few_steps():
+    own, real = game(product=True, r1=0.5, r1_every=2, wrongs=2), batch()
+    terms = next(own.play(iter([real]), Clock(2))).terms
+    images = real.images.clone().requires_grad_()
+    logits = own.discriminator(images, embed_sentences(own.text, real.tokens))
+    (slope,) = torch.autograd.grad(logits.sum(), images)
+    torch.testing.assert_close(terms["penalty"], 2 * 0.5 / 2 * slope.square().sum((1, 2, 3)).mean())
+    assert "penalty" not in next(own.play(iter([real]), Clock(3))).terms
+    assert terms["wrong"] > 0
+
+
 def test_masked_pairs_do_not_count():
     own, real = game(variant="cls"), batch(4)
     tokens = torch.tensor([[2, 3, 0, 0, 0], [2, 3, 0, 0, 0], [4, 0, 0, 0, 0], [2, 3, 0, 0, 0]])

@@ -35,7 +35,7 @@ from ganforge.reproduction.findings import Findings, Row, compare_estimates
 from ganforge.reproduction.page import build_page, format_text
 from ganforge.training.plan import plan
 
-NAMES = experiment.list_experiments()
+NAMES = [name for name in experiment.list_experiments() if name.startswith("pix2pix")]
 SIZE = 16
 
 
@@ -304,6 +304,33 @@ def test_the_step_time_is_measured(data, monkeypatch):
     seconds = pace.measure_step_seconds(resolved)
     assert 0 < seconds < 1
     assert len(steps) >= pace.WARM + pace.LEAST
+
+
+# -- rows that share a part -----------------------------------------------------------------------
+
+
+def test_the_variants_of_gan_cls_have_one_text_encoder_and_are_read_by_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(LossCurves, "end", lambda self, engine: None)
+    monkeypatch.setattr(reproduction, "measure_step_seconds", lambda plan: 60 / 8)
+    monkeypatch.setattr(reproduction, "EVALUATED", 100)
+    asked = {"budget": 1, "preset": "tiny", "threads": 1, "device": "cpu", "quiet": True, "outdir": tmp_path}
+    said = []
+    found = ganforge.reproduce("gan-cls", say=said.append, **asked)
+    assert found.options["data"] == "shapes-captions-unseen"
+    text, reader = (next(found.folder.glob(f"*-{name}")) for name in ("text", "reader"))
+    ours, other = (ganforge.load(path).game.config for path in (text, reader))
+    assert (ours.networks, other.networks) == ("gru", "char-cnn-rnn")
+    variants = [ganforge.load(row.run).game.config for row in found.rows]
+    assert [c.variant for c in variants] == ["gan", "cls", "int", "int-cls"]
+    assert {c.text for c in variants} == {str(text)}
+    assert all(0 <= row["r_precision"].value <= 1 for row in found.rows)
+    assert [*found.images] == [row.name for row in found.rows] + ["real images"]
+    assert "AtoB" not in format_text(found)
+    assert "paper" in (found.folder / "table.md").read_text()
+    said.clear()
+    more = ganforge.reproduce("gan-cls", say=said.append, **asked)
+    assert sum("already trained" in sentence for sentence in said) == 4
+    assert [row.figures for row in more.rows] == [row.figures for row in found.rows]
 
 
 # -- data -----------------------------------------------------------------------------------------

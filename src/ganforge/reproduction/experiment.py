@@ -58,6 +58,17 @@ class Experiment:
     """Which side of the pairs must be label maps; empty: neither."""
     least: int = 0
     """Minimum image side, in pixels, that the rows need.  0: any."""
+    data: str = ""
+    """The data where the user names none; empty: the embedded set for the model."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """{field of the model's Config: the model of its part}, trained once for all rows."""
+    reader: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the text encoder, of the next seed, that reads the samples (`evaluate --reader`); empty: none."""
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of the runs that are no row: the parts, and the reader."""
+        return [*self.parts, *(["reader"] if self.reader else [])]
 
 
 def list_experiments() -> list[str]:
@@ -95,7 +106,7 @@ def check_experiment(experiment: Experiment) -> None:
     if not e.rows or not e.measures:
         wrong.append("it has no rows, or no measures")
     wrong += [f"its row {row!r} is not text: write it in quotes" for row in e.rows if not isinstance(row, str)]
-    folders = [slug(str(row)) for row in e.rows]
+    folders = [slug(str(row)) for row in (*e.runs, *e.rows)]
     wrong += [f"two of its rows would have one folder, {one!r}" for one in folders if folders.count(one) > 1]
     named = [*e.figures, *(row for one in e.orderings for row in (one.better, one.worse))]
     wrong += [f"it refers to the row {row!r}, which it does not have" for row in named if row not in e.rows]

@@ -66,16 +66,16 @@ def all_rows(findings: Findings) -> tuple[Row, ...]:
 
 def describe(findings: Findings) -> list[str]:
     """How the figures were measured, in sentences."""
-    options, e = findings.options, findings.experiment
+    options, e, facing = findings.options, findings.experiment, findings.options["direction"]
     size = "x".join(map(str, (options["size"][0], options["size"][-1]))) if options["size"] else "its own size"
     return [
-        f"Ours: {options['data']} ({options['direction']}) at {size}, preset {options['preset']}, seed "
+        f"Ours: {options['data']}{'' if e.reader else f' ({facing})'} at {size}, preset {options['preset']}, seed "
         f"{options['seed']}.",
         f"Each of the {len(findings.rows)} rows was trained for the same {findings.steps:,} steps of "
         f"{findings.batch} pairs: {findings.minutes:.1f} minutes of training in all, and "
         f"{findings.evaluation_seconds / 60:.1f} of evaluation.",
         f"The paper's: {e.there}.",
-        "Data, training length and segmenter differ, so compare orderings, not figures.",
+        "Data, training length and the network that reads images differ, so compare orderings, not figures.",
         INTERVALS,
     ]
 
@@ -178,8 +178,8 @@ def build_page(findings: Findings) -> str:
 
 
 def match_images(findings: Findings) -> dict[str, np.ndarray]:
-    """{column: images (n, H, W, 3)}, all in colour and of the targets' size."""
-    size = findings.images["truth"].shape[1:3]
+    """{column: images (n, H, W, 3)}, all in colour and of the real ones' size."""
+    size = [*findings.images.values()][-1].shape[1:3]
     return {
         name: np.stack([fit(recolour(image, 3), (size[0], size[1]), 3) for image in images])
         for name, images in findings.images.items()

@@ -82,12 +82,13 @@ def reproduce(
     system.keep_memory()
     definition = find_experiment(experiment)
     model = find_model(definition.model)
-    data_spec = str(data) or choose_embedded(model.game)
+    data_spec = str(data) or definition.data or choose_embedded(model.game)
     home = Path(data_home) if data_home is not None else None
     facing = choose_direction(definition, data_spec, direction, model.game.batch_type.columns(), home)
     options: dict[str, Any] = {"data": data_spec, "preset": preset, "direction": facing, "seed": seed}
     options |= {"budget": budget, "size": choose_size(definition, model.preset(preset).run.size, size)}
-    options |= {"experiment": to_plain(definition)}
+    later = ("data", "parts", "reader")  # fields that folders of older experiments do not record
+    options["experiment"] = {k: value for k, value in to_plain(definition).items() if value or k not in later}
     folder = Path(outdir) / f"reproduce-{name or f'{definition.name}-{Path(data_spec).stem}'}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = RunFolder(folder)
@@ -171,6 +172,7 @@ class Reproduction:
                 )
             return
         count = len(self.experiment.rows)
+        self.train_parts()
         self.plan(next(iter(self.experiment.rows))).held_out()  # fail before training where nothing is held out
         self.say(f"Measuring the speed of {count} rows.")
         seconds_per_step = {row: measure_step_seconds(self.plan(row)) for row in self.experiment.rows}
@@ -190,12 +192,13 @@ class Reproduction:
         options = {key: self.options[key] for key in ("preset", "direction", "seed", "size")}
         intervals = {"sample_every": 0, "save_every": max(1, self.steps // PARTS), "keep": 1}
         intervals["log_every"] = max(1, self.steps // LINES)
+        parts = {part: str(self.find_run(part)) for part in self.experiment.parts}
         return {
             "data": self.options["data"],
             **options,
             **self.own,
             **intervals,
-            "config": dict(self.experiment.rows[row]),
+            "config": {**parts, **self.experiment.rows[row]},
         }
 
     @property
@@ -212,33 +215,41 @@ class Reproduction:
         started = (path.parent for path in self.folder.glob("[0-9]*-*/config.yaml"))
         return next((path for path in started if re.sub(r"^\d+-", "", path.name) == slug(row)), None)
 
+    def train_parts(self) -> None:
+        """Train the parts of all rows, and the reader, where they are not there yet."""
+        e, wanted = self.experiment, self.options["preset"]
+        models = {**e.parts, **({"reader": "text_encoder"} if e.reader else {})}
+        for name, model in models.items():
+            presets = find_model(model).presets
+            preset = wanted if wanted in presets else "small"
+            settings = {"data": self.options["data"], "preset": preset, "size": self.options["size"], **self.own}
+            settings |= {"seed": self.options["seed"] + (name == "reader"), "sample_every": 0, "keep": 1}
+            config = dict(e.reader) if name == "reader" else {}
+            self.train_run(name, f"The {name}", model, presets[preset].run.steps, {**settings, "config": config})
+
     def train_row(self, row: str) -> None:
         """Train a row to its end, from its last checkpoint on.  Raises KeyboardInterrupt where it was stopped."""
         label = f"Row {[*self.experiment.rows].index(row) + 1} of {len(self.experiment.rows)}, {row}"
-        folder = self.find_run(row)
-        if folder is not None and (RunFolder.open(folder).checkpoints().steps() or [0])[-1] >= self.steps:
-            self.say(f"{label}: already trained.")
-            return
-        self.say(f"{label}: {self.steps:,} steps.")
-        reporting = {"tensorboard": False, "doctor": False, "quiet": self.quiet, "say": self.say}
         try:
-            if folder is not None:
-                trained = resume(folder, **self.own, **reporting)
-            else:
-                trained = training.train(
-                    self.experiment.model,
-                    outdir=self.folder,
-                    name=slug(row),
-                    steps=self.steps,
-                    adapt=False,
-                    **self.run_settings(row),
-                    **reporting,
-                )
+            self.train_run(row, label, self.experiment.model, self.steps, self.run_settings(row))
         except NotFiniteError as error:
             self.failed[row] = str(error)
             self.say(f"{label} diverged: {error}")
+
+    def train_run(self, name: str, label: str, model: str, steps: int, settings: Mapping[str, Any]) -> None:
+        """Train a run of the folder to its end.  Raises KeyboardInterrupt where it was stopped, NotFiniteError."""
+        folder = self.find_run(name)
+        if folder is not None and (RunFolder.open(folder).checkpoints().steps() or [0])[-1] >= steps:
+            self.say(f"{label}: already trained.")
             return
-        if trained.step < self.steps:
+        self.say(f"{label}: {steps:,} steps.")
+        reporting = {"tensorboard": False, "doctor": False, "quiet": self.quiet, "say": self.say}
+        if folder is not None:
+            trained = resume(folder, **self.own, **reporting)
+        else:
+            options = {"outdir": self.folder, "name": slug(name), "steps": steps, "adapt": False}
+            trained = training.train(model, **options, **settings, **reporting)
+        if trained.step < steps:
             self.say("The same command resumes this reproduction.")
             raise SystemExit(128 + trained.stopped_by) if trained.stopped_by == SIGTERM else KeyboardInterrupt
 
@@ -271,6 +282,7 @@ class Reproduction:
             seed=self.options["seed"],
             held_out=True,
             device=self.own["device"],
+            reader=str(self.find_run("reader")) if self.experiment.reader else "",
         )
         inputs = open_inputs(path, None, options, self.own["data_home"])
         report, _ = evaluate_inputs(inputs, options, self.say)
@@ -281,9 +293,10 @@ class Reproduction:
             )
         report.save(path / "report.json")
         notes |= dict.fromkeys(report.warnings)
-        assert inputs.sources is not None
-        sides = {"input": inputs.sources, row: inputs.fake, "truth": inputs.real}
-        images.pop("truth", None)  # it comes last
+        paired = inputs.sources is not None
+        sides = {**({"input": inputs.sources} if paired else {}), row: inputs.fake}
+        sides["truth" if paired else "real images"] = inputs.real
+        images.pop([*sides][-1], None)  # it comes last
         images |= {
             name: visible_channels(to_uint8(side.rows(0, min(SHOWN, side.count)))) for name, side in sides.items()
         }

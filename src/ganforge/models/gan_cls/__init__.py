@@ -34,6 +34,7 @@ from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.gan_cls.networks import Discriminator, Generator, StyleEncoder
 from ganforge.nn.annealing import halve_rates
 from ganforge.nn.losses import fake_loss, mean_where, real_loss
+from ganforge.nn.penalties import squared_slope
 from ganforge.nn.sizes import halve_sides
 from ganforge.nn.text_encoders import TextEncoder, embed_sentences
 from ganforge.run import Preset, Run
@@ -60,7 +61,8 @@ class Config:
     joint: bool = True
     """The discriminator has a 1 x 1 convolution behind the text (section 4.1)."""
     product: bool = False
-    """The discriminator joins to its features their product with the projected sentence, without a norm behind it."""
+    """The discriminator joins to its features their product with the projected sentence, and has no batch norm of what
+    it sees: such a norm tells a batch of wrong pairs from one of right pairs by the statistics of the batch."""
     wrongs: Annotated[int, Range(1, 1_000)] = 1
     """Wrong sentences of an image in a step; fewer in a batch that has not as many."""
     text_norm: bool = False
@@ -69,6 +71,10 @@ class Config:
     """Convolutions have biases; the authors' have them, and set them to 0 before each step."""
     beta: Annotated[float, Range(0, 1)] = 0.5
     """Where between two sentences an interpolated one lies (section 4.3)."""
+    r1: float = 0.0
+    """gamma of the R1 penalty (Mescheder et al. 2018) on real images with right sentences."""
+    r1_every: Annotated[int, Range(1, 1_000)] = 1
+    """Steps between two penalties, each so many times as large."""
     between_weight: float = 0.5
     """Weight of the term of interpolated sentences; the authors average over a batch and half a batch of them."""
     encoder_from: Annotated[float, Range(0, 1)] = 0.9
@@ -86,7 +92,7 @@ class Config:
 class GANCLS(Game[Config, Captioned]):
     """A GAN whose two players read a sentence."""
 
-    augmented = ("discriminator",)
+    augmented = penalised = ("discriminator",)
     fixed_size = True
 
     def __init__(self, config: Config, facts: Facts, text: TextEncoder) -> None:
@@ -120,17 +126,20 @@ class GANCLS(Game[Config, Captioned]):
 
     def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
         c, batch = self.config, next(batches)
-        real, n = batch.images, len(batch)
+        real, n, penalised = batch.images, len(batch), c.r1 > 0 and now.step % c.r1_every == 0
         text = embed_sentences(self.text, batch.tokens)
         asked = torch.cat([text, blend(text, c.beta)]) if c.variant.startswith("int") else text
         z = self.noise(len(asked))
         fake = self.generator(z, asked)
 
+        real = real.detach().requires_grad_(penalised)
         on_real, on_fake = self.discriminator(real, text), self.discriminator(fake[:n].detach(), text)
         terms = {"real": real_loss(on_real), "fake": fake_loss(on_fake)}
+        if penalised:
+            terms["penalty"] = c.r1_every * c.r1 / 2 * squared_slope(on_real, real).mean()
         if c.variant.endswith("cls"):
             wrong, differs = self.draw_wrong(batch.tokens, c.wrongs)
-            on_wrong = F.softplus(self.discriminator(real, text[wrong]))
+            on_wrong = F.softplus(self.discriminator(real.detach(), text[wrong]))
             terms["wrong"] = mean_where(on_wrong, differs) / 2
             terms["fake"] = terms["fake"] / 2
         says = {"says_real": on_real.detach().mean(), "says_fake": on_fake.detach().mean()}

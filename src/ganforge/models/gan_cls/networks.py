@@ -87,8 +87,8 @@ class Discriminator(nn.Module):
     """images (N, C, H, W), text (M N, K) -> logits (M N,), for images whose last features are `base` (h, w).
 
     M sentences an image: row m N + i is of image i.  `residual`: a block behind the last features.  `joint`: a 1 x 1
-    convolution behind features and text.  `product`: what is joined to the features is their product with the
-    projected text, and no batch norm follows.
+    convolution behind features and text.  `product`: the features are joined to their product with the projected text;
+    no batch norm follows an image, and first weights are torch's own.
     """
 
     def __init__(
@@ -108,18 +108,22 @@ class Discriminator(nn.Module):
         super().__init__()
         self.product = product
         widths = [width * 2**i for i in range(halvings)]
-        last, leaky = widths[-1], nn.LeakyReLU(0.2)
+        last, leaky, bias = widths[-1], nn.LeakyReLU(0.2), bias or product
+
+        def norm(channels: int) -> list[nn.Module]:
+            return [] if product else [nn.BatchNorm2d(channels)]
+
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=bias)]
         for a, b in pairwise(widths):
-            layers += [leaky, nn.Conv2d(a, b, 4, 2, 1, bias=bias), nn.BatchNorm2d(b)]
+            layers += [leaky, nn.Conv2d(a, b, 4, 2, 1, bias=bias), *norm(b)]
         self.features = nn.Sequential(*layers, *([Residual(last, leaky, bias)] if residual else []), leaky)
-        project = project_text(text_width, last if product else projected, text_norm)
+        project = project_text(text_width, last if product else projected, text_norm or product)
         self.project = project[:-1] if product else project  # factors of both signs
         seen = 2 * last if product else last + projected
-        norm = nn.Identity() if product else nn.BatchNorm2d(last)
-        both = [nn.Conv2d(seen, last, 1, bias=bias or product), norm, leaky] if joint else []
+        both = [nn.Conv2d(seen, last, 1, bias=bias), *norm(last), leaky] if joint else []
         self.judge = nn.Sequential(*both, nn.Conv2d(last if joint else seen, 1, base, bias=bias), nn.Flatten(0))
-        self.apply(normal_weights)
+        if not product:
+            self.apply(normal_weights)
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         features, sentences = self.features(images), len(text) // len(images)

@@ -24,7 +24,7 @@ Train it small: `ganforge train stackgan`, then `ganforge train stackgan --prese
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F

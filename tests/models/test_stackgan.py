@@ -121,7 +121,7 @@ def test_several_wrong_sentences_an_image(product: bool):
 def draw_once(own: StackGAN, tokens: Tensor) -> Tensor:
     with inference_mode(own) as game:
         game.draw = RowDraw(0)
-        return game.sample(len(tokens), tokens)
+        return game.sample(len(tokens), tokens)  # pyright: ignore
 
 
 def test_the_condition_is_drawn_around_the_sentence():

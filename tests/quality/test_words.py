@@ -217,9 +217,32 @@ def test_a_style_is_taken_from_an_image(gan_cls: Trained):
 # -- StackGAN ---------------------------------------------------------------------------------
 
 
-def test_stage_2_beats_stage_1_enlarged(encoder: str, tmp_path: Path):
+AS_RELEASED = {
+    "joint_norm": True, "rectified": True, "product": False, "wrongs": 1, "text_scale": 1.0, "kl_weight": 0.0,
+    "condition": 16, "latent": 16, "width": 32, "judge_width": 16, "lr": 4e-4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stage1(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    out = tmp_path_factory.mktemp("stage1")
+    return ganforge.train("stackgan", DATA, outdir=out, quiet=True, config={"text": encoder})
+
+
+def test_stage_1_draws_the_colour_of_a_sentence(stage1: Trained, encoder: str, tmp_path: Path):
+    """The broken version is narrow and has the released terms, by which D tells batches of wrong pairs apart by their
+    statistics, and reads them less."""
+    says, colours, kinds = unseen()
+    released = ganforge.train("stackgan", DATA, outdir=tmp_path, quiet=True, config={"text": encoder, **AS_RELEASED})
+    shares = [read(reader(16), answer(run, says), colours, kinds) for run in (stage1, released)]
+    assert shares[0][0] >= 0.95
+    assert shares[1][0] < 0.95
+    assert sum(shares[0]) > sum(shares[1])
+
+
+def test_stage_2_beats_stage_1_enlarged(stage1: Trained, tmp_path: Path):
     """In reading, and in the Frechet distance of the reader's features, at four times the side."""
-    first = ganforge.train("stackgan", DATA, outdir=tmp_path, quiet=True, config={"text": encoder})
+    first = stage1
     second = ganforge.train(
         "stackgan", DATA, "small-stage-2", outdir=tmp_path, quiet=True, config={"stage1": str(first.path)}
     )
@@ -237,3 +260,5 @@ def test_stage_2_beats_stage_1_enlarged(encoder: str, tmp_path: Path):
     assert shares["stage 2"] > shares["bicubic"]
     assert distances["stage 2"] < distances["bicubic"]
     assert shares["stage 2"] >= 0.8
+    other = read(network, answer(second, says[EACH:] + says[:EACH]), colours, kinds)  # the sentences of other images
+    assert sum(other) / 2 < 0.8

@@ -81,7 +81,8 @@ def translate_samples(
 ) -> Iterator[Tensor]:
     """Samples (n, C, H, W) translated by a second run, which gets the same sentences where it reads any."""
     second.require("translate")
-    texts, first = text_questions(second.game.translate), 0  # pyright: ignore
+    texts = text_questions(second.game.translate) if second.tokeniser is not None else []  # pyright: ignore
+    first = 0
     for images in batches:
         own = {name: rows_of(answers.get(name), first, len(images)) for name in texts}
         yield second.translate_batches(images, seed, start=first, **own)

@@ -18,6 +18,8 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock
 from ganforge.images import read, write
 from ganforge.inference.inference_mode import inference_mode
+from ganforge.inference.load import load
+from ganforge.inference.sample import translate_samples
 from ganforge.inference.show import show
 from ganforge.inference.tiles import translate_tiled
 from ganforge.models.gigagan import GigaGAN, presets
@@ -301,6 +303,8 @@ def test_it_trains_on_a_folder_without_captions(tmp_path: Path, capsys: pytest.C
     assert read(tmp_path / "large" / "0.png").shape == (40, 48, 3)
     assert command(["translate", str(run), str(tmp_path / "photos"), str(tmp_path / "said"), "--text", "a star"]) == 1
     assert "trained without captions: leave --text out" in capsys.readouterr().err
+    (large,) = translate_samples(load(run), [torch.zeros(2, 3, 8, 8)], 0, {"text": ["a star"] * 2})  # it reads none
+    assert large.shape == (2, 3, 16, 16)
     with pytest.raises(SystemExit):
         command(["sample", str(run), "--text", "a star"])  # an option of the base
     assert "Unrecognized options: --text" in capsys.readouterr().err

@@ -108,8 +108,8 @@ CAPTIONS: dict[str, str] = {
     ),
     "f_anogan": (
         "from above an image, what the generator draws of it, the heat map, the flaw; the GAN had 801 of its 1,500 "
-        "steps. Every flaw can be seen in its map. The generator does not always draw the weave where it is, so that sound "
-        "cloth has some heat as well, in the first three columns too."
+        "steps. Every flaw can be seen in its map. The generator does not always draw the weave where it is, so that "
+        "sound cloth has some heat as well, in the first three columns too."
     ),
     "srgan": (
         "low-resolution image, output at four times its side, target. Edges are sharp; corners and tips are a little "

@@ -15,8 +15,8 @@ absolute residuals; 3. the part may have any networks that wgan_gp has, the pape
 time of residual ones.
 
 Train it small: `ganforge train f_anogan` trains the part first, on `shapes-defects`, then E (minutes each); `ganforge
-score RUN shapes-defects OUT` shows what is strange.  On other data: `ganforge train wgan_gp --data sound`, then `ganforge
-train f_anogan --config.generator RUN --data sound`.
+score RUN shapes-defects OUT` shows what is strange.  On other data: `ganforge train wgan_gp --data sound`, then
+`ganforge train f_anogan --config.generator RUN --data sound`.
 """
 
 from collections.abc import Iterator

@@ -174,3 +174,15 @@ def test_photographs_are_cut_in_the_middle_not_squeezed():
     picture[..., 32:64] = 1.0
     assert fit_window(picture, Facts(1, 16, 16)).min() > 0.8
     assert fit_window(picture, Facts(1, 16, 48)).shape == (1, 1, 16, 48)
+
+
+def test_the_networks_that_find_codes_are_exported(runs: dict[str, Trained]):
+    written = ganforge.export(runs["hyperstyle"].path)
+    assert {path.name for path in written} == {"hypernetwork.safetensors", "hypernetwork.pt2"}
+    network: Any = runs["hyperstyle"].game
+    pair = torch.rand(2, 6, 16, 16)
+    exported = torch.export.load(str(next(path for path in written if path.suffix == ".pt2"))).module()
+    with inference_mode(network):
+        expected = network.hypernetwork(pair)
+    for made, own in zip(exported(pair), expected, strict=True):
+        torch.testing.assert_close(made, own, rtol=1e-4, atol=1e-5)

@@ -71,8 +71,8 @@ def test_changes_multiply_weights_and_none_of_them_leaves_images_as_they_are():
 def test_the_network_sees_what_was_drawn_before():
     game = build(iterations=2)
     w = game.encoder.invert(IMAGES).w
-    first = game.hypernetwork(torch.cat([IMAGES, game.draw_images(w)], 1))
-    second = game.hypernetwork(torch.cat([IMAGES, game.draw_images(w, first)], 1))
+    first = game.predict(IMAGES, game.draw_images(w))
+    second = game.predict(IMAGES, game.draw_images(w, first))
     total = torch.cat([(first[k] + second[k]).flatten(1) for k in first], 1)
     torch.testing.assert_close(game.invert(IMAGES).changes, total)
 

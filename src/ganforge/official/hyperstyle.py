@@ -65,7 +65,7 @@ class SharedWeightsHyperNetResNet(Adapter):
         self.register_load_state_dict_pre_hook(_drop_repeated)
 
     def forward(self, x: Tensor) -> list[Tensor | None]:
-        made = self.network(x)
+        made = dict(zip(map(int, self.network.heads), self.network(x), strict=True))
         return [_spread(made[k]) if k in made else None for k in range(self.count)]
 
     @classmethod

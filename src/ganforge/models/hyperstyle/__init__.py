@@ -136,7 +136,7 @@ class HyperStyle(Game[Config, Images]):
             made = self.draw_images(w)
         changes: dict[int, Tensor] = {}
         for number in range(c.iterations):
-            changes = self.add(changes, self.hypernetwork(torch.cat([real, shrink(made, c.side)], 1)))
+            changes = self.add(changes, self.predict(real, made))
             made = self.draw_images(w, changes)
             seen = shrink(made, c.side)
             terms = {"mse": c.mse_weight * (seen - real).square().mean()}
@@ -151,6 +151,11 @@ class HyperStyle(Game[Config, Images]):
         if self.config.perception == "own" and real.shape[-2:] != full:  # the discriminator works at that size alone
             made, real = F.interpolate(made, full, mode="area"), F.interpolate(real, full, mode="area")
         return self.likeness.terms(self.generator, made, real)
+
+    def predict(self, real: Tensor, made: Tensor) -> dict[int, Tensor]:
+        """The change of each layer, from the photographs and what is drawn so far."""
+        seen = self.hypernetwork(torch.cat([real, shrink(made, self.config.side)], 1))
+        return dict(zip(self.layers, seen, strict=True))
 
     def add(self, changes: dict[int, Tensor], more: dict[int, Tensor]) -> dict[int, Tensor]:
         """The sums of two sets of changes, of which the first may be empty."""
@@ -197,7 +202,7 @@ class HyperStyle(Game[Config, Images]):
         real, w = shrink(images, self.config.side), self.encoder.invert(images).w  # pyright: ignore
         made, changes = self.draw_images(w), dict[int, Tensor]()
         for _ in range(self.config.iterations):
-            changes = self.add(changes, self.hypernetwork(torch.cat([real, shrink(made, self.config.side)], 1)))
+            changes = self.add(changes, self.predict(real, made))
             made = self.draw_images(w, changes)
         return ChangedCodes(w, torch.cat([change.flatten(1) for change in changes.values()], 1))
 

@@ -49,7 +49,7 @@ class SharedKernel(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         rows = (vectors @ self.w2 + self.b2).unflatten(1, (self.shape[1], -1))
-        return (rows @ self.w1 + self.b1).reshape(-1, *self.shape)  # read in the order of memory, as in the code
+        return (rows @ self.w1 + self.b1).flatten(1).unflatten(1, self.shape)  # in the order of memory, as in the code
 
 
 class SharedHead(nn.Module):
@@ -75,7 +75,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         change = self.output(self.convs(x).mean((2, 3), keepdim=True))
-        return change.reshape(len(x), self.outputs, self.inputs, 1, 1)
+        return change.unflatten(1, (self.outputs, self.inputs))
 
 
 class SeparableHead(nn.Module):
@@ -103,15 +103,15 @@ class SeparableKernel(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         k = self.kernel
-        row = self.row(vectors).reshape(-1, k, k, 1, self.inputs)
-        column = self.column(vectors).reshape(-1, k, k, self.outputs, 1)
+        row = self.row(vectors).unflatten(1, (k, k, 1, self.inputs))
+        column = self.column(vectors).unflatten(1, (k, k, self.outputs, 1))
         mixed = self.mix_inputs(column * row)  # (N, k, k, outputs, inputs)
         mixed = self.mix_outputs(mixed.transpose(3, 4))
         return mixed.permute(0, 4, 3, 1, 2)
 
 
 class HyperNetwork(nn.Module):
-    """Two images side by side (N, 2C, side, side) -> {layer: the change of its weights (N, outputs, inputs, ...)}.
+    """Two images side by side (N, 2C, side, side) -> the change of each layer's weights (N, outputs, inputs, ...).
 
     A change has a kernel of its own, or one number for each pair of channels, as (N, outputs, inputs, 1, 1).  Layers
     of the shape of the first one share the last two layers of their heads.
@@ -133,9 +133,6 @@ class HyperNetwork(nn.Module):
             head = SharedHead(features, side, vector) if shares else own(features, side, vector, shape)
             self.heads[str(number)] = head
 
-    def forward(self, images: Tensor) -> dict[int, Tensor]:
+    def forward(self, images: Tensor) -> list[Tensor]:
         x = self.body(images)
-        return {
-            int(number): head(x, self.shared) if isinstance(head, SharedHead) else head(x)
-            for number, head in self.heads.items()
-        }
+        return [head(x, self.shared) if isinstance(head, SharedHead) else head(x) for head in self.heads.values()]

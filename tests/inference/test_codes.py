@@ -8,6 +8,8 @@ import torch
 
 import ganforge
 from ganforge.batches import Facts
+from ganforge.capabilities import Codes
+from ganforge.draw import RowDraw
 from ganforge.errors import DataError, OptionError
 from ganforge.inference.codes import join_codes, split_codes
 from ganforge.inference.coding import fit_window
@@ -138,6 +140,23 @@ def test_edits_move_w_alone_and_an_edit_of_size_0_changes_nothing(runs: dict[str
     assert not torch.equal(run.decode(moved), run.decode(one))
     with pytest.raises(OptionError, match="no direction 'smiling'; it has bright, thin"):
         run.edit(one, {"smiling": 1.0})
+
+
+def test_interpolations_between_codes_are_straight(runs: dict[str, Trained], tmp_path: Path):
+    run = runs["stylegan2"]
+    walk = run.interpolate_codes(2, 3, seed=4)
+    with inference_mode(run.game, RowDraw(4)) as game:
+        w: Any = game.code(game.noise(3)).w.clone()  # pyright: ignore
+    torch.testing.assert_close(walk[:, 0], run.decode(Codes(w[:2])))
+    torch.testing.assert_close(walk[0, 1], run.decode(Codes((w[:1] + w[1:2]) / 2))[0])
+    torch.testing.assert_close(walk[0, 2], walk[1, 0])
+    around = run.interpolate_codes(2, 3, seed=4, closed=True)
+    torch.testing.assert_close(around[1, 2], around[0, 0])
+    grid, animation = ganforge.interpolate(run, tmp_path / "walk.png", rows=1, steps=3, space="code")
+    assert grid.exists()
+    assert animation.exists()
+    with pytest.raises(OptionError, match="has no codes"):
+        runs["dcgan"].interpolate_codes()
 
 
 def test_directions_are_stored_by_name(tmp_path: Path):

@@ -48,6 +48,7 @@ def interpolate(words: list[str]) -> None:
         ("seed", Annotated[int, help_text("Random seed of the latents.")], 0),
         ("path", Annotated[Literal["spherical", "linear"], help_text("Along the arc or along the line.")], "spherical"),
         ("between", Annotated[tuple[int, ...], help_text("Numbers of the images to walk between: 3 7.")], ()),
+        ("space", Annotated[Literal["latent", "code"], help_text("Between latents or their codes.")], "latent"),
         trust_option(),
         *game_options(name, "generate", rest),
     )

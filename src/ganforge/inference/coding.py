@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import Codes
+from ganforge.capabilities import Codes, has_codes
+from ganforge.draw import RowDraw
+from ganforge.errors import OptionError
 from ganforge.game import Game
 from ganforge.inference.codes import Photograph, draw_photographs, load_photograph, save_photograph, split_codes
 from ganforge.inference.directions import add_up, load_directions
 from ganforge.inference.given_images import check_call, to_tensor
+from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.inversion import Inversion, find_photographs
+from ganforge.inference.latents import interpolate_latents, number_ends
 from ganforge.inference.scoring import scaled_sides
 from ganforge.inference.tiles import resize
 
@@ -54,6 +58,31 @@ class Coding:
         if isinstance(codes, Codes):
             codes = [Photograph(one) for one in split_codes(codes)]
         return draw_photographs(self.game, [codes] if isinstance(codes, Photograph) else codes, self.device)
+
+    def interpolate_codes(
+        self,
+        rows: int = 8,
+        steps: int = 10,
+        seed: int = 0,
+        *,
+        closed: bool = False,
+        between: tuple[int, ...] = (),
+        truncation: float = 1.0,
+    ) -> Tensor:
+        """Straight lines between the codes of latents: (rows, steps, C, H, W) in [-1, 1].
+
+        Row r goes from the code of latent r to that of latent r + 1 of the seed; with `closed` the last row returns to
+        the first.  `between` as in `interpolate`.  Raises OptionError for a run that has no codes.
+        """
+        if not has_codes(self.game):
+            raise OptionError(f"{type(self.game).__name__} has no codes: interpolate between latents.")
+        numbers = number_ends(rows, steps, closed, between)
+        rows = len(numbers) - (not closed)
+        with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
+            ends = game.code(game.noise(max(numbers) + 1)[numbers], truncation).w  # pyright: ignore
+        ends = (torch.cat([ends, ends[:1]]) if closed else ends).clone()
+        lines = interpolate_latents(ends[:-1].flatten(1), ends[1:].flatten(1), steps, "linear")
+        return self.decode(Codes(lines.flatten(0, 1).unflatten(1, ends.shape[1:]))).unflatten(0, (rows, steps))
 
     def edit(self, photograph: Photograph, directions: Mapping[str, float]) -> Photograph:
         """The photograph with its code moved along stored directions: `{"smiling": 2.0}`.

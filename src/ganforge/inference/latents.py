@@ -1,9 +1,12 @@
 """Paths between latents."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from ganforge.errors import OptionError
 
 
 def interpolate_latents(start: Tensor, end: Tensor, steps: int, path: Literal["spherical", "linear"]) -> Tensor:
@@ -21,6 +24,21 @@ def interpolate_latents(start: Tensor, end: Tensor, steps: int, path: Literal["s
     angle = cosine.clamp(-1, 1).acos()
     arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
     return torch.where(angle.sin() < 1e-4, line, arc)  # where the arc is a line, or undefined
+
+
+def number_ends(rows: int, steps: int, closed: bool, between: Sequence[int]) -> list[int]:
+    """The numbers of the latents between which walks go, each to the next: those in `between`, else the first.
+
+    There are `rows` walks, or one less than numbers in `between`; with `closed` one more goes from the last to the
+    first.  Raises OptionError where there is no walk, for fewer than 2 steps, and for numbers below 0.
+    """
+    numbers = [*(between or range(rows + (not closed)))]
+    if len(numbers) < 1 + (not closed) or steps < 2:
+        count = len(numbers) - (not closed)
+        raise OptionError(f"{count} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
+    if min(numbers) < 0:
+        raise OptionError(f"There is no image {min(numbers)}: the images of a seed have the numbers 0, 1, 2 and so on.")
+    return numbers
 
 
 def mix_shares(steps: int, closed: bool) -> Tensor:

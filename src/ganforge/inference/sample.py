@@ -1,6 +1,7 @@
 """Write samples, interpolations and traversals of a run to files."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,21 +99,26 @@ def interpolate(
     seed: int = 0,
     path: Literal["spherical", "linear"] = "spherical",
     between: tuple[int, ...] = (),
+    space: Literal["latent", "code"] = "latent",
     trust: bool = False,
     **answers: Any,
 ) -> tuple[Path, Path]:
     """Interpolate between latents: a grid (one row per walk), and an animation that returns to its start.
 
-    `between` holds the numbers of the seed's images to walk between, instead of the first ones.
-    `out` names the grid; the animation is written beside it as .gif.  Returns both paths.
+    `between` holds the numbers of the seed's images to walk between, instead of the first ones.  `space` code: straight
+    lines between the codes of the latents, of games that have codes; of the game's options only `truncation` counts
+    there.  `out` names the grid; the animation is written beside it as .gif.  Returns both paths.
     """
     trained = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"interpolation-seed{seed}.png"
     if not target.suffix or target.suffix == ".gif":
         target = target.with_suffix(".png")
-    walk = trained.interpolate(rows, steps, seed, path=path, between=between, **answers)
-    write(target, grid(visible_channels(to_uint8(walk.flatten(0, 1))), columns=steps))
-    around = trained.interpolate(rows, steps + 1, seed, path=path, closed=True, between=between, **answers)[:, :-1]
+    walk: Callable[..., Tensor] = partial(trained.interpolate, path=path, between=between, **answers)
+    if space == "code":
+        psi = answers.get("truncation")
+        walk = partial(trained.interpolate_codes, between=between, truncation=1.0 if psi is None else psi)
+    write(target, grid(visible_channels(to_uint8(walk(rows, steps, seed).flatten(0, 1))), columns=steps))
+    around = walk(rows, steps + 1, seed, closed=True)[:, :-1]
     frames = enlarge(visible_channels(to_uint8(around.flatten(0, 1))), ANIMATED)
     write_gif(target.with_suffix(".gif"), list(frames), 0.08)
     return target, target.with_suffix(".gif")

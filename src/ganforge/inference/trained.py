@@ -21,7 +21,7 @@ from ganforge.inference.coding import Coding
 from ganforge.inference.given_images import check_call, to_pil, to_tensor, whole_number
 from ganforge.inference.inference_mode import inference_mode, sample_batches
 from ganforge.inference.input_columns import check_input, input_columns, is_image_input, to_columns
-from ganforge.inference.latents import interpolate_latents, mix_shares
+from ganforge.inference.latents import interpolate_latents, mix_shares, number_ends
 from ganforge.inference.scoring import Verdict, judge
 from ganforge.inference.sentences import encode_texts
 from ganforge.inference.tiles import resize, translate_tiled
@@ -112,9 +112,8 @@ class Trained(Coding):
         With `text_b`, of a game that mixes two sentences, row r keeps latent r and goes from `text` to `text_b`.
         """
         self.require("sample")
-        rows = len(between) - 1 + closed if between else rows
-        if rows < 1 or steps < 2 or min(between, default=0) < 0:
-            raise OptionError(f"{rows} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
+        numbers = number_ends(rows, steps, closed, between)
+        rows = len(numbers) - (not closed)
         given = self.encode_texts(self.game.generate, answers, rows)  # pyright: ignore
         check_rows(given, rows)
         given = {name: v.repeat_interleave(steps, 0) if has_rows(v) else v for name, v in given.items()}
@@ -122,10 +121,9 @@ class Trained(Coding):
         if between_texts and between:
             raise OptionError("A walk is between images or between sentences: leave `between` or `text_b` out.")
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
-            count = max(between) + 1 if between else rows + (0 if closed or between_texts else 1)
-            ends = game.noise(count)[[*(between or range(count))]]  # pyright: ignore
+            ends = game.noise(max(numbers) + 1)[numbers]  # pyright: ignore
             if between_texts:
-                mixed, shares = ends.repeat_interleave(steps, 0), mix_shares(steps, closed).to(self.device)
+                mixed, shares = ends[:rows].repeat_interleave(steps, 0), mix_shares(steps, closed).to(self.device)
                 given["mix"] = shares.repeat(rows)
             else:
                 ends = torch.cat([ends, ends[:1]]) if closed else ends

@@ -104,7 +104,9 @@ def command_box() -> gr.Textbox:
 
 def choose_run(keys: Sequence[str], label: str = "run") -> gr.Dropdown:
     """The menu of runs."""
-    return gr.Dropdown([*keys], value=keys[0] if keys else None, label=word(label), filterable=len(keys) > 8)
+    return gr.Dropdown(
+        [*keys], value=keys[0] if keys else None, label=word(label), filterable=len(keys) > 8, interactive=True
+    )
 
 
 def update_runs(keys: Sequence[str], chosen: object) -> Any:
@@ -114,4 +116,4 @@ def update_runs(keys: Sequence[str], chosen: object) -> Any:
         value = [key for key in chosen if key in keys] or [*keys[:1]]
     else:
         value = chosen if chosen in keys else (keys[0] if keys else None)
-    return gr.Dropdown(choices=[*keys], value=value)
+    return gr.Dropdown(choices=[*keys], value=value, interactive=True)

@@ -51,16 +51,18 @@ def build_field(question: Question, trained: Trained) -> Field | None:
         return build_label_field(question, label, trained)
     if question.meaning == "image":
         sources: list[Any] = ["upload", "webcam", "clipboard"]
-        return Field(question, gr.Image(label=label, type="filepath", sources=sources, height=170))
+        return Field(question, gr.Image(label=label, type="filepath", sources=sources, height=170, interactive=True))
     if question.meaning == "text":
         if trained.tokeniser is None:
             return None
         example = trained.captions[0] if trained.captions else ""
-        return Field(question, gr.Textbox(label=label, placeholder=example, lines=1, max_length=500))
+        return Field(question, gr.Textbox(label=label, placeholder=example, lines=1, max_length=500, interactive=True))
     if question.type is bool:
-        return Field(question, gr.Checkbox(value=bool(question.default), label=label))
+        return Field(question, gr.Checkbox(value=bool(question.default), label=label, interactive=True))
     if get_origin(question.type) is Literal:
-        return Field(question, gr.Radio([*get_args(question.type)], value=question.default, label=label))
+        return Field(
+            question, gr.Radio([*get_args(question.type)], value=question.default, label=label, interactive=True)
+        )
     if question.type in (int, float):
         return Field(question, build_number(question, label))
     return None
@@ -79,9 +81,13 @@ def build_label_field(question: Question, label: Any, trained: Trained) -> Field
         return None
     if trained.facts.attributes:
         chosen = names[:1] if question.required else []
-        return Field(question, gr.Dropdown(names, value=chosen, multiselect=True, label=label), joined=True)
+        return Field(
+            question, gr.Dropdown(names, value=chosen, multiselect=True, label=label, interactive=True), joined=True
+        )
     choices = names if question.required else [("—", ""), *((name, name) for name in names)]
-    return Field(question, gr.Dropdown(choices, value=names[0] if question.required else "", label=label))
+    return Field(
+        question, gr.Dropdown(choices, value=names[0] if question.required else "", label=label, interactive=True)
+    )
 
 
 def build_number(question: Question, label: Any) -> Any:
@@ -89,9 +95,18 @@ def build_number(question: Question, label: Any) -> Any:
     whole, limits = question.type is int, question.limits
     default = None if question.required else question.default
     if limits is None:
-        return gr.Number(value=default, label=label, precision=0 if whole else None, step=1 if whole else 0.1)
+        return gr.Number(
+            value=default, label=label, precision=0 if whole else None, step=1 if whole else 0.1, interactive=True
+        )
     step = 1 if whole else (limits.high - limits.low) / FINE
-    return gr.Slider(limits.low, limits.high, value=limits.low if default is None else default, step=step, label=label)
+    return gr.Slider(
+        limits.low,
+        limits.high,
+        value=limits.low if default is None else default,
+        step=step,
+        label=label,
+        interactive=True,
+    )
 
 
 def read_answers(fields: Sequence[Field], values: Sequence[Any], uploads: Path) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Trainings:
 
     def said(self, name: str) -> str:
         """The last lines that a training printed."""
-        training = next((t for t in reversed(self.running) if t.name == name), None) or self.of(name)
+        training = self.of(name)
         if training is None:
             return ""
         text = training.output.read_bytes()[-4000:].decode("utf-8", "replace")

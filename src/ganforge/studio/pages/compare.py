@@ -26,8 +26,8 @@ def runs(context: Context) -> list[str]:
 def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     """Build the page; returns its menus of runs."""
     keys = runs(context)
-    chosen = gr.Dropdown(keys, value=keys[:2], multiselect=True, max_choices=MOST, label=word("runs"))
-    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"))
+    chosen = gr.Dropdown(keys, value=keys[:2], multiselect=True, max_choices=MOST, label=word("runs"), interactive=True)
+    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), interactive=True)
     sheet = widget("sheet", elem_id="compare-sheet")
 
     @answering
@@ -48,7 +48,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
 def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
     """The runs against the same data, by the public command."""
     with gr.Row():
-        count = gr.Number(value=200, minimum=10, maximum=5000, precision=0, label=word("images_each"))
+        count = gr.Number(value=200, minimum=10, maximum=5000, precision=0, label=word("images_each"), interactive=True)
         start = gr.Button(word("rank"), elem_id="compare-rank")
     board, page, typed = (
         gr.Textbox(label=word("leaderboard"), lines=3, interactive=False),
@@ -76,7 +76,7 @@ def build_doctor(context: Context) -> None:
     """The data doctor of a folder under the data roots, or of an embedded set."""
     with gr.Accordion(word("doctor"), open=False, visible=context.trainings.allowed):
         names = [name for name in context.trainings.data() if name]
-        data = gr.Dropdown(names, value=names[0], label=word("data"))
+        data = gr.Dropdown(names, value=names[0], label=word("data"), interactive=True)
         start = gr.Button(word("examine"), elem_id="compare-examine")
         said = gr.Textbox(label=word("doctor"), lines=6, max_lines=30, interactive=False)
         sheet = widget("gallery", elem_id="compare-contact")

@@ -25,7 +25,11 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     run = choose_run(runs(context))
     with gr.Row():
         image = gr.Image(
-            label=word("photograph"), type="filepath", sources=["upload", "webcam", "clipboard"], elem_id="edit-image"
+            label=word("photograph"),
+            type="filepath",
+            sources=["upload", "webcam", "clipboard"],
+            elem_id="edit-image",
+            interactive=True,
         )
         shown = widget("split", elem_id="edit-result")
 

@@ -47,11 +47,11 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
 
     @answering
     def end(key: str) -> None:
-        context.trainings.stop(key)
+        context.trainings.stop(find_key(context, key) or key)
 
     @answering
     def go_on(key: str) -> None:
-        context.trainings.resume(key)
+        context.trainings.resume(find_key(context, key))
 
     def choose(event: gr.EventData) -> str:
         return str(event.key)
@@ -74,11 +74,13 @@ def build_start(context: Context, watched: gr.State) -> None:
     with gr.Accordion(word("start_one"), open=False):
         with gr.Row():
             labels = [(headline(name), name) for name in names()]
-            model = gr.Dropdown(labels, value="dcgan" if "dcgan" in names() else labels[0][1], label=word("model"))
+            model = gr.Dropdown(
+                labels, value="dcgan" if "dcgan" in names() else labels[0][1], label=word("model"), interactive=True
+            )
             chosen = [(name or "—", name) for name in context.trainings.data()]
-            data = gr.Dropdown(chosen, value="", label=word("data"))
-            preset = gr.Dropdown([*PRESETS], value="small", label=word("preset"))
-            steps = gr.Number(value=None, label=word("steps"), precision=0, minimum=1)
+            data = gr.Dropdown(chosen, value="", label=word("data"), interactive=True)
+            preset = gr.Dropdown([*PRESETS], value="small", label=word("preset"), interactive=True)
+            steps = gr.Number(value=None, label=word("steps"), precision=0, minimum=1, interactive=True)
         with gr.Row():
             examine = gr.Button(word("examine"), elem_id="home-examine")
             start = gr.Button(word("start"), variant="primary", elem_id="home-start")
@@ -140,14 +142,20 @@ def watch(context: Context, key: str) -> tuple[Any, Any, str]:
     """(newest picture and progress, curves, what the process printed) of a run by its key or a training by its name."""
     if not key:
         return None, None, ""
-    found = context.library.runs()
-    said = context.trainings.said(key)
-    name = key if key in found else next((k for k in reversed(found) if k.endswith(f"-{key}")), "")
+    name = find_key(context, key)
+    said = context.trainings.said(name or key)
     if not name:
         return None, None, said
-    card, rows = context.library.card(name, found[name]), log_of(found[name])
-    shown = {**card_of(card), "picture": thumbnail(card.picture, WATCHED), "advice": list_advice(found[name])}
-    return shown, curves_of(rows), said
+    path = context.library.path(name)
+    card = context.library.card(name, path)
+    shown = {**card_of(card), "picture": thumbnail(card.picture, WATCHED), "advice": list_advice(path)}
+    return shown, curves_of(log_of(path)), said
+
+
+def find_key(context: Context, name: str) -> str:
+    """The key of a run, by itself or by the name of the training that made it; empty where there is none yet."""
+    found = context.library.runs()
+    return name if name in found else next((key for key in reversed(found) if name and key.endswith(f"-{name}")), "")
 
 
 def list_advice(path: Path) -> list[str]:

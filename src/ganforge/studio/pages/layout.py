@@ -50,7 +50,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
                     board = widget("boxes", elem_id="layout-board", objects=[*facts.objects[1:]], most=facts.most)
                 with gr.Column(scale=1, min_width=280):
                     images = widget("gallery", elem_id="layout-images", save="layout.png", large=True)
-                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"))
+                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), interactive=True)
                     fields = build_fields(trained, "translate")
                     typed = command_box()
         before = gr.State(("", "", 0))

@@ -49,11 +49,13 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
             with gr.Row():
                 with gr.Column(scale=1, min_width=300):
                     canvas = widget("paint", elem_id="paint-canvas", **describe_canvas(facts))
-                    load = gr.UploadButton(word("load_map"), file_types=["image", ".npy"], elem_id="paint-load")
+                    load = gr.UploadButton(
+                        word("load_map"), file_types=["image", ".npy"], elem_id="paint-load", interactive=True
+                    )
                 with gr.Column(scale=1, min_width=280):
                     images = widget("gallery", elem_id="paint-images", save="painted.png", large=True)
-                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"))
-                    count = gr.Slider(1, MOST, 1, step=1, label=word("seeds_beside"))
+                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), interactive=True)
+                    count = gr.Slider(1, MOST, 1, step=1, label=word("seeds_beside"), interactive=True)
                     fields = build_fields(trained, "translate")
                     typed = command_box()
         given = [canvas, seed, count, *(field.component for field in fields)]

@@ -42,8 +42,8 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
         with context.keeper.use(key) as trained:
             with gr.Row():
                 with gr.Column(scale=1, min_width=240):
-                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), elem_id="sample-seed")
-                    count = gr.Slider(1, MOST, FIRST, step=1, label=word("count"))
+                    seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), elem_id="sample-seed", interactive=True)
+                    count = gr.Slider(1, MOST, FIRST, step=1, label=word("count"), interactive=True)
                     fields = build_fields(trained, "sample")
                 with gr.Column(scale=2, min_width=280):
                     images = widget("gallery", elem_id="sample-images", save="samples.png", picks=True)

@@ -27,8 +27,8 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     run = choose_run(runs(context))
     with gr.Row():
         with gr.Column(scale=1, min_width=240):
-            files = gr.File(label=word("photographs"), file_count="multiple", elem_id="score-files")
-            seed = gr.Number(value=0, label=word("seed"), precision=0)
+            files = gr.File(label=word("photographs"), file_count="multiple", elem_id="score-files", interactive=True)
+            seed = gr.Number(value=0, label=word("seed"), precision=0, interactive=True)
         with gr.Column(scale=2, min_width=280):
             heat, typed = widget("heat", elem_id="score-heat"), command_box()
 

@@ -45,7 +45,9 @@ def runs(context: Context) -> list[str]:
 def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     """Build the page; returns its menus of runs."""
     keys = runs(context)
-    run = gr.Dropdown(keys, value=keys[:1], multiselect=True, max_choices=MOST_RUNS, label=word("runs"))
+    run = gr.Dropdown(
+        keys, value=keys[:1], multiselect=True, max_choices=MOST_RUNS, label=word("runs"), interactive=True
+    )
 
     @gr.render(inputs=[run], triggers=[tab.select, run.change])
     @answering
@@ -55,9 +57,15 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
             return
         with gr.Row():
             with gr.Column(scale=1, min_width=240):
-                image = gr.Image(label=word("photograph"), type="filepath", sources=SOURCES, elem_id="translate-image")
-                seed = gr.Number(value=0, label=word("seed"), precision=0)
-                tile = gr.Slider(0, 1024, 0, step=64, label=word("tile"))
+                image = gr.Image(
+                    label=word("photograph"),
+                    type="filepath",
+                    sources=SOURCES,
+                    elem_id="translate-image",
+                    interactive=True,
+                )
+                seed = gr.Number(value=0, label=word("seed"), precision=0, interactive=True)
+                tile = gr.Slider(0, 1024, 0, step=64, label=word("tile"), interactive=True)
                 with context.keeper.use(chosen[0]) as trained:
                     fields = build_fields(trained, "translate")
                     masks = build_masks(trained)
@@ -80,7 +88,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
 def build_masks(trained: Trained) -> gr.File:
     """The field for a mask of each instance; hidden for runs that take none."""
     takes = "masks" in inspect.signature(trained.game.translate).parameters  # pyright: ignore
-    return gr.File(label=word("masks"), file_count="multiple", file_types=["image"], visible=takes)
+    return gr.File(label=word("masks"), file_count="multiple", file_types=["image"], visible=takes, interactive=True)
 
 
 def translate_one(
@@ -133,7 +141,7 @@ def read_masks(paths: Sequence[str], sides: tuple[int, ...], uploads: Path) -> t
 def build_folder(context: Context, key: str, fields: list[Field], seed: gr.Number, tile: gr.Slider) -> None:
     """Many files at once: progress, and a zip of the results."""
     with gr.Accordion(word("many"), open=False):
-        files = gr.File(label=word("files"), file_count="multiple", elem_id="translate-files")
+        files = gr.File(label=word("files"), file_count="multiple", elem_id="translate-files", interactive=True)
         start = gr.Button(word("translate_all"), elem_id="translate-all")
         result = gr.File(label=word("results"), interactive=False, elem_id="translate-zip")
         skipped = gr.Markdown()

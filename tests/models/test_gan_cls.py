@@ -19,7 +19,7 @@ from ganforge.official.gan_cls import MinibatchDiscrimination
 from tests.support.words import WordTable
 
 FACTS = Facts(3, 16, 16, vocabulary=32, caption_length=5)
-CONFIG = presets["tiny"].config
+CONFIG = replace(presets["tiny"].config, r1=0.0, seek=0.0)
 
 
 def game(**changes: Any) -> GANCLS:
@@ -131,6 +131,17 @@ def test_the_penalty_is_r1_on_right_pairs_at_every_few_steps():
     torch.testing.assert_close(terms["penalty"], 2 * 0.5 / 2 * slope.square().sum((1, 2, 3)).mean())
     assert "penalty" not in next(own.play(iter([real]), Clock(3))).terms
     assert terms["wrong"] > 0
+
+
+def test_mode_seeking_compares_two_images_of_a_sentence():
+    own, real = game(seek=2.0, variant="cls"), batch()
+    seen, drawn = Seen(own.generator), list[Tensor]()
+    own.generator.register_forward_hook(lambda _net, _given, made: drawn.append(made.detach()))
+    moves = {move.player: move.terms for move in own.play(iter([real]), Clock())}
+    (z, text), (others, again) = seen.calls
+    assert torch.equal(again, text[:3])
+    expected = 2 * (z[:3] - others).abs().mean() / (drawn[0][:3] - drawn[1]).abs().mean()
+    torch.testing.assert_close(moves["generator"]["seek"], expected)
 
 
 def test_masked_pairs_do_not_count():

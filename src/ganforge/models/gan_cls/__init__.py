@@ -79,6 +79,8 @@ class Config:
     """Weight of the term of interpolated sentences; the authors average over a batch and half a batch of them."""
     encoder_from: Annotated[float, Range(0, 1)] = 0.9
     """Share of the run after which the third network, which recovers z, learns."""
+    seek: float = 0.0
+    """Weight of mode seeking (Mao et al. 2019): two images of a sentence shall differ as their z do."""
     lr: float = 2e-4
     """Adam's learning rate (section 5)."""
     beta1: float = 0.5
@@ -149,9 +151,21 @@ class GANCLS(Game[Config, Captioned]):
         terms = {"fool": real_loss(on_fake[:n])}
         if len(asked) > n:
             terms["between"] = c.between_weight * real_loss(on_fake[n:])
+        if c.seek:
+            terms["seek"] = c.seek * self.compare(fake[:n], z[:n], text)
         yield Move("generator", **terms)
         if now.progress >= c.encoder_from:
             yield Move("encoder", style=F.mse_loss(self.encoder(fake.detach()), z))  # section 4.4
+
+    def compare(self, fake: Tensor, z: Tensor, text: Tensor) -> Tensor:
+        """How alike two images of a sentence are: |z - z'| / |G(z, t) - G(z', t)|, over half of a batch.
+
+        Images (n, C, H, W) were drawn of z (n, latent) and text (n, K).  https://arxiv.org/abs/1903.05628, equation 2
+        """
+        half = max(1, len(fake) // 2)
+        others = self.noise(half)
+        images = self.generator(others, text[:half])
+        return (z[:half] - others).abs().mean() / (fake[:half] - images).abs().mean().clamp(min=1e-5)
 
     def draw_wrong(self, tokens: Tensor, sentences: int = 1) -> tuple[Tensor, Tensor]:
         """For each caption (n, T) the rows of others, and bool: whether they differ from it; both (sentences n,).
@@ -191,7 +205,9 @@ def blend(text: Tensor, beta: float | Tensor) -> Tensor:
 
 presets = {
     "tiny": Preset(
-        Config(latent=4, projected=6, width=8, judge_width=4, residual=0, encoder_from=0.5),
+        Config(
+            latent=4, projected=6, width=8, judge_width=4, residual=0, encoder_from=0.5, r1=0.5, r1_every=2, seek=0.1
+        ),
         Run(steps=6, batch=8, size=(16,), log_every=2),
     ),
     "small": Preset(

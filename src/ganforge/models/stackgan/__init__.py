@@ -241,7 +241,7 @@ presets = {
     ),
     "small": Preset(SMALL, Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
     "small-stage-2": Preset(
-        replace(SMALL, stage=2, width=32, judge_width=16), Run(steps=2_000, batch=16, size=(64,), ema=5_000.0)
+        replace(SMALL, stage=2, width=32, judge_width=16), Run(steps=2_000, batch=16, size=(64,), ema=1_500.0)
     ),
     "paper": Preset(Config(halve_every=100), replace(BIRDS, size=(64,))),
     "paper-stage-2": Preset(Config(stage=2, halve_every=100), replace(BIRDS, size=(256,))),

@@ -48,7 +48,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "infogan-digits": {"data": "shapes-digits"},
     "bicyclegan": {"data": "shapes-edges"},
     "stargan": {"data": "shapes-attributes"},
-    "f_anogan": {"steps": 1_000},
+    "f_anogan": {"steps": 1_500},
 }
 """Training options of a model's image, where they differ from `ganforge train NAME` on Fashion-MNIST.
 

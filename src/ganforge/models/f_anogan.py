@@ -146,6 +146,6 @@ class FAnoGAN(Game[Config, Images]):
 
 presets = {
     "tiny": Preset(Config(width=4, lr=1e-3), Run(steps=6, batch=8, size=(16,), log_every=2)),
-    "small": Preset(Config(width=16, lr=5e-4), Run(steps=1_000, batch=64, size=(32,), sample_every=250)),
+    "small": Preset(Config(width=16, lr=5e-4), Run(steps=2_000, batch=64, size=(32,), sample_every=250)),
     "paper": Preset(Config(), Run(steps=50_000, batch=64, size=(64,), channels=1, save_every=5_000)),
 }

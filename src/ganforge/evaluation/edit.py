@@ -87,9 +87,9 @@ def edit(
         codes += [*zip(names, windows, found, strict=True)]
     if not given:
         codes += [(f"seed{seed}-{k}", None, one) for k, one in enumerate(draw_random(trained, n or 8, seed))]
-    befores = trained.decode([one for _, _, one in codes])
-    afters = trained.decode([trained.edit(one, sizes) for _, _, one in codes])
-    edited = [Edited(name, target, befores[k : k + 1], afters[k : k + 1]) for k, (name, target, _) in enumerate(codes)]
+    drawn = trained.decode([one for _, _, one in codes])
+    moved = trained.decode([trained.edit(one, sizes) for _, _, one in codes])
+    edited = [Edited(name, target, drawn[k : k + 1], moved[k : k + 1]) for k, (name, target, _) in enumerate(codes)]
     report = EditReport(out, sizes, edited, notes)
     write_edits(report, repr(trained))
     return report

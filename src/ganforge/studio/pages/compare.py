@@ -49,6 +49,7 @@ def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
     """The runs against the same data, by the public command."""
     with gr.Row():
         count = gr.Number(value=200, minimum=10, maximum=5000, precision=0, label=word("images_each"), interactive=True)
+        size = gr.Number(value=None, minimum=1, precision=0, label=word("common_size"), interactive=True)
         start = gr.Button(word("rank"), elem_id="compare-rank")
     board, page, typed = (
         gr.Textbox(label=word("leaderboard"), lines=3, interactive=False),
@@ -57,11 +58,12 @@ def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
     )
 
     @answering
-    def rank(keys: Sequence[str], count: float) -> tuple[str, Any, str]:
+    def rank(keys: Sequence[str], count: float, size: float | None) -> tuple[str, Any, str]:
         if len(keys or []) < 2:
             raise OptionError("A comparison needs two or more runs: choose them above.")
         paths = [context.library.path(key) for key in keys[:MOST]]
         words = ["compare", *paths, "--n", str(max(10, min(int(count or 0), 5000)))]
+        words += ["--size", str(int(size))] if size else []
         with tempfile.TemporaryDirectory(dir=context.uploads) as room:
             out = Path(room) / "comparison.html"
             printed = run_command([*map(str, words), "--out", str(out)], LEADERBOARD)
@@ -69,7 +71,7 @@ def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
         lines = [line for line in printed.splitlines() if not line.startswith("Wrote")]
         return "\n".join(lines), {"html": html}, command(*words)
 
-    start.click(rank, [chosen, count], [board, page, typed], **ONCE)
+    start.click(rank, [chosen, count, size], [board, page, typed], **ONCE)
 
 
 def build_doctor(context: Context) -> None:

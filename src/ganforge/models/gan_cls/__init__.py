@@ -16,9 +16,10 @@ embeddings of four; 5. `small` has narrow networks without residual blocks, a sh
 nearest up-sampling and ends at full size, a larger rate that falls, and averaged weights.
 
 Train it small: `ganforge train gan_cls`, then `ganforge sample RUN --text "a small red star"`.  Of sentences that were
-never seen a classifier reads the colour in 99 % of the samples; kinds are still blobs, read as often as by chance.  With
-`product`, 8 `wrongs`, `text_norm`, `r1` 0.05 every 4 steps, a z of 100 and a rate of 1e-3 it reads half of the kinds
-after 3,000 steps, but the ground goes with the sentence; `seek`, from the first step on, keeps grounds apart.
+never seen a classifier reads the colour in 99 % of the samples; kinds are still blobs, read as often as by chance.
+With `product`, 8 `wrongs`, `text_norm`, `r1` 0.05 every 4 steps, a z of 100 and a rate of 1e-3 it reads half of the
+kinds after 3,000 steps, but the ground goes with the sentence: at 1,000 steps it varies 0.21 times as much as in real
+images, and 0.44 times with `seek` 0.1 from the first step on.
 """
 
 from collections.abc import Iterator, Mapping

@@ -148,7 +148,7 @@ def test_a_training_is_an_argument_list(tmp_path: Path, no_process: list[list[st
     assert words[-2:] == ["--steps", "12"]
 
 
-@pytest.mark.parametrize("model", ["./mine.py", "/tmp/mine.py", "nosuch", "--help"])
+@pytest.mark.parametrize("model", ["./mine.py", "/mine.py", "nosuch", "--help"])
 def test_only_models_of_the_catalogue_are_trained(tmp_path: Path, no_process: list[list[str]], model: str):
     with pytest.raises(OptionError, match="catalogue"):
         Trainings(Library([tmp_path / "runs"])).start(model, "", "tiny")
@@ -189,3 +189,17 @@ def test_every_word_is_there_in_both_languages():
         assert set(texts) == {"en", "ko"}, key
         assert all(texts.values()), key
     assert sentence("home", "ko-KR,ko;q=0.9") != sentence("home", "en-US,en;q=0.9")
+
+
+def test_a_walk_is_between_the_images_that_were_chosen(tiny_runs: Path):
+    from ganforge.inference.load import load
+
+    trained = load(tiny_runs / "00000-classes", "cpu")
+    images = trained.sample(5, 7, label="plain")
+    walk = trained.interpolate(steps=3, seed=7, between=(4, 1, 2), label="plain")
+    assert walk.shape[:2] == (2, 3)
+    ends = [walk[0, 0], walk[0, -1], walk[1, 0], walk[1, -1]]
+    assert all((end - images[k]).abs().max() < 1e-5 for end, k in zip(ends, (4, 1, 1, 2), strict=True))
+    assert (walk[0, 1] - images[4]).abs().max() > 1e-4
+    with pytest.raises(OptionError, match="not possible"):
+        trained.interpolate(between=(-1, 2), label="plain")

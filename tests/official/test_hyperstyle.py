@@ -244,7 +244,7 @@ def test_identity_is_read_from_the_published_file(tmp_path: Path):
     judge = Likeness("own", "face", str(tmp_path))
     face = judge.load_face()
     recorded = own.io("out.")
-    torch.testing.assert_close(face(likeness.cut_face(given["y"])), recorded["embedding"], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(face(likeness.cut_face(given["y_hat"])), recorded["embedding"], rtol=1e-3, atol=1e-4)
     loss = (1 - judge.similarities(None, given["y_hat"], given["y"])).mean()
     torch.testing.assert_close(loss, recorded["id_loss"], rtol=1e-3, atol=1e-4)
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import PerhapsLabelled
-from ganforge.capabilities import has_codes
 from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
 from ganforge.data.open import open_data
@@ -79,8 +78,7 @@ def directions(
     Raises OptionError for a run that has no codes or too small an `n`.
     """
     trained = load(run, device, trust=trust)
-    if not has_codes(trained.game):
-        raise OptionError(f"{trained.model} has no codes: name a run of stylegan2, e4e or hyperstyle.")
+    trained.require("decode")
     if n < 100:
         raise OptionError(f"{n} codes are too few to find directions in: take at least 100.")
     codes = sample_codes(trained.game, n, trained.device, seed)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.capabilities import has_codes
 from ganforge.console import Say, silent
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
@@ -97,8 +96,7 @@ def edit(
 
 def draw_random(trained: Trained, n: int, seed: int) -> list[Photograph]:
     """The codes of random images.  Raises OptionError for a run that has none."""
-    if not has_codes(trained.game):
-        raise OptionError(f"{trained.model} has no codes: name a run of stylegan2, e4e or hyperstyle.")
+    trained.require("decode")
     with inference_mode(trained.game, RowDraw(seed, 0, trained.device)) as game:
         codes = game.code(game.noise(n))  # pyright: ignore
     return [Photograph(one) for one in split_codes(codes)]

@@ -37,6 +37,12 @@ class Coder(Game[Config, Images]):
     def invert(self, images: Tensor) -> Codes:
         return Codes(self.encoder(images.flatten(1))[:, None])
 
+    def noise(self, n: int) -> Tensor:
+        return self.draw.normal(n, self.config.codes)
+
+    def code(self, noise: Tensor, truncation: float = 1.0) -> Codes:
+        return Codes(noise[:, None] * truncation)
+
     def decode(self, codes: Codes) -> Tensor:
         return self.decoder(codes.w[:, 0]).tanh().unflatten(1, self.shape)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import ganforge
+from ganforge.inference.directions import Direction, save_directions
 from tests.support.browser import chromium
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -68,7 +71,16 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     for model, data in (("painter", "shapes-maps"), ("coder", "shapes")):  # a person's own files, trained here
         file = str(Path(__file__).with_name(f"{model}.py"))
         ganforge.train(file, data, outdir=room / "runs", name=model, tensorboard=False)
+    shutil.copytree(room / "runs" / "00005-coder", room / "runs" / "00000-bare")  # has no directions
+    write_directions(room / "runs" / "00005-coder")
     return room / "runs"
+
+
+def write_directions(run: Path) -> None:
+    """Two directions, one of which has a name that only a file of somebody else has."""
+    steps = 4 * torch.eye(16)[:2]
+    save_directions(run, [Direction(name, step, "") for name, step in zip(("bright", "other"), steps, strict=True)])
+    (run / "directions" / "other.safetensors").rename(run / "directions" / f"{HOSTILE}.safetensors")
 
 
 def start_studio(runs: Path, data: Path, *options: str) -> Studio:
@@ -110,7 +122,7 @@ def browser() -> Iterator[Any]:
 def open_page(browser: Any, studio: Studio, **options: Any) -> Any:
     """A page of a new visitor; requests that leave this machine and errors of scripts are collected."""
     context = browser.new_context(**{"locale": "en-US", "viewport": {"width": 1100, "height": 900}, **options})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     page.problems = []
     own = (studio.address, "data:", "blob:", "about:")

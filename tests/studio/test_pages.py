@@ -3,6 +3,9 @@
 import base64
 import json
 import re
+import shutil
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from io import BytesIO
@@ -14,6 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganforge.evaluation.edit import draw_random
+from ganforge.images import to_uint8, visible_channels
+from ganforge.inference.load import load
 from tests.studio.conftest import HOSTILE, Studio, open_page, start_studio, stop_studio
 
 PAGES = ("home", "sample", "paint", "layout", "translate", "edit", "score", "compare")
@@ -39,10 +45,11 @@ def command(page: Any, name: str) -> str:
     return page.locator(f"#page-{name} .studio-command textarea").first.input_value()
 
 
-def await_command(page: Any, name: str, part: str) -> None:
+def await_command(page: Any, name: str, part: str, timeout: int | None = None) -> None:
     page.wait_for_function(
-        "([name, part]) => document.querySelector(`#page-${name} .studio-command textarea`).value.includes(part)",
+        "([name, part]) => document.querySelector(`#page-${name} .studio-command textarea`)?.value.includes(part)",
         arg=[name, part],
+        timeout=timeout,
     )
 
 
@@ -63,6 +70,20 @@ def slide(page: Any, selector: str, values: list[int]) -> None:
         }""",
         [selector, values],
     )
+
+
+def again(act: Callable[[], object], wait: Callable[[], object]) -> None:
+    """Act until what is awaited is there, a minute at most."""
+    deadline = time.monotonic() + 60
+    while True:
+        act()
+        try:
+            wait()
+            return
+        except Exception as error:  # of playwright, which may be missing
+            if "Timeout" not in type(error).__name__:
+                raise
+            assert time.monotonic() < deadline
 
 
 def test_home_shows_every_run(page: Any, studio: Studio):
@@ -98,9 +119,6 @@ def test_of_ten_moves_of_a_slider_the_last_is_shown(page: Any, studio: Studio):
         page.keyboard.press("ArrowRight")
     await_command(page, "sample", "--seed 10")
     await_change(page, "#sample-images", before)
-    from ganforge.images import to_uint8, visible_channels
-    from ganforge.inference.load import load
-
     made = visible_channels(to_uint8(load(studio.runs / "00000-classes", "cpu").sample(1, 10)))[0]
     assert np.array_equal(shown(page, "#sample-images"), made)
     assert command(page, "sample") == f"ganforge sample {studio.runs / '00000-classes'} -n 16 --seed 10"
@@ -187,9 +205,10 @@ def test_an_image_is_translated_by_two_runs(page: Any, photograph: Path):
     page.click("#page-translate input[aria-label='Runs']")
     page.click("ul[role=listbox] >> text=00002-pix2pix")
     page.keyboard.press("Escape")
-    page.wait_for_timeout(700)
-    page.set_input_files("#translate-image input[type=file]", photograph)
-    page.wait_for_selector("#translate-result figure >> nth=1")
+    again(  # a form that is made anew meanwhile loses the file
+        lambda: page.set_input_files("#translate-image input[type=file]", photograph),
+        lambda: page.wait_for_selector("#translate-result figure >> nth=1", timeout=4_000),
+    )
     assert pixels(page.locator("#translate-result figure >> nth=1 >> img >> nth=1").get_attribute("src")).shape[:2] == (
         24,
         40,
@@ -227,11 +246,90 @@ def test_strange_places_are_shown_above_a_threshold(page: Any, photograph: Path)
     assert 24 * 40 >= above(10) > above(60) > above(100) >= 0
 
 
-def test_a_photograph_is_inverted(page: Any, photograph: Path):
-    open_tab(page, "edit", "#edit-image")
+EDITED = "#edit-result figure:last-child img.over"
+
+
+def draw_edit(trained: Any, photograph: Any, sizes: dict[str, float]) -> np.ndarray:
+    """The pixels of a moved code."""
+    return visible_channels(to_uint8(trained.decode(trained.edit(photograph, sizes))))[0]
+
+
+def test_a_photograph_is_edited(page: Any, studio: Studio, photograph: Path, tmp_path: Path):
+    run = studio.runs / "00005-coder"
+    open_tab(page, "edit", EDITED)
     page.set_input_files("#edit-image input[type=file]", photograph)
-    page.wait_for_selector("#edit-result figure img.over")
-    assert pixels(page.get_attribute("#edit-result img.over", "src")).shape == (16, 16, 3)
+    page.wait_for_selector("#edit-result figure >> nth=1")
+    await_command(page, "edit", "invert")
+    assert command(page, "edit") == f"ganforge invert {run} photo.png -o inverted"
+    before = page.get_attribute(EDITED, "src")
+    slide(page, "#edit-result figure:last-child", [80])
+    slide(page, "#edit-size-0", [-1, 0.5])
+    slide(page, "#edit-size-1", [-3, -2, -1, 0, 1, 2])
+    await_command(page, "edit", "bright=2")
+    assert command(page, "edit") == f"ganforge edit {run} photo.png --direction '{HOSTILE}=0.5' bright=2 -o edited"
+    assert "80%" in page.eval_on_selector(EDITED, "image => image.style.clipPath")  # the line stays where it was
+    trained = load(run, "cpu")
+    (one,) = trained.invert(photograph)
+    edited = draw_edit(trained, one, {HOSTILE: 0.5, "bright": 2.0})
+    assert np.array_equal(pixels(page.get_attribute(EDITED, "src")), edited)
+    page.click("#edit-save")
+    with page.expect_download() as download:
+        page.click("#edit-code a[download]")
+    download.value.save_as(tmp_path / "edited.safetensors")
+    saved = trained.decode(trained.load_code(tmp_path / "edited.safetensors"))
+    assert np.array_equal(visible_channels(to_uint8(saved))[0], edited)
+    page.click("#edit-reset")
+    page.wait_for_function("([s, b]) => document.querySelector(s).src === b", arg=[EDITED, before])
+    assert page.input_value("#edit-size-1 input[type=range]") == "0"
+
+
+def test_a_photograph_and_its_code_stay_while_another_page_is_open(page: Any, photograph: Path):
+    open_tab(page, "edit", EDITED)
+    page.set_input_files("#edit-image input[type=file]", photograph)
+    page.wait_for_selector("#edit-result figure >> nth=1")
+    target = page.get_attribute("#edit-result figure >> nth=0 >> img >> nth=0", "src")
+    page.click("#page-home-button")
+    open_tab(page, "edit", "#edit-result figure >> nth=1")
+    assert page.get_attribute("#edit-result figure >> nth=0 >> img >> nth=0", "src") == target
+    again(  # a form that is made anew meanwhile loses the move
+        lambda: slide(page, "#edit-size-1", [1]),
+        lambda: await_command(page, "edit", "photo.png --direction bright=1", timeout=4_000),
+    )
+
+
+def test_a_random_image_is_edited_and_the_last_seed_is_shown(page: Any, studio: Studio):
+    run = studio.runs / "00005-coder"
+    open_tab(page, "edit", EDITED)
+    slide(page, "#edit-size-1", [1])
+    await_command(page, "edit", "bright=1")
+    slide(page, "#edit-seed", [*range(1, 8)])
+    await_command(page, "edit", "--seed 7 ")
+    assert command(page, "edit") == f"ganforge edit {run} -n 1 --seed 7 --direction bright=1 -o edited"
+    trained = load(run, "cpu")
+    (one,) = draw_random(trained, 1, 7)
+    assert np.array_equal(pixels(page.get_attribute(EDITED, "src")), draw_edit(trained, one, {"bright": 1.0}))
+
+
+def test_directions_are_found_where_a_run_has_none(page: Any, studio: Studio, photograph: Path):
+    """The photograph stays, and has another code in the other run."""
+    run = studio.runs / "00000-bare"
+    open_tab(page, "edit", EDITED)
+    page.set_input_files("#edit-image input[type=file]", photograph)
+    page.wait_for_selector("#edit-result figure >> nth=1")
+    page.click("#page-edit input[aria-label='Run']")
+    page.click("ul[role=listbox] >> text=00000-bare")
+    page.wait_for_selector("#edit-find")
+    page.wait_for_selector("#edit-result figure >> nth=1")
+    assert f"ganforge directions {run}" == command(page, "edit")
+    try:
+        page.click("#edit-find")
+        page.wait_for_selector("#edit-size-4")
+        again(  # a form that is made anew meanwhile loses the move
+            lambda: slide(page, "#edit-size-0", [1]),
+            lambda: await_command(page, "edit", "component-1=1", timeout=4_000),
+        )
+    finally:
+        shutil.rmtree(run / "directions", ignore_errors=True)
 
 
 def test_runs_are_compared_with_the_same_latents(page: Any):

@@ -16,7 +16,7 @@ from ganforge.inference.codes import Photograph, draw_photographs, load_photogra
 from ganforge.inference.directions import add_up, load_directions
 from ganforge.inference.given_images import check_call, to_tensor
 from ganforge.inference.inference_mode import inference_mode
-from ganforge.inference.inversion import Inversion, find_photographs
+from ganforge.inference.inversion import Inversion, Progress, find_photographs, no_progress
 from ganforge.inference.latents import interpolate_latents, number_ends
 from ganforge.inference.scoring import scaled_sides
 from ganforge.inference.tiles import resize
@@ -42,16 +42,20 @@ class Coding:
         """The facts of its data: channels, sides, names of the classes."""
         return self.game.facts
 
-    def invert(self, images: Any, seed: int = 0, *, batch: int = 16, **how: Any) -> list[Photograph]:
+    def invert(
+        self, images: Any, seed: int = 0, *, batch: int = 16, progress: Progress = no_progress, **how: Any
+    ) -> list[Photograph]:
         """The codes of photographs, as people hold them (see `translate`); they are resized and cut to
         the run's size.
 
-        `how` are the fields of `Inversion`: method, space, steps, lr, perception, weights, tune ...
+        `how` are the fields of `Inversion`: method, space, steps, lr, perception, weights, tune ...  `progress` is
+        called in a descent with the share that is done.
         Raises OptionError for a run that has no codes, and for invalid images or options.
         """
         seed, _, batch = check_call(seed, batch=batch)
         given, _ = to_tensor(images, self.facts.channels)
-        return find_photographs(self.game, fit_window(given, self.facts), self.device, Inversion(**how), seed, batch)
+        windows = fit_window(given, self.facts)
+        return find_photographs(self.game, windows, self.device, Inversion(**how), seed, batch, progress)
 
     def decode(self, codes: Codes | Photograph | Sequence[Photograph]) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] on the CPU of codes, or of photographs."""

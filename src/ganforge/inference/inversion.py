@@ -6,7 +6,7 @@ tuning (Roich et al. 2021, https://arxiv.org/abs/2106.05744) then moves the weig
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -26,6 +26,8 @@ from ganforge.nn.likeness import Likeness, Perception
 
 Method = Literal["auto", "encoder", "descent"]
 Space = Literal["w", "w+"]
+Progress = Callable[[float], object]
+"""Is called with the share of the work that is done, from 0 to 1."""
 RISE, FALL = 0.05, 0.25  # shares of the steps in which the learning rate rises and falls
 STRAY = 0.05  # of the codes' deviation: the noise on codes at first, which is gone after three quarters of the steps
 SAMPLES = 1_000  # codes whose mean deviation is the unit of that noise
@@ -77,11 +79,22 @@ class Inversion:
                 raise OptionError(f"{name} cannot be {getattr(self, name)}: it is a number above 0.")
 
 
+def no_progress(share: float) -> None:
+    """Say nothing of what is done."""
+
+
 def find_photographs(
-    game: Game[Any, Any], images: Tensor, device: torch.device, how: Inversion, seed: int = 0, batch: int = 16
+    game: Game[Any, Any],
+    images: Tensor,
+    device: torch.device,
+    how: Inversion,
+    seed: int = 0,
+    batch: int = 16,
+    progress: Progress = no_progress,
 ) -> list[Photograph]:
     """The codes of images (N, C, H, W) in [-1, 1] of the facts' size.
 
+    `progress` is called in descents.
     The code of an image does not depend on the others.  Raises OptionError for a game that has no codes, or no encoder
     where one is asked for.
     """
@@ -94,13 +107,19 @@ def find_photographs(
                 codes = game.invert(given)  # pyright: ignore
             codes = replace(codes, w=codes.w.clone())
         else:
-            codes = descend_on_codes(game, given, likeness, how, seed)
+            before, share = len(found) / len(images), len(part) / len(images)
+            codes = descend_on_codes(game, given, likeness, how, seed, partly(progress, before, share))
         seconds = (time.perf_counter() - began) / len(part)
         found += [Photograph(one, seconds=seconds) for one in split_codes(codes)]
     if how.tune:
         pairs = zip(found, images.to(device).split(1), strict=True)
         found = [tune_weights(game, one, image, likeness, how, seed) for one, image in pairs]
     return found
+
+
+def partly(progress: Progress, before: float, share: float) -> Progress:
+    """The progress of a part of the work, which is `share` of it and comes after `before`."""
+    return lambda done: progress(before + share * done)
 
 
 def choose_encoder(game: Any, method: Method) -> bool:
@@ -133,7 +152,9 @@ def differences(game: Any, made: Tensor, given: Tensor, likeness: Likeness) -> t
     return (made - given).square().flatten(1).mean(1), likeness.distances(critic, made, given)
 
 
-def descend_on_codes(game: Any, images: Tensor, likeness: Likeness, how: Inversion, seed: int) -> Codes:
+def descend_on_codes(
+    game: Any, images: Tensor, likeness: Likeness, how: Inversion, seed: int, progress: Progress
+) -> Codes:
     """Codes whose images are near to the given ones, (N,) descents at once."""
     n, device, kind = len(images), images.device, codes_type(game)
     source = torch.Generator().manual_seed(seed)  # what it draws is equal for all rows
@@ -147,6 +168,7 @@ def descend_on_codes(game: Any, images: Tensor, likeness: Likeness, how: Inversi
             optimiser = Adam([*free.values()], how.lr, (0.9, 0.999))
             for step in range(how.steps):
                 share = step / how.steps
+                progress(share)
                 optimiser.param_groups[0]["lr"] = how.lr * ramp(share)
                 size = STRAY * spread * max(0.0, 1 - share / 0.75) ** 2
                 stray = torch.randn(1, *w.shape[1:], generator=source).to(device) * size

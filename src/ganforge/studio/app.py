@@ -28,12 +28,14 @@ def build_app(context: Context) -> gr.Blocks:
 
 def build_page(context: Context, page: ModuleType, app: gr.Blocks) -> None:
     """One page of the menu, which is left out where no run is for it."""
-    with gr.Tab(word(page.NAME), id=page.NAME, elem_id=f"page-{page.NAME}", visible=bool(page.runs(context))) as tab:
+    there = bool(page.runs(context))
+    with gr.Tab(word(page.NAME), id=page.NAME, elem_id=f"page-{page.NAME}", visible=there) as tab:
         menus = page.build(context, tab)
 
     def refresh(*chosen: Any) -> Any:
         keys = page.runs(context)
-        updates = [gr.Tab(visible=bool(keys)), *(update_runs(keys, value) for value in chosen)]
+        own = gr.skip() if bool(keys) == there else gr.Tab(visible=bool(keys))  # an update makes an open page anew
+        updates = [own, *(update_runs(keys, value) for value in chosen)]
         return updates if menus else updates[0]  # Gradio takes a list as the value of a single output
 
     app.load(refresh, menus, [tab, *menus], show_progress="hidden", api_visibility="private")

@@ -77,6 +77,15 @@ def test_a_descent_comes_nearer_and_each_image_has_its_own(runs: dict[str, Train
     assert not torch.equal(long[0].codes.w[:, 0], long[0].codes.w[:, -1])
 
 
+def test_a_descent_says_how_much_is_done(runs: dict[str, Trained]):
+    """Over all batches; an encoder says nothing."""
+    said: list[float] = []
+    runs["stylegan2"].invert(IMAGES, steps=2, batch=2, progress=said.append)
+    assert said == pytest.approx([0, 1 / 3, 2 / 3, 5 / 6])
+    runs["e4e"].invert(IMAGES, progress=said.append)
+    assert len(said) == 4
+
+
 def test_a_descent_also_finds_noise_without_patterns(runs: dict[str, Trained], tmp_path: Path):
     run = runs["stylegan2"]
     for conv in (m for m in run.game.modules() if hasattr(m, "strength")):

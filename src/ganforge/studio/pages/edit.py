@@ -24,6 +24,9 @@ from ganforge.studio.context import LIVE, ONCE, Context, answering, choose_run, 
 from ganforge.studio.pictures import check_uploads, read_upload, to_uris
 
 NAME = "edit"
+SEARCH: dict[str, Any] = LIVE | {"show_progress": "full"}
+FIND: dict[str, Any] = ONCE | {"show_progress": "full"}
+"""Options of events that take their time: of several photographs the last wins."""
 SAMPLED = 2_000  # codes in which directions are found
 
 
@@ -89,10 +92,6 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     return [run]
 
 
-SEARCH: dict[str, Any] = LIVE | {"show_progress": "full"}
-"""Options of an event that takes its time: the last photograph wins."""
-
-
 def build_source(kept: Held | None, encodes: bool) -> tuple[gr.Image, gr.Slider, gr.Slider]:
     """The fields of the photograph, of the steps of its descent where the run does not encode, and of the seed."""
     steps = kept.asked[2] if kept else Inversion().steps
@@ -128,7 +127,7 @@ def build_finder(context: Context, key: str, found: gr.State) -> None:
             return [one.direction.name for one in find_directions(trained, labels=False, n=SAMPLED)]
 
     button = gr.Button(word("find_directions"), elem_id="edit-find", interactive=True)
-    button.click(find, None, found, show_progress_on=button, **ONCE | {"show_progress": "full"})
+    button.click(find, None, found, show_progress_on=button, **FIND)
 
 
 def searching(context: Context, key: str) -> Callable[..., Any]:

@@ -99,7 +99,7 @@ def start_studio(runs: Path, data: Path, *options: str) -> Studio:
 def stop_studio(studio: Studio) -> None:
     if studio.process.poll() is None:
         studio.process.send_signal(signal.SIGINT)
-        studio.process.wait(20)
+        studio.process.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -121,9 +121,18 @@ def browser() -> Iterator[Any]:
 
 def open_page(browser: Any, studio: Studio, **options: Any) -> Any:
     """A page of a new visitor; requests that leave this machine and errors of scripts are collected."""
+    return open_tab_of(new_visitor(browser, **options), studio)
+
+
+def new_visitor(browser: Any, **options: Any) -> Any:
+    """A browser's memory of one visitor."""
     context = browser.new_context(**{"locale": "en-US", "viewport": {"width": 1100, "height": 900}, **options})
     context.set_default_timeout(60_000)
-    page = context.new_page()
+    return context
+
+
+def open_tab_of(visitor: Any, studio: Studio) -> Any:
+    page = visitor.new_page()
     page.problems = []
     own = (studio.address, "data:", "blob:", "about:")
     page.on("request", lambda r: None if r.url.startswith(own) else page.problems.append(f"left: {r.url}"))
@@ -133,10 +142,18 @@ def open_page(browser: Any, studio: Studio, **options: Any) -> Any:
     return page
 
 
+@pytest.fixture(scope="session")
+def visitor(browser: Any) -> Iterator[Any]:
+    """One whose browser keeps the scripts, so that later pages open faster."""
+    context = new_visitor(browser)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser: Any, studio: Studio) -> Iterator[Any]:
-    opened = open_page(browser, studio)
+def page(visitor: Any, studio: Studio) -> Iterator[Any]:
+    opened = open_tab_of(visitor, studio)
     yield opened
     assert opened.problems == []
     assert opened.evaluate("window.hacked") is None
-    opened.context.close()
+    opened.close()

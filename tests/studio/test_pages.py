@@ -104,7 +104,7 @@ def test_the_menu_has_the_pages_that_runs_can_fill(
         shown = [name for name in PAGES if page.query_selector(f"#page-{name}-button")]
         page.context.close()
         few.process.terminate()
-        assert few.process.wait(20) == 143
+        assert few.process.wait(60) == 143
     finally:
         stop_studio(few)
     assert shown == ["home", "layout"]
@@ -397,7 +397,7 @@ def test_a_file_of_200_mb_is_refused(page: Any, studio: Studio, tmp_path: Path):
 
 def ask(studio: Studio, method: str, path: str, **headers: str) -> int:
     """The status of a request with the cookie; the path is sent as it is."""
-    connection = HTTPConnection(studio.address.removeprefix("http://"), timeout=20)
+    connection = HTTPConnection(studio.address.removeprefix("http://"), timeout=60)
     try:
         connection.request(method, path, headers={"Cookie": studio.cookie, **headers})
         return connection.getresponse().status

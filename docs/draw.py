@@ -26,7 +26,8 @@ from ganforge.catalogue import Model, file_of, find, names
 from ganforge.data.loader import BatchLoader
 from ganforge.data.places_sheet import draw_places
 from ganforge.data.synthetic.choose import choose_embedded
-from ganforge.data.synthetic.shapes import HELD_OUT
+from ganforge.data.synthetic.shapes import COLOURS, HELD_OUT
+from ganforge.data.synthetic.signed_distance import KINDS
 from ganforge.evaluation.score import SMOOTH, smooth_maps
 from ganforge.evaluation.score_items import list_drawn
 from ganforge.evaluation.score_page import paint_heat
@@ -52,8 +53,8 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 """Training options of a model's image, where they differ from `ganforge train NAME` on Fashion-MNIST.
 
-The image is a traversal for games with codes, a row for each class for games with classes, and held-out images with
-their outputs for games that translate.
+The image is a traversal for games with codes, a row for each class for games with classes, a row for each kind and a
+column for each colour for games of sentences, and held-out images with their outputs for games that translate.
 """
 CAPTIONS: dict[str, str] = {
     "pix2pix": (
@@ -166,6 +167,9 @@ def render_run(run: ganforge.Trained) -> np.ndarray:
     if "label" in {question.name for question in can["sample"]} and run.facts.labels:
         rows = [run.sample(16, seed=k, label=name) for k, name in enumerate(run.facts.labels)]
         return grid(to_uint8(torch.cat(rows)), columns=16)
+    if "text" in {question.name for question in can["sample"]} and run.tokeniser is not None:
+        says = [f"there is a {colour} {kind}" for kind in KINDS for colour in COLOURS]
+        return grid(to_uint8(run.sample(len(says), text=says)), columns=len(COLOURS))
     return grid(to_uint8(run.sample(64)), columns=16)
 
 

@@ -42,9 +42,14 @@ BY_HAND: dict[str, str] = {  # goldens that one forward does not meet, each with
     **dict.fromkeys((f"stackgan/{n}" for n in ("CA_NET", "STAGE2_D", "STAGE2_G")), "test_stackgan.py"),
     **dict.fromkeys((f"anogan/official_{n}" for n in ("Generator", "Discriminator", "Encoder")), "test_anogan.py"),
     **dict.fromkeys((f"lostgans/{n}" for n in ("mask_v1", "G_v1_64", "G_v2_128", "G_v2_256")), "test_lostgans.py"),
+    **{g.name: "test_hyperstyle.py" for g in goldens.goldens("hyperstyle")},
     **dict.fromkeys((f"r3gan/{n}" for n in ("losses", "ops", "schedule_cosine")), "no networks: test_r3gan.py"),
 }
-ELSEWHERE = {"text_encoder": "gan_cls", "stylegan2": "stylegan2_nv"}  # {system: the folder in which its goldens are}
+ELSEWHERE = {
+    "text_encoder": "gan_cls",
+    "stylegan2": "stylegan2_nv",
+    "e4e": "hyperstyle",
+}  # {system: the folder in which its goldens are}
 GOLDENS = [g for system in official.systems() for g in goldens.goldens(system) if g.name not in BY_HAND]
 CASES = [pytest.param(g, id=g.name) for g in GOLDENS] or [pytest.param(None, marks=goldens.needed, id="none")]
 SIZES = [

@@ -418,4 +418,4 @@ def test_the_command(data, tmp_path, six, capsys):
     results = json.loads((tmp_path / "reproduce-mine" / "results.json").read_text())
     assert json.loads(capsys.readouterr().out) == results
     assert command(["reproduce", "pix2pix-table9"]) == 1
-    assert "there are pix2pix-table1" in capsys.readouterr().err
+    assert "there are gan-cls, pix2pix-table1" in capsys.readouterr().err

@@ -119,7 +119,8 @@ class E4E(Game[Config, Images]):
             raise ModelError("e4e needs a trained generator: name a run of stylegan2 with --config.generator.")
         self.generator, c = generator, config
         with torch.no_grad():
-            mean = self.code(self.noise(1), 0.0).w[0]
+            noise = self.noise(1).to(next(generator.parameters()))  # which are meta where sizes alone are asked for
+            mean = self.code(noise, 0.0).w[0]
         count, style = mean.shape
         sizes = (facts.channels, c.widths, c.depths, style, count)
         if c.space == "w":

@@ -12,14 +12,16 @@ from a generated image (section 4.4): with it a new sentence is drawn in the sty
 Departures: 1. sides other than 64: as many halvings as leave 4 to 7 pixels on the short side; 2. a wrong sentence comes
 from another row of the batch and is never equal to the right one, the authors' is of a random other image; 3. the
 third network learns in the last share of the same run; 4. one sentence an image, where the authors average the
-embeddings of four; 5. `small` has narrow networks without residual blocks, a short z, a generator that enlarges by
-nearest up-sampling and ends at full size, a larger rate that falls, and averaged weights.
+embeddings of four; 5. `small` has narrow networks without residual blocks, a generator that enlarges by nearest
+up-sampling and ends at full size, a larger rate that falls, and averaged weights; 6. its discriminator multiplies the
+features by the sentence (`product`), has no batch norm, which tells a batch of wrong pairs from a batch of right ones
+without reading a pair, sees 8 wrong sentences an image and has a penalty on its slope (R1); 7. its generator is paid
+for images that differ where z does (`seek`), without which the ground goes with the sentence.
 
-Train it small: `ganforge train gan_cls`, then `ganforge sample RUN --text "a small red star"`.  Of sentences that were
-never seen a classifier reads the colour in 99 % of the samples; kinds are still blobs, read as often as by chance.
-With `product`, 8 `wrongs`, `text_norm`, `r1` 0.05 every 4 steps, a z of 100 and a rate of 1e-3 it reads half of the
-kinds after 3,000 steps, but the ground goes with the sentence: at 1,000 steps it varies 0.21 times as much as in real
-images, and 0.44 times with `seek` 0.1 from the first step on.
+Train it small: `ganforge train gan_cls` (about half an hour on two cores), then `ganforge sample RUN --text "a small
+red star"`.  In samples of combinations of colour and kind that the data never showed together, a classifier reads the
+colour in 100 % and the kind in 87 %; their ground and place vary 0.85 and 0.73 times as much as in real images.  The
+picture has a row for each kind and a column for each colour.
 """
 
 from collections.abc import Iterator, Mapping
@@ -214,8 +216,21 @@ presets = {
         Run(steps=6, batch=8, size=(16,), log_every=2),
     ),
     "small": Preset(
-        Config(latent=16, projected=32, width=24, judge_width=20, residual=0, smooth=True, lr=5e-4),
-        Run(steps=8_000, batch=32, size=(32,), schedule="linear", ema=5_000.0),
+        Config(
+            projected=32,
+            width=24,
+            judge_width=28,
+            residual=0,
+            text_norm=True,
+            smooth=True,
+            lr=1e-3,
+            product=True,
+            wrongs=8,
+            r1=0.05,
+            r1_every=4,
+            seek=0.3,
+        ),
+        Run(steps=12_000, batch=32, size=(32,), schedule="linear", ema=5_000.0),
     ),
     "paper": Preset(  # birds: 8,855 images of 150 classes, 600 epochs (sections 5 and 5.1)
         Config(halve_every=100), Run(steps=83_000, batch=64, size=(64,), flip=True, crop=True, save_every=5_000)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ganforge.cli import run as command
 from ganforge.errors import DataError, OptionError, RunError
 from ganforge.studio.keeper import BusyError, Keeper, bytes_of
 from ganforge.studio.library import Library, describe
@@ -203,3 +204,8 @@ def test_a_walk_is_between_the_images_that_were_chosen(tiny_runs: Path):
     assert (walk[0, 1] - images[4]).abs().max() > 1e-4
     with pytest.raises(OptionError, match="no image -1"):
         trained.interpolate(between=(-1, 2), label="plain")
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path, capsys):
+    assert command(["studio", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere does not exist: name run folders" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """The verb studio: trained runs in the browser."""
 
+from pathlib import Path
 from typing import Annotated
 
 from ganforge.cli.options import help_text, parse_options, say
+from ganforge.errors import RunError
 
 
 def studio(words: list[str]) -> None:
@@ -11,6 +13,9 @@ def studio(words: list[str]) -> None:
     while words and not words[0].startswith("-"):
         runs.append(words[0])
         words = words[1:]
+    for place in runs:
+        if not Path(place).expanduser().exists():
+            raise RunError(f"{place} does not exist: name run folders, or folders of runs.")
     from ganforge.studio.server import PORT, serve
 
     options = parse_options(

@@ -3,6 +3,7 @@
 Shen, Yang, Tang, Zhou 2020, https://arxiv.org/abs/2005.09635.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,9 +134,10 @@ def measure(
 
 def describe(boundary: Boundary, movement: Movement) -> str:
     """A sentence about a direction."""
+    stay = "" if math.isnan(movement.kept) else f", and {movement.kept:.1%} of the others stay"  # all exclude it
     return (
         f"InterFaceGAN: the boundary is right for {boundary.accuracy:.1%} of the samples; {SIZE:g} deviations bring "
-        f"the label to {movement.reached:.1%} of the images without it, and {movement.kept:.1%} of the others stay"
+        f"the label to {movement.reached:.1%} of the images without it{stay}"
     )
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import Codes, has_codes
+from ganforge.capabilities import Codes
+from ganforge.catalogue import find, names
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
@@ -34,6 +35,7 @@ class Coding:
 
     game: Game[Any, Any]
     path: Path
+    model: str
     step: int
     device: torch.device
 
@@ -41,6 +43,12 @@ class Coding:
     def facts(self) -> Facts:
         """The facts of its data: channels, sides, names of the classes."""
         return self.game.facts
+
+    def require(self, verb: str) -> None:
+        """Raise OptionError unless the game has this capability."""
+        if not hasattr(self.game, verb):
+            able = [name for name in names() if hasattr(find(name).game, verb)]
+            raise OptionError(f"{self.model} cannot {verb}; of the models, {', '.join(able) or 'none'} can.")
 
     def invert(
         self, images: Any, seed: int = 0, *, batch: int = 16, progress: Progress = no_progress, **how: Any
@@ -52,6 +60,7 @@ class Coding:
         called in a descent with the share that is done.
         Raises OptionError for a run that has no codes, and for invalid images or options.
         """
+        self.require("decode")
         seed, _, batch = check_call(seed, batch=batch)
         given, _ = to_tensor(images, self.facts.channels)
         windows = fit_window(given, self.facts)
@@ -78,8 +87,7 @@ class Coding:
         Row r goes from the code of latent r to that of latent r + 1 of the seed; with `closed` the last row returns to
         the first.  `between` as in `interpolate`.  Raises OptionError for a run that has no codes.
         """
-        if not has_codes(self.game):
-            raise OptionError(f"{type(self.game).__name__} has no codes: interpolate between latents.")
+        self.require("decode")
         numbers = number_ends(rows, steps, closed, between)
         rows = len(numbers) - (not closed)
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:

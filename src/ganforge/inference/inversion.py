@@ -132,7 +132,7 @@ def choose_encoder(game: Any, method: Method) -> bool:
     if method != "descent" and hasattr(game, "invert"):
         return True
     if not has_codes(game):
-        raise OptionError(f"{name} has no codes: name a run of stylegan2, e4e or hyperstyle.")
+        raise OptionError(f"{name} has no codes.")
     return False
 
 

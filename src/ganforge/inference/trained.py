@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.catalogue import find, names
 from ganforge.draw import FrameDraw, RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
@@ -320,12 +319,6 @@ class Trained(Coding):
         if "b" in columns:
             return self.ranges.get("a" if reverse else "b")
         return self.ranges.get("target" if "target" in columns else "images")
-
-    def require(self, verb: str) -> None:
-        """Raise OptionError unless the game has this capability."""
-        if not hasattr(self.game, verb):
-            able = [name for name in names() if hasattr(find(name).game, verb)]
-            raise OptionError(f"{self.model} cannot {verb}; of the models, {', '.join(able) or 'none'} can.")
 
     def encode_texts(self, method: Any, answers: Mapping[str, Any], rows: int, start: int = 0) -> dict[str, Any]:
         """The answers to a capability's options, sentences as tokens (rows, T); see sentences.py.

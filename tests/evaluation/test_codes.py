@@ -11,7 +11,7 @@ import ganforge
 from ganforge.cli import run
 from ganforge.cli.codes import parse_direction
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.boundaries import Boundary, condition, find_boundaries, opposed_labels
+from ganforge.evaluation.boundaries import Boundary, Movement, condition, describe, find_boundaries, opposed_labels
 from ganforge.images import read, write
 from ganforge.inference.trained import Trained
 
@@ -101,7 +101,7 @@ def test_invert_writes_codes_images_and_a_page(palette: Trained, photos: Path, t
     words = ["invert", str(palette.path), str(photos / "0.png"), str(photos), "-o", str(out), "--steps", "60"]
     assert run([*words, "--trust"]) == 0
     assert re.search(
-        r"4 photographs: the mean squared difference is 0\.0\d+ of their variance", capsys.readouterr().out
+        r"Photographs: 4. The mean squared difference is 0\.0\d+ of their variance", capsys.readouterr().out
     )
     assert {path.stem for path in (out / "codes").iterdir()} == {path.stem for path in out.glob("*.png")}
     assert len([*out.glob("*.png")]) == 4
@@ -191,3 +191,25 @@ def test_boundaries_are_learned_from_both_sides_alone():
 def test_labels_that_no_image_has_together_exclude_each_other():
     truth = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     assert opposed_labels(truth).tolist() == [[False, True, False], [True, False, False], [False, False, False]]
+
+
+def test_figures_that_there_are_none_for_are_not_said():
+    boundary, nothing = Boundary("star", torch.ones(1), 0.9), float("nan")
+    assert "70.0% of the images without it, and 80.0% of the others stay" in describe(boundary, Movement(0.7, 0.8))
+    classes = describe(boundary, Movement(0.7, nothing))  # every other class excludes it
+    assert classes.endswith("bring the label to 70.0% of the images without it")
+    assert describe(boundary, Movement(nothing, nothing)).endswith("90.0% of the samples")
+
+
+def test_without_boundaries_components_are_stored(palette: Trained, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ganforge.evaluation.directions.find_boundaries", lambda *given: [])
+    said = list[str]()
+    found = ganforge.directions(palette, components=2, factors=2, n=200, say=said.append)
+    assert [one.direction.name for one in found] == ["component-1", "component-2"]
+    assert any("No direction of" in line for line in said)
+    assert any("No factors: " in line for line in said)
+
+
+def test_data_that_were_named_must_have_labels(palette: Trained):
+    with pytest.raises(DataError):
+        ganforge.directions(palette, components=1, n=200, data="nowhere")

@@ -13,7 +13,15 @@ from ganforge.draw import RowDraw
 from ganforge.errors import DataError, OptionError
 from ganforge.inference.codes import join_codes, split_codes
 from ganforge.inference.coding import fit_window
-from ganforge.inference.directions import Direction, find_components, find_factors, load_directions, save_directions
+from ganforge.inference.directions import (
+    Direction,
+    check_name,
+    find_components,
+    find_factors,
+    load_directions,
+    name_direction,
+    save_directions,
+)
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.inversion import find_patterns
 from ganforge.inference.trained import Trained
@@ -140,7 +148,9 @@ def test_pivotal_tuning_comes_nearer_and_puts_the_weights_back(name: str, runs: 
 
 def test_edits_move_w_alone_and_an_edit_of_size_0_changes_nothing(runs: dict[str, Trained]):
     run = runs["hyperstyle"]
-    save_directions(run.path, [Direction("bright", torch.ones(8), "made here"), Direction("thin", -torch.ones(8), "")])
+    save_directions(
+        run.path, run.step, [Direction("bright", torch.ones(8), "made here"), Direction("thin", -torch.ones(8), "")]
+    )
     (one,) = run.invert(IMAGES[:1])
     none, moved = run.edit(one, {"bright": 0.0}), run.edit(one, {"bright": 2.0, "thin": 1.0})
     assert torch.equal(run.decode(none), run.decode(one))
@@ -169,14 +179,24 @@ def test_interpolations_between_codes_are_straight(runs: dict[str, Trained], tmp
 
 
 def test_directions_are_stored_by_name(tmp_path: Path):
-    save_directions(tmp_path, [Direction("long hair", torch.arange(4.0), "by hand")])
-    (one,) = load_directions(tmp_path, ["long hair"])
+    save_directions(tmp_path, 3, [Direction("long hair", torch.arange(4.0), "by hand")])
+    (one,) = load_directions(tmp_path, 3, ["long hair"])
     assert (one.vector.tolist(), one.about) == ([0, 1, 2, 3], "by hand")
     for name in ("../out", "", ".hidden", "a/b"):
         with pytest.raises(OptionError, match="cannot be called"):
-            save_directions(tmp_path, [Direction(name, torch.ones(1), "")])
+            save_directions(tmp_path, 3, [Direction(name, torch.ones(1), "")])
     with pytest.raises(OptionError, match="find some with `ganforge directions RUN`"):
-        load_directions(tmp_path / "none", ["x"])
+        load_directions(tmp_path / "none", 3, ["x"])
+    with pytest.raises(OptionError, match=r"was found at step 3, and codes of step 9 are others.*@9"):
+        load_directions(tmp_path, 9, ["long hair"])
+
+
+@pytest.mark.parametrize(
+    ("label", "name"), [("T-shirt/top", "T-shirt-top"), ("a.", "a"), ("///", "---"), ("..", "label")]
+)
+def test_directions_of_any_label_have_a_name_that_files_can_have(label, name):
+    assert name_direction(label) == name
+    check_name(name)
 
 
 def test_components_and_factors_are_the_axes_of_codes_and_weights():

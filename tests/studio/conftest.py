@@ -20,6 +20,7 @@ from PIL import Image
 
 import ganforge
 from ganforge.inference.directions import Direction, save_directions
+from ganforge.runs.folder import RunFolder
 from tests.support.browser import chromium
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -78,8 +79,11 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
 
 def write_directions(run: Path) -> None:
     """Two directions, one of which has a name that only a file of somebody else has."""
-    steps = 4 * torch.eye(16)[:2]
-    save_directions(run, [Direction(name, step, "") for name, step in zip(("bright", "other"), steps, strict=True)])
+    vectors = 4 * torch.eye(16)[:2]
+    step = RunFolder(run).checkpoints().find()
+    save_directions(
+        run, step, [Direction(name, vector, "") for name, vector in zip(("bright", "other"), vectors, strict=True)]
+    )
     (run / "directions" / "other.safetensors").rename(run / "directions" / f"{HOSTILE}.safetensors")
 
 

@@ -41,7 +41,7 @@ def invert(words: list[str]) -> None:
     for note in report.notes:
         say(note)
     say(
-        f"{len(report.found)} photographs: the mean squared difference is {report.error:.3f} of their variance, "
+        f"Photographs: {len(report.found)}. The mean squared difference is {report.error:.3f} of their variance, "
         f"{report.seconds:.2f} s each."
     )
     say(f"Wrote {report.out / 'index.html'}")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganforge.capabilities import Codes
 from ganforge.inference.codes import Photograph
-from ganforge.inference.directions import Direction
+from ganforge.inference.directions import Direction, name_direction
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.classifier import Classifier
 
@@ -135,15 +135,15 @@ def measure(
 def describe(boundary: Boundary, movement: Movement) -> str:
     """A sentence about a direction."""
     stay = "" if math.isnan(movement.kept) else f", and {movement.kept:.1%} of the others stay"  # all exclude it
-    return (
-        f"InterFaceGAN: the boundary is right for {boundary.accuracy:.1%} of the samples; {SIZE:g} deviations bring "
-        f"the label to {movement.reached:.1%} of the images without it{stay}"
-    )
+    right = f"InterFaceGAN: the boundary is right for {boundary.accuracy:.1%} of the samples"
+    if math.isnan(movement.reached):  # every image shows the label
+        return right
+    return f"{right}; {SIZE:g} deviations bring the label to {movement.reached:.1%} of the images without it{stay}"
 
 
 def to_direction(boundary: Boundary, normal: Tensor, codes: Tensor, about: str) -> Direction:
     """A boundary's normal in units of the deviation of codes (n, K) along it."""
-    return Direction(boundary.label, normal * ((codes - codes.mean(0)) @ normal).std(), about)
+    return Direction(name_direction(boundary.label), normal * ((codes - codes.mean(0)) @ normal).std(), about)
 
 
 def as_photographs(codes: Tensor, layers: int) -> list[Photograph]:

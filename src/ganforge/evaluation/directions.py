@@ -41,6 +41,7 @@ from ganforge.runs.folder import RunFolder, read_options_of, run_of
 from ganforge.runs.run_data import run_data_arguments
 
 ROWS, FARTHEST, COLUMNS = 4, 3.0, 7  # of a sheet: images, standard deviations at its ends, and pictures a row
+PART = 256  # codes that are drawn and read at a time
 MEASURED = 400  # images by which a label's direction is measured
 
 
@@ -85,28 +86,39 @@ def directions(
     found: list[tuple[Direction, Movement | None]] = [(one, None) for one in find_components(codes, components)]
     if factors and hasattr(trained.game, "style_weights"):
         found += [(one, None) for one in find_factors(trained.game, codes, factors)]
+    elif factors:
+        say(f"No factors: {trained.model} does not show the weights that read its codes.")
+    save_directions(trained.path, trained.step, (one for one, _ in found))  # labels take long, and may fail
     if labels:
-        found += find_labels(trained, codes, data, home, conditional, say)
-    save_directions(trained.path, (one for one, _ in found))
+        found += (of_labels := find_labels(trained, codes, data, home, conditional, say))
+        save_directions(trained.path, trained.step, (one for one, _ in of_labels))
     return [Found(one, draw_sheet(trained, one, codes), movement) for one, movement in found]
 
 
 def find_labels(
     trained: Trained, codes: Tensor, spec: str, home: Path | None, conditional: bool, say: Say
 ) -> list[tuple[Direction, Movement]]:
-    """The directions of the data's labels, and how far they move them; none, with a sentence, where there are none."""
+    """The directions of the data's labels, and how far they move them; none, with a sentence, where there are none.
+
+    Raises DataError where `spec` names data without labels.
+    """
     try:
         opened = open_labelled(trained, spec, home)
         classifier = load_or_train_classifier(opened, trained.device)
     except DataError as error:
+        if spec:
+            raise
         say(f"No directions of labels: {error}")
         return []
     say(f"Labels are read by {classifier.about}.")
-    photographs = as_photographs(codes, count_layers(trained))
-    logits = read_labels(classifier, trained.decode(photographs))
+    layers = count_layers(trained)
+    parts = codes.split(PART)  # all images of large runs would not find room
+    logits = torch.cat([read_labels(classifier, trained.decode(as_photographs(part, layers))) for part in parts])
     boundaries = find_boundaries(codes, logits, classifier.labels)
     for label in set(classifier.labels) - {one.label for one in boundaries}:
         say(f"No direction of {label!r}: too few or nearly all samples show it.")
+    if not boundaries:
+        return []
     places = [classifier.labels.index(one.label) for one in boundaries]
     opposed = opposed_of(classifier, opened)
     normals = condition(boundaries, opposed[places][:, places]) if conditional else [one.normal for one in boundaries]

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ganforge.console import Say, silent
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
-from ganforge.evaluation.invert import draw_row, read_photos
+from ganforge.evaluation.invert import draw_row, read_windows
 from ganforge.files import render_html
 from ganforge.images import encode_png, to_uint8, visible_channels, write
 from ganforge.inference.codes import Photograph, split_codes
-from ganforge.inference.coding import fit_window
 from ganforge.inference.directions import load_directions
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.load import RunLike, load
@@ -74,16 +72,14 @@ def edit(
     sizes, notes, taken = dict(directions or {}), list[str](), Counter[str]()
     if not sizes:
         raise OptionError("Say what to edit, --direction NAME=SIZE; `ganforge directions RUN` finds directions.")
-    load_directions(trained.path, sizes)
+    load_directions(trained.path, trained.step, sizes)
     codes: list[tuple[str, Tensor | None, Photograph]] = []
     for path in [Path(one).expanduser() for one in given if str(one).endswith(CODE)]:
         codes.append((result_name(path.name, taken), None, trained.load_code(path)))
     if files := [one for one in given if not str(one).endswith(CODE)]:
-        items = [*read_photos(trained, files, out, say, notes)]
-        windows = [fit_window(item.image, trained.facts) for item in items]
-        found = trained.invert(torch.cat(windows), seed, **how)
-        names = [result_name(item.name, taken) for item in items]
-        codes += [*zip(names, windows, found, strict=True)]
+        names, windows = read_windows(trained, files, out, say, notes)
+        found = trained.invert(windows, seed, **how)
+        codes += [*zip([result_name(name, taken) for name in names], windows.split(1), found, strict=True)]
     if not given:
         codes += [(f"seed{seed}-{k}", None, one) for k, one in enumerate(draw_random(trained, n or 8, seed))]
     drawn = trained.decode([one for _, _, one in codes])

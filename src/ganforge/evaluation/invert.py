@@ -1,7 +1,7 @@
 """Find the codes of photographs, draw them again, and lay both side by side on a page."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ from torch import Tensor
 from ganforge.console import Say, silent, track
 from ganforge.data.contact_sheet import draw_cell
 from ganforge.errors import DataError
-from ganforge.evaluation.score_items import Item, list_items
+from ganforge.evaluation.score_items import list_items
 from ganforge.files import render_html
 from ganforge.images import encode_png, to_uint8, visible_channels, write
-from ganforge.inference.codes import Photograph
 from ganforge.inference.coding import fit_window
 from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
@@ -37,7 +36,8 @@ class Inverted:
     """(1, C, H, W) in [-1, 1], at the run's size."""
     made: Tensor
     """(1, C, H, W): what the run draws of the code."""
-    photograph: Photograph
+    seconds: float
+    """How long the code took."""
 
     @property
     def error(self) -> float:
@@ -63,7 +63,7 @@ class InvertReport:
     @property
     def seconds(self) -> float:
         """The mean time for a photograph."""
-        return float(np.mean([one.photograph.seconds for one in self.found]))
+        return float(np.mean([one.seconds for one in self.found]))
 
 
 def relative_error(made: Tensor, target: Tensor) -> float:
@@ -86,47 +86,47 @@ def invert(
 ) -> InvertReport:
     """Find the codes of images, folders and zips; `out` gets codes/, what the run draws of them, and index.html.
 
-    Images are resized and cut to the run's size.  `how` are the fields of `Inversion`.
+    The codes and images of a batch are written as soon as they are there.  Photographs are resized and cut to the run's
+    size.  `how` are the fields of `Inversion`.
     Raises OptionError for a run that has no codes, and DataError where nothing can be read.
     """
     trained, out = load(run, device, trust=trust), Path(out).expanduser()
     notes = list[str]()
-    items = [*read_photos(trained, photos, out, say, notes)]
-    windows = torch.cat([fit_window(item.image, trained.facts) for item in items])
+    names, windows = read_windows(trained, photos, out, say, notes)
     found, taken = [], Counter[str]()
-    for first in track(range(0, len(items), batch), -(-len(items) // batch), "inverting"):
+    (out / CODES).mkdir(parents=True, exist_ok=True)
+    for first in track(range(0, len(names), batch), -(-len(names) // batch), "inverting"):
         part = windows[first : first + batch]
         photographs = trained.invert(part, seed, batch=batch, **how)
         made = trained.decode(photographs)
         for k, one in enumerate(photographs):
-            name = result_name(items[first + k].name, taken)
-            found.append(Inverted(name, part[k : k + 1], made[k : k + 1], one))
+            name = result_name(names[first + k], taken)
+            trained.save_code(one, out / CODES / f"{name}.safetensors")
+            write(out / f"{name}.png", visible_channels(to_uint8(made[k : k + 1]))[0])
+            found.append(Inverted(name, part[k : k + 1], made[k : k + 1], one.seconds))
     report = InvertReport(out, found, notes)
     write_report(report, trained)
     return report
 
 
-def read_photos(
+def read_windows(
     trained: Trained, photos: str | Path | Sequence[str | Path], out: Path, say: Say, notes: list[str]
-) -> Iterator[Item]:
-    """The images of files, folders and zips.  Raises DataError where there are none."""
-    skipped, any_read = list[str](), False
+) -> tuple[list[str], Tensor]:
+    """The names of images of files, folders and zips, and (N, C, H, W) of the run's size; DataError without any."""
+    skipped, names, windows = list[str](), list[str](), list[Tensor]()
     for photo in [photos] if isinstance(photos, str | Path) else photos:
         check_outside_source(Path(photo).expanduser(), out)
         for item in list_items(trained, str(photo), "", say, notes, skipped):
-            any_read = True
-            yield item
+            names.append(item.name)
+            windows.append(fit_window(item.image, trained.facts))
     notes += skipped
-    if not any_read:
+    if not names:
         raise DataError(f"No photograph could be read. The first: {skipped[0] if skipped else 'none was given'}")
+    return names, torch.cat(windows)
 
 
 def write_report(report: InvertReport, trained: Trained) -> None:
-    """Write codes, reconstructions and the page."""
-    (report.out / CODES).mkdir(parents=True, exist_ok=True)
-    for one in report.found:
-        trained.save_code(one.photograph, report.out / CODES / f"{one.name}.safetensors")
-        write(report.out / f"{one.name}.png", visible_channels(to_uint8(one.made))[0])
+    """Write the page."""
     page = render_html(
         TEMPLATE,
         report=report,

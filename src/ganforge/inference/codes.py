@@ -19,7 +19,6 @@ from ganforge.capabilities import Codes
 from ganforge.errors import DataError, OptionError
 from ganforge.files import replacing
 from ganforge.game import Game
-from ganforge.inference.hashes import hash_run
 from ganforge.inference.inference_mode import inference_mode
 
 TUNED = "tuned."
@@ -104,17 +103,17 @@ def move_codes(codes: Codes, device: torch.device | str) -> Codes:
     return type(codes)(**moved)
 
 
-def save_photograph(path: Path, one: Photograph, run: Path, step: int) -> None:
-    """Write the code of a photograph, found with checkpoint `step` of a run."""
+def save_photograph(path: Path, one: Photograph, run_hash: str) -> None:
+    """Write the code of a photograph, found by the run of this hash (hashes.py)."""
     codes = move_codes(one.codes, "cpu")
     tensors = {name: t[0].contiguous() for name, t in tensors_of(codes).items() if t is not None}
     tensors |= {f"{TUNED}{name}": value.cpu().contiguous() for name, value in one.tuned.items()}
     with replacing(path) as file:
-        file.write(save(tensors, {"run": hash_run(run, step), "seconds": repr(one.seconds)}))
+        file.write(save(tensors, {"run": run_hash, "seconds": repr(one.seconds)}))
 
 
-def load_photograph(path: Path, game: Game[Any, Any], run: Path, step: int) -> Photograph:
-    """The code of a photograph in a file.
+def load_photograph(path: Path, game: Game[Any, Any], run_hash: str, run: str) -> Photograph:
+    """The code of a photograph in a file; `run` is the run of this hash in words.
 
     Raises DataError for a file that is damaged or holds no code, and for the code of another run.
     """
@@ -127,9 +126,9 @@ def load_photograph(path: Path, game: Game[Any, Any], run: Path, step: int) -> P
         raise DataError(f"{path} is damaged, or no file of a code ({error}).") from error
     if "w" not in tensors or "run" not in notes:
         raise DataError(f"{path} holds no code: `ganforge invert` writes such files.")
-    if notes["run"] != hash_run(run, step):
+    if notes["run"] != run_hash:
         raise DataError(
-            f"{path} holds a code of another run or checkpoint than {run}@{step}: find it anew with `ganforge invert`."
+            f"{path} holds a code of another run or checkpoint than {run}: find it anew with `ganforge invert`."
         )
     own = {f.name: tensors[f.name][None] for f in fields(kind) if f.name in tensors}
     tuned = {key.removeprefix(TUNED): value for key, value in tensors.items() if key.startswith(TUNED)}

@@ -1,6 +1,7 @@
 """What a trained run does with codes: find those of photographs, draw them, move them."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ganforge.game import Game
 from ganforge.inference.codes import Photograph, draw_photographs, load_photograph, save_photograph, split_codes
 from ganforge.inference.directions import add_up, load_directions
 from ganforge.inference.given_images import check_call, to_tensor
+from ganforge.inference.hashes import hash_run
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.inversion import Inversion, Progress, find_photographs, no_progress
 from ganforge.inference.latents import interpolate_latents, number_ends
@@ -101,12 +103,19 @@ class Coding:
 
         Raises OptionError for a direction that the run has not stored.
         """
-        return photograph.move(add_up(load_directions(self.path, directions), directions))
+        if not directions:
+            return photograph
+        return photograph.move(add_up(load_directions(self.path, self.step, directions), directions))
 
     def save_code(self, photograph: Photograph, path: str | Path) -> None:
         """Write the code of a photograph to a file."""
-        save_photograph(Path(path), photograph, self.path, self.step)
+        save_photograph(Path(path), photograph, self.run_hash)
 
     def load_code(self, path: str | Path) -> Photograph:
         """The code in a file that this run has written.  Raises DataError for another run's."""
-        return load_photograph(Path(path), self.game, self.path, self.step)
+        return load_photograph(Path(path), self.game, self.run_hash, f"{self.path}@{self.step}")
+
+    @cached_property
+    def run_hash(self) -> str:
+        """SHA-256 of what the run's answers follow from, of which files of codes are part."""
+        return hash_run(self.path, self.step)

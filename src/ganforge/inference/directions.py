@@ -22,7 +22,7 @@ from ganforge.game import Game
 from ganforge.inference.inference_mode import inference_mode
 
 FOLDER = "directions"
-NAME = re.compile(r"[\w .+-]+")
+NAME, FORBIDDEN = re.compile(r"[\w .+-]+"), re.compile(r"[^\w .+-]")
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,24 @@ def find_factors(game: Any, codes: Tensor, count: int) -> list[Direction]:
     ]
 
 
+def name_direction(label: str) -> str:
+    """The name of a label's direction: the label, with `-` for what no file's name should hold."""
+    return FORBIDDEN.sub("-", label).strip(". ") or "label"
+
+
 def check_name(name: str) -> None:
     """Raise OptionError for a name that no file could have."""
     if not NAME.fullmatch(name) or name.strip(". ") != name:
         raise OptionError(f"A direction cannot be called {name!r}: use letters, digits, spaces, '.', '+', '-' and '_'.")
 
 
-def save_directions(run: Path, directions: Iterable[Direction]) -> None:
-    """Store directions by their names in a run folder; one of the same name is replaced."""
+def save_directions(run: Path, step: int, directions: Iterable[Direction]) -> None:
+    """Store directions of checkpoint `step` by their names in a run folder; one of the same name is replaced."""
     for one in directions:
         check_name(one.name)
         (run / FOLDER).mkdir(exist_ok=True)
         with replacing(run / FOLDER / f"{one.name}.safetensors") as file:
-            file.write(save({"vector": one.vector.contiguous()}, {"about": one.about}))
+            file.write(save({"vector": one.vector.contiguous()}, {"about": one.about, "step": str(step)}))
 
 
 def list_directions(run: Path) -> list[str]:
@@ -96,10 +101,11 @@ def list_directions(run: Path) -> list[str]:
     return sorted(path.stem for path in (run / FOLDER).glob("*.safetensors"))
 
 
-def load_directions(run: Path, names: Iterable[str]) -> list[Direction]:
-    """Directions of a run folder by their names.
+def load_directions(run: Path, step: int, names: Iterable[str]) -> list[Direction]:
+    """Directions of checkpoint `step` of a run, by their names.
 
-    Raises OptionError, naming those that are there, for an unknown one, and RunError for a damaged file.
+    Raises OptionError, naming those that are there, for an unknown one, and for one that was found at another step,
+    whose codes are others; RunError for a damaged file.
     """
     known, found = list_directions(run), []
     for name in names:
@@ -109,9 +115,15 @@ def load_directions(run: Path, names: Iterable[str]) -> list[Direction]:
         path = run / FOLDER / f"{name}.safetensors"
         try:
             with safe_open(path, "pt") as file:
-                found.append(Direction(name, file.get_tensor("vector"), (file.metadata() or {}).get("about", "")))
+                notes = file.metadata() or {}
+                found.append(Direction(name, file.get_tensor("vector"), notes.get("about", "")))
         except (OSError, SafetensorError) as error:
             raise RunError(f"{path} is damaged ({error}): find it anew with `ganforge directions RUN`.") from error
+        if notes.get("step") != str(step):
+            raise OptionError(
+                f"The direction {name!r} was found at step {notes.get('step', 'unknown')}, and codes of step {step} "
+                f"are others: find it anew with `ganforge directions {run}@{step}`."
+            )
     return found
 
 

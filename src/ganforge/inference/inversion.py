@@ -229,7 +229,7 @@ def tune_weights(
         given, codes = image.clone(), one.codes
         names = used_weights(game, codes)
         own = dict(game.named_parameters())
-        with tuned_weights(game, {name: own[name].detach().clone() for name in names}):
+        with tuned_weights(game, {name: own[name].detach() for name in names}):
             tuned = tune(game, {name: own[name] for name in names}, codes, given, likeness, how)
     return replace(one, tuned=tuned, seconds=one.seconds + time.perf_counter() - began)
 
@@ -277,7 +277,7 @@ def tune(
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-        return {name: weight.detach().clone() for name, weight in weights.items()}
+        return {name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()}
     finally:
         for name, weight in weights.items():
             weight.requires_grad_(states[name])

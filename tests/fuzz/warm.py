@@ -39,9 +39,13 @@ TRAINED = [
 ]
 
 
+MAKING = 300  # seconds that the files of a case may take
+
+
 def main(home: Path) -> None:
     """Answer every line until there is no more."""
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     warm_up(home)
@@ -104,6 +108,7 @@ def verdict(home: Path, kind: str, seed: int) -> dict[str, Any]:
 
 def make(kind: str, seed: int, root: Path, place: Path) -> None:
     """Write the files of a case, and the case itself beside them."""
+    signal.alarm(MAKING)
     try:
         for name in ("work/out", "home", "cache", "data", "tmp"):
             (root / name).mkdir(parents=True)

@@ -240,6 +240,11 @@ class Game(nn.Module, ABC, Generic[C, B]):
         """What captions are split into, unless the user says another: of a model that makes its tokens itself."""
         return "words"
 
+    @classmethod
+    def only_class(cls, config: Any) -> str:
+        """The class whose images alone the game learns from, unless the user says another; empty: all."""
+        return ""
+
     def augment_p(self, now: Clock) -> float | None:
         """The probability of `--augment ada --augment-p game` in a step, in [0, 1]; None: the game has none."""
         return None

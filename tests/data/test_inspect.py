@@ -132,8 +132,8 @@ def test_a_folder_of_classes_says_how_its_sound_images_are_learnt_alone(tmp_path
         (tmp_path / "train" / name).mkdir(parents=True)
         for k in range(3):
             write(tmp_path / "train" / name / f"{k}.png", np.full((8, 8, 1), grey + k, np.uint8))
-    note = f"to learn the sound images alone, for `score`: --data {tmp_path}/train/good."
-    assert ganforge.examine(tmp_path).notes[-1] == f"All 2 classes are taken; {note}"
+    note = "One of 2 classes is good; to learn it alone, for `score`: --only good."
+    assert ganforge.examine(tmp_path).notes[-1] == note
     alone = open_data(str(tmp_path / "train" / "good"), size=(8, 8))
     assert (len(alone), alone.facts.labels, int(np.max(alone.columns["images"]))) == (3, (), 102)
     assert not any("sound" in each for each in alone.notes)

@@ -22,11 +22,12 @@ from ganforge.inference.trained import Trained
 from ganforge.metrics.anomaly import auroc, choose_threshold
 from ganforge.metrics.nearest_features import NearestFeatures
 from ganforge.models.anogan import AnoGAN, Config
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 DATA = "shapes-defects"
 SEEDS = (0, 1, 2)
-PART: dict[str, Any] = {"data": DATA, "quiet": True, "sample_every": 0}
+PART: dict[str, Any] = {"data": DATA, "sample_every": 0}
 THIRD = SOUND_FROM + 10_000
 """The first scene of a split that is neither trained on, nor scored, nor used for the threshold."""
 
@@ -46,9 +47,9 @@ class Runs:
 @pytest.fixture(scope="module", params=SEEDS, ids=lambda seed: f"seed{seed}")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     home = tmp_path_factory.mktemp(f"anomaly{request.param}")
-    options = {**PART, "seed": request.param, "outdir": home}
-    gan = ganforge.train("wgan_gp", **options)
-    encoder = ganforge.train("f_anogan", config={"generator": str(gan.path)}, **options)
+    options = {**PART, "seed": request.param}
+    gan = train_once("wgan_gp", **options)
+    encoder = train_once("f_anogan", config={"generator": str(gan.path)}, **options)
     report = score(encoder, DATA, home / "scores", sound=DATA)
     print("f_anogan", values(report))
     return Runs(request.param, gan, encoder, home, report)
@@ -58,9 +59,14 @@ def values(report: ScoreReport) -> dict[str, float]:
     return {name: round(figure.value, 4) for name, figure in report.figures.items()}
 
 
-def seconds_of(run: Trained) -> float:
-    rows = (run.path / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    return sum(json.loads(row)["seconds"] for row in rows)
+def measure_pace(model: str, home: Path, **options: Any) -> float:
+    """Processor seconds of a step, from the second half of a short training."""
+    taken = []
+    for steps in (20, 60):
+        began = time.process_time()
+        ganforge.train(model, outdir=home / "paces", steps=steps, quiet=True, **PART, **options)
+        taken.append(time.process_time() - began)
+    return (taken[1] - taken[0]) / 40
 
 
 def scenes_from(first: int, count: int) -> tuple[Tensor, np.ndarray, np.ndarray]:
@@ -135,11 +141,14 @@ def test_the_encoder_is_fifty_times_as_fast_as_the_descent(runs: Runs):
 
 
 def test_the_baselines_at_equal_time_find_flaws_too(runs: Runs):
-    """Reported beside f_anogan, whichever wins; the autoencoder has the seconds of both of its trainings."""
-    options = {**PART, "seed": runs.seed, "outdir": runs.home}
-    pace = seconds_of(ganforge.train("autoencoder", **options, steps=50)) / 50
-    steps = round((seconds_of(runs.gan) + seconds_of(runs.encoder)) / pace)
-    own = score(ganforge.train("autoencoder", **options, steps=steps), DATA, runs.home / "autoencoder")
+    """Reported beside f_anogan, whichever wins; the autoencoder has the time of both of its trainings."""
+    options = {**PART, "seed": runs.seed}
+    paces = [
+        measure_pace(model, runs.home, config=config)
+        for model, config in (("wgan_gp", {}), ("f_anogan", {"generator": str(runs.gan.path)}), ("autoencoder", {}))
+    ]
+    steps = round(runs.gan.step * paces[0] / paces[2] + runs.encoder.step * paces[1] / paces[2], -2)
+    own = score(train_once("autoencoder", **options, steps=steps), DATA, runs.home / "autoencoder")
     sound = to_images(np.array(open_data(DATA, size=(32, 32)).columns["images"][:500]))
     bank = NearestFeatures().fit(sound.split(50))
     images, strange, flaws = scenes_from(SOUND_FROM, 300)

@@ -1,23 +1,21 @@
 """BicycleGAN's answers to one image differ, each is plausible, and their codes can be found again."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
-import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.draw import RowDraw
 from ganforge.inference.inference_mode import inference_mode
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 
 
-def test_answers_differ_and_lead_back_to_their_codes(tmp_path: Path):
+def test_answers_differ_and_lead_back_to_their_codes():
     """On outlines, which leave the colours open: pix2pix, of the same data, answers nearly the same each time."""
-    many = ganforge.train("bicyclegan", "shapes-edges", outdir=tmp_path, quiet=True)
-    one = ganforge.train("pix2pix", "shapes-edges", outdir=tmp_path, quiet=True, size=(32,))
+    many = train_once("bicyclegan", "shapes-edges")
+    one = train_once("pix2pix", "shapes-edges", size=(32,))
     data = open_data("shapes-edges", size=(32, 32), held_out=True)
     sources, targets = (to_images(data.columns[name][:40].copy()) for name in ("source", "target"))
     spread, errors = {}, {}

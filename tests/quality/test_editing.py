@@ -21,6 +21,7 @@ from ganforge.evaluation.invert import relative_error
 from ganforge.inference.codes import Photograph
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.classifier import Network, measure_accuracy, train_classifier
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 DATA, SIZE = "shapes-attributes", 32
@@ -41,14 +42,13 @@ class Chain:
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+def chain() -> Chain:
     """Three runs of ten minutes or less each on two cores."""
-    home = tmp_path_factory.mktemp("chain")
-    style = ganforge.train("stylegan2", DATA, outdir=home, config=STYLE, steps=6_000, **RUN)
+    style = train_once("stylegan2", DATA, config=STYLE, steps=6_000, **RUN)
     config = {**ENCODER, "generator": str(style.path), "space": "w"}
-    encoder = ganforge.train("e4e", DATA, outdir=home, config=config, steps=2_500, batch=16, **RUN)
+    encoder = train_once("e4e", DATA, config=config, steps=2_500, batch=16, **RUN)
     config = {**HYPER, "encoder": str(encoder.path)}
-    hyper = ganforge.train("hyperstyle", DATA, outdir=home, config=config, steps=1_500, batch=8, **RUN)
+    hyper = train_once("hyperstyle", DATA, config=config, steps=1_500, batch=8, **RUN)
     return Chain(style, encoder, hyper)
 
 

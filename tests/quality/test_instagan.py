@@ -1,17 +1,15 @@
 """InstaGAN's discs become stars, by a classifier that is not part of the game, and the background stays."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.inference.inference_mode import inference_mode
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 SIZE = (32, 32)
@@ -51,8 +49,8 @@ def is_star() -> nn.Module:
     return network
 
 
-def test_instances_change_and_the_background_stays(is_star: nn.Module, tmp_path: Path):
-    run = ganforge.train("instagan", "shapes-instances", outdir=tmp_path, quiet=True)
+def test_instances_change_and_the_background_stays(is_star: nn.Module):
+    run = train_once("instagan", "shapes-instances")
     real = scenes(True, 200)
     with inference_mode(run.game) as game:
         pictures, masks = game.translate_with_masks(real["a"], real["a_masks"])  # pyright: ignore

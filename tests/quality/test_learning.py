@@ -4,8 +4,6 @@ Each trains the `small` preset that a person gets, for some minutes; Fashion-MNI
 fashion-mnist` looks, and beside the recorded numbers.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -19,6 +17,7 @@ from ganforge.inference.inference_mode import inference_mode
 from ganforge.metrics.extractors.classifier import Classifier, load_or_train_classifier
 from ganforge.metrics.fid import Gaussian, frechet_distance
 from tests.support.goldens import SHARED
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 HOME = SHARED / "data" if (SHARED / "data").is_dir() else None
@@ -37,8 +36,8 @@ def classifier() -> Classifier:
     return load_or_train_classifier(clothes())
 
 
-def test_cgan_draws_the_requested_class(classifier: Classifier, tmp_path: Path):
-    run = ganforge.train("cgan", "fashion-mnist", data_home=HOME, channels=1, outdir=tmp_path, quiet=True)
+def test_cgan_draws_the_requested_class(classifier: Classifier):
+    run = train_once("cgan", "fashion-mnist", data_home=HOME, channels=1)
     asked = enumerate(run.facts.labels)
     read = [
         (classifier.predict_classes(run.sample(200, seed=k, label=name)) == k).float().mean().item()
@@ -49,9 +48,9 @@ def test_cgan_draws_the_requested_class(classifier: Classifier, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("model", "most"), [("lsgan", 3.0), ("wgan_gp", 6.0)])
-def test_what_is_drawn_looks_like_clothes(model: str, most: float, classifier: Classifier, tmp_path: Path):
+def test_what_is_drawn_looks_like_clothes(model: str, most: float, classifier: Classifier):
     """The Frechet distance in a clothes classifier's features.  lsgan's discriminator diverged once: 20 and more."""
-    run = ganforge.train(model, "fashion-mnist", data_home=HOME, channels=1, outdir=tmp_path, quiet=True)
+    run = train_once(model, "fashion-mnist", data_home=HOME, channels=1)
     real = torch.cat(
         [classifier(part).features for part in to_images(clothes().columns["images"][:5_000].copy()).split(500)]
     )
@@ -62,11 +61,11 @@ def test_what_is_drawn_looks_like_clothes(model: str, most: float, classifier: C
 
 
 @pytest.mark.parametrize(("data", "least"), [("fashion-mnist", 0.5), ("shapes-digits", 0.5)])
-def test_infogan_finds_classes_without_labels(data: str, least: float, tmp_path: Path):
+def test_infogan_finds_classes_without_labels(data: str, least: float):
     """The share of held-out images whose category is their class, under the best naming of categories."""
     if data == "fashion-mnist":
         clothes()
-    run = ganforge.train("infogan", data, data_home=HOME, outdir=tmp_path, quiet=True)
+    run = train_once("infogan", data, data_home=HOME)
     size = (run.facts.height, run.facts.width)
     held_out = open_data(data, size=size, channels=1, home=HOME, held_out=True)
     with inference_mode(run.game) as game:
@@ -93,11 +92,9 @@ def best_naming(counts: np.ndarray) -> float:
     return max(best.values())
 
 
-def test_wgans_estimate_follows_the_quality_of_its_samples(classifier: Classifier, tmp_path: Path):
+def test_wgans_estimate_follows_the_quality_of_its_samples(classifier: Classifier):
     """Rank correlation, over checkpoints, of the logged distance with the Frechet distance of what is drawn."""
-    run = ganforge.train(
-        "wgan", "fashion-mnist", data_home=HOME, channels=1, outdir=tmp_path, quiet=True, save_every=100, keep=100
-    )
+    run = train_once("wgan", "fashion-mnist", data_home=HOME, channels=1, save_every=100, keep=100)
     seen = to_images(clothes(held_out=True).columns["images"][:5_000].copy())
     real = Gaussian.of(torch.cat([classifier(part).features for part in seen.split(500)]))
     logged = {int(row["step"]): row["critic/distance"] for row in read_rows(run.path / "log.jsonl")}

@@ -2,14 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.draw import RowDraw
@@ -17,6 +15,7 @@ from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.trained import Trained
 from ganforge.models.lostgan import presets
 from ganforge.models.lostgan.roi_align import roi_align
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 SIZE = presets["small"].run.size * 2
@@ -86,8 +85,8 @@ def answer(run: Trained, boxes: Tensor, labels: Tensor, seed: int = 0) -> Tensor
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return ganforge.train("lostgan", DATA, outdir=tmp_path_factory.mktemp("run"), quiet=True)
+def run() -> Trained:
+    return train_once("lostgan", DATA)
 
 
 def test_the_asked_class_is_read_in_the_box(run: Trained, classifier: nn.Module):
@@ -99,9 +98,9 @@ def test_the_asked_class_is_read_in_the_box(run: Trained, classifier: nn.Module)
     assert read(classifier, answer(run, real.boxes, other), real.boxes, other) >= 0.85
 
 
-def test_without_object_scores_the_class_is_not_read(classifier: nn.Module, tmp_path: Path):
+def test_without_object_scores_the_class_is_not_read(classifier: nn.Module):
     """The broken version: the discriminator sees whole images alone, so nothing ties a label to its box."""
-    blind = ganforge.train("lostgan", DATA, outdir=tmp_path, quiet=True, config={"object_weight": 0.0})
+    blind = train_once("lostgan", DATA, config={"object_weight": 0.0})
     real = scenes(300, held_out=True)
     assert read(classifier, answer(blind, real.boxes, real.labels), real.boxes, real.labels) < 0.3
 
@@ -159,8 +158,8 @@ def test_new_codes_change_more_than_the_move_of_an_object(run: Trained):
     assert by_seed > 2 * by_move
 
 
-def test_objects_that_were_never_seen_together(classifier: nn.Module, tmp_path: Path):
-    run = ganforge.train("lostgan", UNSEEN, outdir=tmp_path, quiet=True)
+def test_objects_that_were_never_seen_together(classifier: nn.Module):
+    run = train_once("lostgan", UNSEEN)
     new = scenes(300, held_out=True, name=UNSEEN)
     assert read(classifier, answer(run, new.boxes, new.labels), new.boxes, new.labels) >= 0.8
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.evaluation.score import score
@@ -21,8 +20,10 @@ from ganforge.inference.trained import Trained
 from ganforge.metrics.anomaly import auroc
 from ganforge.metrics.estimate import Estimate
 from ganforge.metrics.nearest_features import NearestFeatures
+from tests.support.kept_runs import train_once
 
 PACKAGE = find_spec("elpv_dataset")
+
 pytestmark = [
     pytest.mark.quality,
     pytest.mark.skipif(PACKAGE is None, reason="no solar cells: pip install elpv-dataset"),
@@ -57,10 +58,10 @@ def figure_of(run: Trained, cells: Path, out: Path) -> Estimate:
 
 def test_cells_are_scored_beside_the_baselines(cells: Path, tmp_path: Path):
     data = cells / "train" / "good"
-    options = {"size": (SIDE,), "outdir": tmp_path, "quiet": True, "sample_every": 0, "augment": "none"}
-    gan = ganforge.train("wgan_gp", data, steps=500, **options)
-    encoder = ganforge.train("f_anogan", data, config={"generator": str(gan.path)}, **options)
-    own = ganforge.train("autoencoder", data, **options)
+    options = {"size": (SIDE,), "sample_every": 0, "augment": "none"}
+    gan = train_once("wgan_gp", data, steps=500, **options)
+    encoder = train_once("f_anogan", data, config={"generator": str(gan.path)}, **options)
+    own = train_once("autoencoder", data, **options)
     found = {run.model: figure_of(run, cells, tmp_path / run.model) for run in (encoder, own)}
     trained, sound, defect = (
         to_images(np.array(open_data(str(place), size=(SIDE, SIDE)).columns["images"]))

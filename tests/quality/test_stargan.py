@@ -1,16 +1,14 @@
 """StarGAN's edits, read by a classifier that it never met: what was asked for changes, and everything else stays."""
 
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import ganforge
 from ganforge.data.loader import to_images
 from ganforge.data.open import open_data
 from ganforge.metrics.extractors.classifier import load_or_train_classifier
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 COLOURS = 8  # the first attributes: an image has one of them
@@ -52,8 +50,8 @@ def read(network: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([colour, (logits[:, COLOURS:] > 0).long()], 1).float()
 
 
-def test_requested_attributes_change_and_the_others_stay(reader: nn.Module, tmp_path: Path):
-    run = ganforge.train("stargan", "shapes-attributes", outdir=tmp_path, quiet=True)
+def test_requested_attributes_change_and_the_others_stay(reader: nn.Module):
+    run = train_once("stargan", "shapes-attributes")
     images, truth = attributes_of(held_out=True)
     obeyed, kept = {}, {}
     for k, name in enumerate(run.facts.attributes):

@@ -15,21 +15,22 @@ from ganforge.data.open import open_data
 from ganforge.evaluation.report import Report
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.classifier import load_or_train_classifier
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+def read() -> dict[str, Report]:
     """What is read off label maps that three translators made into scenes; all learned as long."""
-    folder, found = tmp_path_factory.mktemp("runs"), {}
+    found = dict[str, Report]()
     asked: dict[str, dict[str, Any]] = {
         "regression": {"model": "regression"},
         "pix2pix": {"model": "pix2pix"},
         "encoder-decoder": {"model": "pix2pix", "config": {"networks": "encoder-decoder"}},
     }
     for name, settings in asked.items():
-        run = ganforge.train(data="shapes-pairs", outdir=folder, quiet=True, **settings)
+        run = train_once(data="shapes-pairs", **settings)
         found[name] = ganforge.evaluate(run.path, metrics=["l1", "fcn"], n=300, held_out=True)
         print(name, {figure.name: round(figure.value, 3) for figure in found[name].figures})
     return found
@@ -47,8 +48,8 @@ def test_skips_carry_shapes_that_the_bottleneck_loses(read: dict[str, Report]):
 
 
 @pytest.fixture(scope="module")
-def cycle(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return ganforge.train("cyclegan", "shapes-unpaired", outdir=tmp_path_factory.mktemp("run"), quiet=True)
+def cycle() -> Trained:
+    return train_once("cyclegan", "shapes-unpaired")
 
 
 def sides(held_out: bool, rows: int = 2_000) -> dict[str, np.ndarray]:

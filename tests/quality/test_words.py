@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import ganforge
 from ganforge.batches import Captioned
 from ganforge.data.loader import to_images
 from ganforge.data.synthetic.captions import make_described
@@ -24,6 +22,7 @@ from ganforge.inference.trained import Trained
 from ganforge.metrics.fid import Gaussian, frechet_distance
 from ganforge.models.gan_cls import GANCLS
 from ganforge.nn.bicubic import bicubic
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 DATA = "shapes-captions-unseen"
@@ -136,14 +135,14 @@ def compare_variety(made: Tensor, kinds: Tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+def encoder() -> str:
     """A text encoder that has never seen the held-out combinations."""
-    return str(ganforge.train("text_encoder", DATA, outdir=tmp_path_factory.mktemp("text"), quiet=True).path)
+    return str(train_once("text_encoder", DATA).path)
 
 
 @pytest.fixture(scope="module")
-def gan_cls(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return ganforge.train("gan_cls", DATA, outdir=tmp_path_factory.mktemp("run"), quiet=True, config={"text": encoder})
+def gan_cls(encoder: str) -> Trained:
+    return train_once("gan_cls", DATA, config={"text": encoder})
 
 
 def test_a_sentence_of_an_unseen_combination_is_drawn(gan_cls: Trained):
@@ -168,7 +167,7 @@ def test_equal_noise_makes_equal_pictures(gan_cls: Trained):
         assert compare_variety(game.generate(one, tokens), kinds).max() < 0.1  # pyright: ignore
 
 
-def test_with_shuffled_captions_nothing_is_read(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_with_shuffled_captions_nothing_is_read(encoder: str, monkeypatch: pytest.MonkeyPatch):
     """The broken version of reading: every image has the sentence of another one of its batch."""
     play = GANCLS.play
 
@@ -176,22 +175,20 @@ def test_with_shuffled_captions_nothing_is_read(encoder: str, tmp_path: Path, mo
         return play(self, (Captioned(b.images, b.tokens.roll(1, 0)) for b in batches), now)
 
     monkeypatch.setattr(GANCLS, "play", play_shuffled)
-    run = ganforge.train("gan_cls", DATA, outdir=tmp_path, quiet=True, config={"text": encoder})
+    run = train_once("gan_cls", DATA, changed="shuffled captions", config={"text": encoder})
     says, colours, kinds = unseen()
     colour, kind = read(reader(32), answer(run, says), colours, kinds)
     assert colour < 0.3
     assert kind < 0.25
 
 
-def test_the_order_of_the_variants(encoder: str, tmp_path: Path):
+def test_the_order_of_the_variants(encoder: str):
     """int-cls is at least as good as cls, and cls better than gan, by more than the intervals of three seeds."""
     says, colours, kinds = unseen()
     shares = dict[str, Tensor]()
     for variant in ("gan", "cls", "int-cls"):
         config: dict[str, Any] = {"text": encoder, "variant": variant}
-        runs = [
-            ganforge.train("gan_cls", DATA, outdir=tmp_path, quiet=True, seed=seed, config=config) for seed in SEEDS
-        ]
+        runs = [train_once("gan_cls", DATA, seed=seed, config=config) for seed in SEEDS]
         own = [sum(read(reader(32), answer(run, says), colours, kinds)) / 2 for run in runs]
         shares[variant] = torch.tensor(own)
         print(f"{variant}: {shares[variant].mean():.1%}, {[f'{share:.1%}' for share in own]}")
@@ -224,28 +221,25 @@ AS_RELEASED = {
 
 
 @pytest.fixture(scope="module")
-def stage1(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    out = tmp_path_factory.mktemp("stage1")
-    return ganforge.train("stackgan", DATA, outdir=out, quiet=True, config={"text": encoder})
+def stage1(encoder: str) -> Trained:
+    return train_once("stackgan", DATA, config={"text": encoder})
 
 
-def test_stage_1_draws_the_colour_of_a_sentence(stage1: Trained, encoder: str, tmp_path: Path):
+def test_stage_1_draws_the_colour_of_a_sentence(stage1: Trained, encoder: str):
     """The broken version is narrow and has the released terms, by which D tells batches of wrong pairs apart by their
     statistics, and reads them less."""
     says, colours, kinds = unseen()
-    released = ganforge.train("stackgan", DATA, outdir=tmp_path, quiet=True, config={"text": encoder, **AS_RELEASED})
+    released = train_once("stackgan", DATA, config={"text": encoder, **AS_RELEASED})
     shares = [read(reader(16), answer(run, says), colours, kinds) for run in (stage1, released)]
     assert shares[0][0] >= 0.95
     assert shares[1][0] < 0.95
     assert sum(shares[0]) > sum(shares[1])
 
 
-def test_stage_2_beats_stage_1_enlarged(stage1: Trained, tmp_path: Path):
+def test_stage_2_beats_stage_1_enlarged(stage1: Trained):
     """In reading, and in the Frechet distance of the reader's features, at four times the side."""
     first = stage1
-    second = ganforge.train(
-        "stackgan", DATA, "small-stage-2", outdir=tmp_path, quiet=True, config={"stage1": str(first.path)}
-    )
+    second = train_once("stackgan", DATA, "small-stage-2", config={"stage1": str(first.path)})
     says, colours, kinds = unseen()
     says, colours, kinds = says * 8, colours.repeat(8), kinds.repeat(8)
     pictures = {"bicubic": bicubic(answer(first, says), 4).clamp(-1, 1), "stage 2": answer(second, says)}

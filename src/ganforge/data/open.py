@@ -25,6 +25,7 @@ from ganforge.data.layouts.pairs import build_two_sided_dataset
 from ganforge.data.layouts.segmented import build_segmented
 from ganforge.data.layouts.superresolution import build_superresolution_pairs, has_two_sizes
 from ganforge.data.layouts.two_folders import split_halves
+from ganforge.data.one_class import select_rows, select_source
 from ganforge.data.paths import data_home
 from ganforge.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
 from ganforge.data.source import ImageSource, Labels, build_dataset
@@ -101,8 +102,10 @@ def open_data(
         raise OptionError(f"--make halves is for images of a person's own, and {spec} is a named set.")
     if spec in NAMED:
         data = NAMED[spec](OpenOptions(size, channels, crop, seed, home, held_out, native, captioned))
+        data = select_rows(data, reading.only) if reading.only else data
     else:
         source = find_data(spec, home=home, held_out=held_out)
+        source = select_source(source, reading.only) if reading.only else source
         source = rename_source(source, source.where, where) if where else source
         known = ranges_in_files(ranges or {}, reading, derived)
         options = DecodeOptions(size, channels, crop, native, known.get("images"), ranges is None)

@@ -21,6 +21,8 @@ class ReadOptions:
     is the map, in its colours or one-hot."""
     unknown: int = UNKNOWN_VALUE
     """The value of pixels without a region in label maps of numbers: they become a last region, unknown."""
+    only: str = ""
+    """Take the images of this class alone, of data in classes; the model sees no labels then."""
     tokens: Literal["auto", "words", "characters"] = "auto"
     """What a caption is split into, where the model has no text encoder with a tokeniser of its own.  Auto: what the
     model is made for, words unless it says characters."""

@@ -39,6 +39,8 @@ class Config:
 
     generator: Annotated[str, Part("dcgan|*", needed=True, can=("generate", "features"))] = ""
     """The run whose generator draws and whose discriminator has the features: the paper's is one of dcgan."""
+    sound: str = ""
+    """The class of sound images, of data in classes; the others are not learnt from.  Empty: all images are sound."""
     feature_weight: float = 0.1
     """lambda (section 3)."""
     steps: int = 500
@@ -67,6 +69,10 @@ class AnoGAN(Game[Config, Images]):
             )
         self.generator = generator
         self.descent = config.steps, config.lr
+
+    @classmethod
+    def only_class(cls, config: Config) -> str:
+        return config.sound
 
     def players(self) -> dict[str, Optimizer]:
         return {}

@@ -37,6 +37,8 @@ class Config:
     """Channels next to the image; they double at every halving, up to eight times as many."""
     lr: float = 1e-4
     """Adam."""
+    sound: str = ""
+    """The class of sound images, of data in classes; the others are not learnt from.  Empty: all images are sound."""
 
 
 class Autoencoder(Game[Config, Images]):
@@ -54,6 +56,10 @@ class Autoencoder(Game[Config, Images]):
         self.encoder = nn.Sequential(body, nn.Linear(body.features, c.latent))
         self.generator = ResidualGenerator(c.latent, c.width, facts.channels, base, halvings)
         begin(self.encoder[1], 1.0)
+
+    @classmethod
+    def only_class(cls, config: Config) -> str:
+        return config.sound
 
     def players(self) -> dict[str, Optimizer]:
         return {"autoencoder": Adam([*self.encoder.parameters(), *self.generator.parameters()], self.config.lr)}

@@ -44,6 +44,8 @@ class Config:
 
     generator: Annotated[str, Part("wgan_gp", needed=True)] = ""
     """The run whose generator draws and whose critic has the features."""
+    sound: str = ""
+    """The class of sound images, of data in classes; the others are not learnt from.  Empty: all images are sound."""
     training: Literal["izi_f", "izi", "ziz"] = "izi_f"
     """What E makes small: residuals of image and features, of the image alone, or of the code."""
     feature_weight: float = 1.0
@@ -100,6 +102,10 @@ class FAnoGAN(Game[Config, Images]):
         base, halvings = halve_sides(facts.height, facts.width)
         self.latent: int = generator.config.latent
         self.encoder = Encoder(c.width, facts.channels, self.latent, base, halvings, c.bound, c.reach)
+
+    @classmethod
+    def only_class(cls, config: Config) -> str:
+        return config.sound
 
     def players(self) -> dict[str, Optimizer]:
         # alpha and eps are TensorFlow's defaults, in which the authors' code was written.

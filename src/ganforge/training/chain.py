@@ -24,7 +24,7 @@ from ganforge.runs.reading import add_seal, is_sealed, parse_yaml, read_bytes
 from ganforge.runs.trust import hashes, read_trusted
 from ganforge.serialize import from_plain, to_plain
 
-SHARED = ("device", "threads", "data_home")  # options that all runs of a chain have
+SHARED = ("device", "threads", "data_home", "only")  # options that all runs of a chain have
 SIZED = ("size", "channels")  # options of the last run that a part has too, where their facts must be equal
 
 

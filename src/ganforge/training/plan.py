@@ -95,6 +95,7 @@ def plan(
     make: str = "none",
     unknown: int = UNKNOWN_VALUE,
     tokens: str = "auto",
+    only: str = "",
     epochs: float | None = None,
     kimg: float | None = None,
     data_home: str | Path | None = None,
@@ -108,9 +109,9 @@ def plan(
 ) -> Plan:
     """Resolve everything a run needs.  Without `data`, the synthetic set that fits the model is used.
 
-    `run` are fields of `Run` and of the model's Config (`lr=1e-4`); `direction`, `make`, `unknown`, `tokens` of
-    `ReadOptions`.  `init_from`: see init_from.py; `adapt`: own_data.py.  `load` opens parts; `link_parts` keeps paths
-    and hashes only; `stand_ins` puts untrained games in the place of needed parts that are not named.
+    `run` are fields of `Run` and of the model's Config (`lr=1e-4`); `direction`, `make`, `unknown`, `tokens`,
+    `only` of `ReadOptions`.  `init_from`: see init_from.py; `adapt`: own_data.py.  `load` opens parts; `link_parts`
+    keeps paths and hashes only; `stand_ins` puts untrained games in the place of needed parts that are not named.
     Raises a GANForgeError with one sentence for whatever does not fit.
     """
     entry, settings = resolve_settings(model, preset, {"config": config, **run})
@@ -123,8 +124,7 @@ def plan(
     check_length(options, epochs, kimg)
     selection.check_options(options, entry.game, settings)
     loaded = parts.resolve(settings, load, entry.name)  # before the data are opened: a text encoder makes its tokens
-    tokens = entry.game.token_kind(settings) if tokens == "auto" else tokens
-    reading = from_plain(ReadOptions, {"direction": direction, "make": make, "unknown": unknown, "tokens": tokens})
+    reading = resolve_reading(entry.game, settings, direction, make, unknown, tokens, only)
     read_options = choose_make(data_spec, reading, needed, data_home, say)
     if adapt and own_data.adapts(preset, data_spec, run, "size"):
         options = own_data.choose_size(entry, settings, options, data_spec, data_home, read_options, say)
@@ -145,6 +145,18 @@ def plan(
         locate(data_spec), init_weights(game, init_from, say) if str(init_from) else {},
         parts.describe_parts(loaded, link_parts),
     )  # fmt: skip
+
+
+def resolve_reading(
+    game: type[Game[Any, Any]], settings: Any, direction: str, make: str, unknown: int, tokens: str, only: str
+) -> ReadOptions:
+    """How the data are read, with the game's choice where the user has none.
+
+    Raises OptionError for what does not fit.
+    """
+    tokens, only = game.token_kind(settings) if tokens == "auto" else tokens, only or game.only_class(settings)
+    asked = {"direction": direction, "make": make, "unknown": unknown, "tokens": tokens, "only": only}
+    return from_plain(ReadOptions, asked)
 
 
 def resolve_settings(model: str, preset: str, options: Mapping[str, Any]) -> tuple[Model, Any]:

@@ -20,6 +20,7 @@ OWN = (
     "make",
     "unknown",
     "tokens",
+    "only",
     "epochs",
     "kimg",
     "data_home",

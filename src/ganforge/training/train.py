@@ -70,6 +70,7 @@ def train(
         entry, settings = planning.resolve_settings(model, preset, options)
         if missing_parts(settings):
             options = planning.keep_given(options, settings)
+            options |= {"only": only} if (only := entry.game.only_class(settings)) and "only" not in options else {}
             if str(data):
                 raise ModelError(chain.describe_chain(entry, str(data), preset, settings, options, outdir, name))
             options = {**options, "config": settings}

@@ -230,8 +230,7 @@ def _note_on_lookalikes(where: str, split: str, classes: tuple[str, ...]) -> lis
             one = f"{where}/{split}{min(names)}"
             return [f"The folders look like {what}, taken as classes here; to learn one alone: --data {one}."]
     if sound := [name for name in classes if name.lower() in SOUND]:
-        one = f"{where}/{split}{sound[0]}"
-        return [f"All {len(classes)} classes are taken; to learn the sound images alone, for `score`: --data {one}."]
+        return [f"One of {len(classes)} classes is {sound[0]}; to learn it alone, for `score`: --only {sound[0]}."]
     return []
 
 

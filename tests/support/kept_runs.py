@@ -1,0 +1,65 @@
+"""Runs of the quality tests, kept between calls of pytest: nothing is trained twice, and a cut training goes on.
+
+A run lies under a hash of the code of its model, of its settings and of its data.  The engine and the networks in nn/
+are not part of the hash: delete the folder, or name another with GANFORGE_QUALITY_RUNS, to train everything again.
+"""
+
+import ast
+import os
+from pathlib import Path
+from typing import Any
+
+import ganforge
+from ganforge.catalogue import file_of, is_own
+from ganforge.data.cache import fingerprint
+from ganforge.data.paths import cache_home
+from ganforge.inference.load import load_part
+from ganforge.inference.trained import Trained
+from ganforge.serialize import to_plain
+from ganforge.training.plan import Plan, plan
+
+
+def runs_home() -> Path:
+    """The folder of the kept runs."""
+    return Path(os.environ.get("GANFORGE_QUALITY_RUNS") or cache_home() / "quality-runs")
+
+
+def train_once(
+    model: str, data: str | Path = "", preset: str = "small", *, changed: str = "", **options: Any
+) -> Trained:
+    """`ganforge.train`, or the run that it has made before with the same code, settings and data.
+
+    `changed` says what a test has changed in the code of the running process.
+    """
+    planned = plan(model, data, preset, load=load_part, **options)
+    home = runs_home() / f"{Path(model).stem}-{fingerprint(describe(planned), changed)[:20]}"
+    begun = sorted(home.glob("*/config.yaml"))
+    if not begun:
+        return ganforge.train(model, data, preset, outdir=home, name="run", quiet=True, tensorboard=False, **options)
+    run = begun[-1].parent
+    kept = ganforge.load(run) if list(run.glob("checkpoints/*")) else None
+    return kept if kept and kept.step >= planned.run.steps else ganforge.resume(run, quiet=True)
+
+
+def describe(planned: Plan) -> str:
+    """A hash of a planned run: its model's code, its settings, its data; parts are named by their folders."""
+    run = {key: value for key, value in to_plain(planned.run).items() if key not in {"device", "threads"}}
+    return fingerprint(
+        code_of(model_files(planned.model.name)), to_plain(planned.config), run, planned.data.fingerprint
+    )
+
+
+def model_files(model: str) -> list[Path]:
+    """The files that a model's code stands in."""
+    file = Path(model) if is_own(model) else file_of(model)
+    return sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+
+
+def code_of(files: list[Path]) -> list[str]:
+    """The code of some files as text, without comments, docstrings and layout."""
+    return [ast.dump(_WithoutDocstrings().visit(ast.parse(file.read_text(encoding="utf-8")))) for file in files]
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node

@@ -1,0 +1,44 @@
+"""The runs that quality tests keep (tests/support/kept_runs.py)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.kept_runs import code_of, train_once
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GANFORGE_QUALITY_RUNS", str(tmp_path))
+    return tmp_path
+
+
+def test_nothing_is_trained_twice(home: Path):
+    first, again = (train_once("gan", preset="tiny", steps=3) for _ in range(2))
+    assert first.path == again.path
+    assert len([*home.iterdir()]) == 1
+    others: tuple[dict[str, Any], ...] = {"lr": 1e-3}, {"steps": 4}, {"data": "shapes-scenes"}, {"changed": "no noise"}
+    paths = {train_once("gan", preset="tiny", **{"steps": 3, **other}).path for other in others}
+    assert len(paths | {first.path}) == len(others) + 1
+
+
+def test_a_cut_training_goes_on():
+    asked: dict[str, Any] = {"preset": "tiny", "steps": 6, "save_every": 2, "keep": 3}
+    whole = train_once("gan", **asked)
+    shutil.rmtree(whole.path / "checkpoints" / "step-000000006")
+    again = train_once("gan", **asked)
+    assert (again.path, again.step) == (whole.path, 6)
+    torch.testing.assert_close(again.sample(2, seed=0), whole.sample(2, seed=0), rtol=0, atol=0)
+
+
+def test_prose_is_no_code(tmp_path: Path):
+    """Another docstring or comment leaves the hash as it is, another number does not."""
+    texts = '"""One."""\nx = 1\n', '"""Two, longer."""\n\n# why\nx = 1\n', '"""One."""\nx = 2\n'
+    for k, text in enumerate(texts):
+        (tmp_path / f"{k}.py").write_text(text, encoding="utf-8")
+    one, two, three = (code_of([tmp_path / f"{k}.py"]) for k in range(3))
+    assert one == two
+    assert one != three

@@ -1,6 +1,7 @@
 """e4e: codes begin at the mean as one for all layers, deltas come one after another, codes are judged by a pool."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,11 @@ from ganforge.draw import RowDraw
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Move
 from ganforge.models.e4e import E4E, Config, presets
+from ganforge.models.hyperstyle import HyperStyle
+from ganforge.models.hyperstyle import presets as hyperstyle
+from ganforge.models.stylegan2 import StyleGAN2
+from ganforge.models.stylegan2 import presets as stylegan2
+from ganforge.nn.likeness import Likeness
 
 FACTS = Facts(3, 16, 16)
 
@@ -99,3 +105,38 @@ def test_resnet_has_no_pyramid_and_any_size_works():
 def test_it_needs_its_part():
     with pytest.raises(ModelError, match=r"name a run of stylegan2 with --config\.generator"):
         E4E(Config(), FACTS)
+
+
+@pytest.mark.parametrize(("perception", "identity"), [("own", "own"), ("own", "none"), ("lpips", "own")])
+def test_the_discriminator_sees_whole_images_and_published_networks_averaged_ones(
+    perception: str, identity: str, monkeypatch: pytest.MonkeyPatch
+):
+    seen = dict[str, tuple[int, ...]]()
+
+    def stand_in(_made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        seen["lpips"] = tuple(real.shape)
+        return torch.zeros(len(real))
+
+    monkeypatch.setattr(Likeness, "load_lpips", lambda _: SimpleNamespace(to=lambda _: stand_in))
+    game = build(side=8, adversarial=0.0, perception=perception, identity=identity)
+    first = game.generator.discriminator.blocks[0].read
+    first.register_forward_pre_hook(lambda _, given: seen.update(own=tuple(given[0].shape)))
+    terms = play(game, 0)[-1].terms
+    assert ("identity" in terms) == (identity == "own")
+    assert seen == {
+        **({"lpips": (4, 3, 8, 8)} if perception == "lpips" else {}),
+        "own": (4, 3, 16, 16),
+    }
+
+
+def test_a_discriminator_that_needs_labels_compares_no_identities():
+    facts = Facts(3, 16, 16, labels=("a", "b"))
+    part = StyleGAN2(replace(stylegan2["tiny"].config, conditional=True), facts)
+    with pytest.raises(ModelError, match=r"StyleGAN2 needs them: name an unconditional run"):
+        E4E(presets["tiny"].config, facts, generator=part)
+    game = E4E(replace(presets["tiny"].config, identity="none"), facts, generator=part)
+    game.draw = RowDraw(1)
+    assert play(game, 0)[-1].terms["perceptual"] > 0
+    encoder = E4E(replace(game.config, space="w"), facts, generator=part)
+    with pytest.raises(ModelError, match=r"--config\.identity face, or none"):
+        HyperStyle(hyperstyle["tiny"].config, facts, encoder=encoder)

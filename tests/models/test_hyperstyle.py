@@ -101,3 +101,14 @@ def test_its_chain_trains_an_encoder_of_one_code():
     ]  # fmt: skip
     with pytest.raises(ModelError, match="run of e4e with space w"):
         HyperStyle(Config(), FACTS)
+
+
+def test_the_weights_of_the_terms_are_the_settings():
+    terms = [
+        [*build(side=8, perceptual_weight=weight, identity_weight=weight).play(iter([Images(IMAGES)]), Clock())][
+            0
+        ].terms
+        for weight in (1.0, 3.0)
+    ]
+    for name in ("perceptual", "identity"):
+        torch.testing.assert_close(terms[1][name], 3 * terms[0][name])

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.errors import WeightsError
+from ganforge.errors import ModelError, WeightsError
 from ganforge.nn.backbones import ArcFace
 from ganforge.nn.last_layer import features_of, read_last_input
 from ganforge.nn.lpips import LPIPS, load_mapped
@@ -33,14 +33,30 @@ class Likeness:
         self.lpips: LPIPS | None = None
         self.face: ArcFace | None = None
 
-    def terms(self, gan: Any, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """{perceptual, identity: its mean} of images (N, C, H, W) in [-1, 1] and the real ones.
+    def check(self, gan: Any) -> None:
+        """Raise ModelError where `identity` is `own` and the discriminator of `gan` also needs a label."""
+        if self.identity == "own" and gan.labelled and (gan.facts.labels or gan.facts.attributes):
+            raise ModelError(
+                f"--config.identity own reads images without labels, and the discriminator of this "
+                f"{type(gan).__name__} needs them: name an unconditional run with --config.generator, or say "
+                "--config.identity face, or none."
+            )
 
-        `gan` has the discriminator.  Raises WeightsError where weights are missing or damaged.
+    def terms(
+        self, gan: Any, made: Tensor, real: Tensor, sides: tuple[int, int], weights: tuple[float, float]
+    ) -> dict[str, Tensor]:
+        """{perceptual, identity: its mean, times its weight} of images (N, C, H, W) in [-1, 1] and the real ones.
+
+        `gan` has the discriminator, which sees images at its own sides (H, W).  Raises WeightsError where weights are
+        missing or damaged.
         """
-        terms = {"perceptual": self.distances(gan, made, real).mean()}
+
+        def resize(setting: str) -> list[Tensor]:
+            return [enlarge(images, sides) if setting == "own" else images for images in (made, real)]
+
+        terms = {"perceptual": weights[0] * self.distances(gan, *resize(self.perception)).mean()}
         if self.identity != "none":
-            terms["identity"] = (1 - self.similarities(gan, made, real)).mean()
+            terms["identity"] = weights[1] * (1 - self.similarities(gan, *resize(self.identity))).mean()
         return terms
 
     def distances(self, gan: Any, made: Tensor, real: Tensor) -> Tensor:
@@ -86,6 +102,11 @@ class Likeness:
                 f"--config.weights FOLDER, or say --config.{option} own."
             )
         return dict(read_weights(self.folder / file, name))
+
+
+def enlarge(images: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Images (N, C, h, w) at the sides (H, W), which a discriminator works at."""
+    return images if images.shape[-2:] == sides else F.interpolate(images, sides, mode="area")
 
 
 def cut_face(images: Tensor) -> Tensor:

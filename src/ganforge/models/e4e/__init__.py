@@ -27,7 +27,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -113,7 +112,7 @@ class E4E(Game[Config, Images]):
     fixed_size = True
 
     def __init__(self, config: Config, facts: Facts, generator: Game[Any, Any] | None = None) -> None:
-        """Raises ModelError without the part."""
+        """Raises ModelError without the part, and for one whose discriminator needs labels where `identity` is `own`."""
         super().__init__(config, facts)
         if generator is None:
             raise ModelError("e4e needs a trained generator: name a run of stylegan2 with --config.generator.")
@@ -131,6 +130,7 @@ class E4E(Game[Config, Images]):
             self.encoder = StyleEncoder(sizes[0], side, *sizes[1:], pyramid=pyramid, relative=c.relative, resnet=resnet)
         self.encoder.mean_code.copy_(mean)
         self.likeness = Likeness(c.perception, c.identity, c.weights)
+        self.likeness.check(generator)
         if c.adversarial:
             self.discriminator = judge_codes(style)
             self.made_pool, self.found_pool = ImagePool(c.pool, (style,)), ImagePool(c.pool, (style,))
@@ -157,8 +157,8 @@ class E4E(Game[Config, Images]):
         codes = self.encode(real, stage)
         made = shrink(self.decode(Codes(codes)), c.side)
         terms = {"mse": c.mse_weight * (made - real).square().mean()}
-        weights = {"perceptual": c.perceptual_weight, "identity": c.identity_weight}
-        terms |= {name: weights[name] * value for name, value in self.compare(made, real).items()}
+        sides, weights = (self.facts.height, self.facts.width), (c.perceptual_weight, c.identity_weight)
+        terms |= self.likeness.terms(self.generator, made, real, sides, weights)
         if stage and c.relative:
             lengths = (codes[:, 1 : stage + 1] - codes[:, :1]).norm(dim=2)
             terms["deltas"] = c.delta_weight * lengths.sum(1).mean()
@@ -180,13 +180,6 @@ class E4E(Game[Config, Images]):
         if now.step % self.config.r1_every == 0:
             square = gradient_square(self.discriminator, made)
             yield Move("discriminator", r1=self.config.gamma / 2 * self.config.r1_every * square)
-
-    def compare(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """{perceptual, identity: how unlike images are}."""
-        full = (self.facts.height, self.facts.width)
-        if self.config.perception == "own" and real.shape[-2:] != full:  # the discriminator works at that size alone
-            made, real = F.interpolate(made, full, mode="area"), F.interpolate(real, full, mode="area")
-        return self.likeness.terms(self.generator, made, real)
 
     def encode(self, images: Tensor, stage: int = 10**6) -> Tensor:
         """Codes (N, L, style) of images of at most `side`, with the deltas of the first `stage` layers."""

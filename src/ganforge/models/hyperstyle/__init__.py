@@ -26,7 +26,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -105,7 +104,8 @@ class HyperStyle(Game[Config, Images]):
         encoder: Game[Any, Any] | None = None,
         generator: Game[Any, Any] | None = None,
     ) -> None:
-        """Raises ModelError without an encoder that gives one code for all layers."""
+        """Raises ModelError without an encoder that gives one code for all layers, for layers that the generator has
+        not, and for a generator whose discriminator needs labels where `identity` is `own`."""
         super().__init__(config, facts)
         if encoder is None:
             raise ModelError("hyperstyle needs a run of e4e with space w: name it with --config.encoder.")
@@ -124,6 +124,7 @@ class HyperStyle(Game[Config, Images]):
             separable=c.separable, per_channel=c.per_channel,
         )  # fmt: skip
         self.likeness = Likeness(c.perception, c.identity, c.weights)
+        self.likeness.check(self.generator)
 
     def players(self) -> dict[str, Optimizer]:
         return {"hypernetwork": Ranger(self.hypernetwork.parameters(), self.config.lr)}
@@ -131,6 +132,7 @@ class HyperStyle(Game[Config, Images]):
     def play(self, batches: Iterator[Images], now: Clock) -> Iterator[Move]:
         c, images = self.config, next(batches).images
         real = shrink(images, c.side)
+        sides, weights = (self.facts.height, self.facts.width), (c.perceptual_weight, c.identity_weight)
         with torch.no_grad():
             w = self.encoder.invert(images).w  # pyright: ignore
             made = self.draw_images(w)
@@ -140,17 +142,9 @@ class HyperStyle(Game[Config, Images]):
             made = self.draw_images(w, changes)
             seen = shrink(made, c.side)
             terms = {"mse": c.mse_weight * (seen - real).square().mean()}
-            weights = {"perceptual": c.perceptual_weight, "identity": c.identity_weight}
-            terms |= {name: weights[name] * value for name, value in self.compare(seen, real).items()}
+            terms |= self.likeness.terms(self.generator, seen, real, sides, weights)
             yield (Move if number == c.iterations - 1 else Hold)("hypernetwork", **terms)
             made, changes = made.detach(), {layer: change.detach() for layer, change in changes.items()}
-
-    def compare(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """{perceptual, identity: how unlike images are}."""
-        full = (self.facts.height, self.facts.width)
-        if self.config.perception == "own" and real.shape[-2:] != full:  # the discriminator works at that size alone
-            made, real = F.interpolate(made, full, mode="area"), F.interpolate(real, full, mode="area")
-        return self.likeness.terms(self.generator, made, real)
 
     def predict(self, real: Tensor, made: Tensor) -> dict[int, Tensor]:
         """The change of each layer, from the photographs and what is drawn so far."""

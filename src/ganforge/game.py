@@ -249,10 +249,6 @@ class Game(nn.Module, ABC, Generic[C, B]):
         """The probability of `--augment ada --augment-p game` in a step, in [0, 1]; None: the game has none."""
         return None
 
-    def kind(self, now: Clock) -> str | None:
-        """A name for the sequence of moves in this step, for capturing it in a CUDA graph; None: never captured."""
-        return None
-
 
 def type_arguments(kind: type[Game[Any, Any]]) -> tuple[Any, ...]:
     """(Config, batch type) of a subclass of Game; empty for a subclass of a game, which inherits them.

@@ -104,11 +104,7 @@ def test_its_chain_trains_an_encoder_of_one_code():
 
 
 def test_the_weights_of_the_terms_are_the_settings():
-    terms = [
-        [*build(side=8, perceptual_weight=weight, identity_weight=weight).play(iter([Images(IMAGES)]), Clock())][
-            0
-        ].terms
-        for weight in (1.0, 3.0)
-    ]
+    one, three = (build(side=8, perceptual_weight=weight, identity_weight=weight) for weight in (1.0, 3.0))
+    small, large = (next(game.play(iter([Images(IMAGES)]), Clock())).terms for game in (one, three))
     for name in ("perceptual", "identity"):
-        torch.testing.assert_close(terms[1][name], 3 * terms[0][name])
+        torch.testing.assert_close(large[name], 3 * small[name])

@@ -29,6 +29,7 @@ from torch.optim import Adam, Optimizer, RMSprop
 from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.init import normal_weights
+from ganforge.nn.limits import limit
 from ganforge.nn.mlp import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.sizes import halve_sides
 from ganforge.run import Preset, Run
@@ -191,7 +192,7 @@ class WGAN(Game[Config, Images]):
 
     def generate(self, noise: Tensor) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
-        return self.generator(noise).clamp(-1, 1)
+        return limit(self.generator(noise))
 
     def sample(self, n: int) -> Tensor:
         """`n` images."""

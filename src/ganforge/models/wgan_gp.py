@@ -27,6 +27,7 @@ from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, Images
 from ganforge.game import Clock, Game, Move
+from ganforge.nn.limits import limit
 from ganforge.nn.mlp import PerceptronCritic, PerceptronGenerator
 from ganforge.nn.penalties import slope_penalty
 from ganforge.nn.residual import ResidualCritic, ResidualGenerator
@@ -121,7 +122,7 @@ class WGANGP(Game[Config, Images]):
 
     def generate(self, noise: Tensor) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent)."""
-        return self.generator(noise).clamp(-1, 1)
+        return limit(self.generator(noise))
 
     def sample(self, n: int) -> Tensor:
         """`n` images."""

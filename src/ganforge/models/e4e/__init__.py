@@ -112,7 +112,7 @@ class E4E(Game[Config, Images]):
     fixed_size = True
 
     def __init__(self, config: Config, facts: Facts, generator: Game[Any, Any] | None = None) -> None:
-        """Raises ModelError without the part, and for one whose discriminator needs labels where `identity` is `own`."""
+        """Raises ModelError without the part, and with `identity` `own` for one whose discriminator needs labels."""
         super().__init__(config, facts)
         if generator is None:
             raise ModelError("e4e needs a trained generator: name a run of stylegan2 with --config.generator.")

@@ -35,6 +35,7 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Hold, Move, Part
 from ganforge.models.hyperstyle.hypernetwork import HyperNetwork, Shape
 from ganforge.nn.likeness import Identity, Likeness, Perception
+from ganforge.nn.limits import limit
 from ganforge.nn.ranger import Ranger
 from ganforge.nn.sizes import shrink
 from ganforge.run import Preset, Run
@@ -175,8 +176,7 @@ class HyperStyle(Game[Config, Images]):
         flat = codes.changes if isinstance(codes, ChangedCodes) else None
         if flat is None:
             return self.generator.decode(codes)
-        made = self.draw_images(codes.w, self.unpack(flat))
-        return made.clamp(-1, 1)
+        return limit(self.draw_images(codes.w, self.unpack(flat)))
 
     def unpack(self, flat: Tensor) -> dict[int, Tensor]:
         """The changes of each layer in (N, P)."""

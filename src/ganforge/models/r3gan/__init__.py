@@ -40,6 +40,7 @@ from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.models.r3gan.networks import Discriminator, Generator, Stage
 from ganforge.nn.conditions import as_vectors, draw_labels
+from ganforge.nn.limits import limit
 from ganforge.nn.penalties import squared_slope
 from ganforge.nn.sizes import halve_sides
 from ganforge.run import Preset, Run
@@ -180,7 +181,7 @@ class R3GAN(Game[Config, PerhapsLabelled]):
             raise ModelError("This r3gan takes no label: train one with --config.conditional True.")
         if label is None and self.k:
             label = draw_labels(self.draw, len(noise), self.k, bool(self.facts.attributes))
-        return self.generator(noise, self.vector(label)).clamp(-1, 1)
+        return limit(self.generator(noise, self.vector(label)))
 
     def sample(self, n: int, label: Label = None) -> Tensor:
         """`n` images with the condition `label`."""

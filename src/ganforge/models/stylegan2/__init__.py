@@ -43,6 +43,7 @@ from ganforge.models.stylegan2.layers import ModulatedConv2d
 from ganforge.models.stylegan2.settings import Config
 from ganforge.models.stylegan2.settings import presets as presets
 from ganforge.nn.conditions import as_vectors, draw_labels
+from ganforge.nn.limits import limit
 from ganforge.nn.losses import fake_loss, real_loss
 from ganforge.nn.lpips import unit
 from ganforge.nn.penalties import gradient_square
@@ -96,10 +97,6 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
     def ema(self, now: Clock) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Half-life in images of the averaged generator."""
         return 312.5 * now.batch if self.config.half_life is None else self.config.half_life
-
-    def kind(self, now: Clock) -> str:
-        """Which of the two regularisations a step has."""
-        return f"{'path ' if self.is_due(self.config.path_every, now) else ''}{self.is_due(self.config.r1_every, now)}"
 
     def is_due(self, every: int, now: Clock) -> bool:
         """Whether something that comes every so many steps, 0: never, comes in this one."""
@@ -198,9 +195,7 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
         """
         own = codes.noise if isinstance(codes, NoisyCodes) else None
         maps = self.draw_noise(len(codes)) if randomise else None if own is None else self.noise_maps(own)
-        made = self.generator.synthesis(codes.w, maps)
-        limited = made.clamp(-1, 1)
-        return made + (limited - made).detach() if made.requires_grad else limited
+        return limit(self.generator.synthesis(codes.w, maps))
 
     @property
     def noise_size(self) -> int:
@@ -228,7 +223,7 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent): `decode(code(noise))`."""
         if truncation == 1 and not randomise:  # the whole network in one call, as an export records it
             condition = self.choose_condition(label, len(noise))
-            return self.generator(*(given for given in (noise, condition) if given is not None)).clamp(-1, 1)
+            return limit(self.generator(*(given for given in (noise, condition) if given is not None)))
         return self.decode(self.code(noise, truncation, label), randomise)
 
     def sample(self, n: int, truncation: Psi = 1.0, randomise: bool = False, label: Label = None) -> Tensor:

@@ -93,8 +93,9 @@ def test_psp_has_a_code_for_each_layer_from_the_beginning():
     assert not torch.allclose(codes[:, 1], codes[:, 0])
 
 
-def test_resnet_has_no_pyramid_and_any_size_works():
-    assert not hasattr(build(body="resnet").encoder, "middle")
+def test_without_a_pyramid_all_layers_read_the_last_map_and_any_size_works():
+    assert not hasattr(build(pyramid=False).encoder, "middle")
+    assert play(build(pyramid=False), 3)
     facts = Facts(3, 16, 32)
     settings = replace(presets["tiny"].config, side=16)
     game = E4E(settings, facts, **build_stand_ins(find("e4e"), settings, facts))

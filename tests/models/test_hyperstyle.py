@@ -85,7 +85,7 @@ def test_layers_to_images_do_not_change_and_layers_can_be_chosen():
         build(layers=(8,))
 
 
-@pytest.mark.parametrize("config", [{"separable": True}, {"per_channel": True}, {"side": 8}])
+@pytest.mark.parametrize("config", [{"separable": True}, {"side": 8}])
 def test_other_heads_and_sides(config: dict[str, Any]):
     game = build(**config)
     codes = game.invert(IMAGES)

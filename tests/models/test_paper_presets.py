@@ -626,7 +626,7 @@ TABLE: dict[tuple[str, str], list[Published]] = {
     ("e4e", "paper"): [
         ("batch", E4E, run_has(batch=8, size=(1024,), flip=True, steps=200_000)),
         ("rates", E4E, rate_is({0: [1e-4, 2e-5], 199_999: [1e-4, 2e-5]})),
-        ("networks", f"{E4E}, IR-SE50", config_has(body="irse", widths=(64, 128, 256, 512), depths=(3, 4, 14, 3))),
+        ("networks", f"{E4E}, IR-SE50", config_has(widths=(64, 128, 256, 512), depths=(3, 4, 14, 3))),
         ("losses", E4E, config_has(mse_weight=1.0, perceptual_weight=0.8, identity_weight=0.5, side=256)),
         ("discriminator", E4E, config_has(adversarial=0.1, pool=50, gamma=10.0, r1_every=16)),
         ("deltas", E4E, config_has(space="w+", delta_weight=2e-4, wait=20_000, every=2_000, relative=True)),
@@ -642,7 +642,7 @@ TABLE: dict[tuple[str, str], list[Published]] = {
     ("hyperstyle", "paper"): [
         ("batch", HYPERSTYLE, run_has(batch=8, size=(1024,), flip=True, steps=500_000)),
         ("rate", HYPERSTYLE, rate_is({0: 1e-4, 499_999: 1e-4})),
-        ("iterations", "section 3.3", config_has(iterations=5, separable=False, per_channel=False, layers=())),
+        ("iterations", "section 3.3", config_has(iterations=5, separable=False, layers=())),
         (
             "networks",
             f"{HYPERSTYLE}, ResNet34",

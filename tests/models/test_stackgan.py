@@ -13,7 +13,7 @@ from ganforge.draw import RoundDraw, RowDraw
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock
 from ganforge.inference.inference_mode import inference_mode
-from ganforge.models.stackgan import StackGAN, presets
+from ganforge.models.stackgan import Config, StackGAN, presets
 from ganforge.nn.text_encoders import embed_sentences
 from tests.support.words import WordTable
 
@@ -103,6 +103,12 @@ def test_embeddings_are_scaled():
 def test_stage_2_reads_embeddings_in_the_scale_of_its_stage_1():
     tokens, stage1 = batch().tokens, first(text_scale=10.0)
     torch.testing.assert_close(second(stage1).embed(tokens), stage1.embed(tokens))
+
+
+@pytest.mark.parametrize("name", ["small-stage-2", "paper-stage-2"])
+def test_presets_of_stage_2_leave_out_what_stage_1_decides(name: str):
+    c = presets[name].config
+    assert (c.latent, c.text_scale) == (Config.latent, Config.text_scale)
 
 
 @pytest.mark.parametrize("product", [False, True])

@@ -228,10 +228,11 @@ def test_lpips_is_read_from_the_published_files(tmp_path: Path):
     linear = {f"lin{k.split('.')[1]}.model.1.weight": v for k, v in weights.items() if k.startswith("lin.")}
     torch.save(linear, tmp_path / likeness.LINEAR)
     given = {k: F.interpolate(v, size=128, mode="bilinear") for k, v in own.io("in.").items()}
-    found = Likeness("lpips", "none", str(tmp_path)).terms(None, given["x"], given["y"])
-    torch.testing.assert_close(found["perceptual"], own.io("out.")["lpips"].mean(), rtol=1e-4, atol=1e-5)
+    pair = (given["x"], given["y"], (128, 128), (0.8, 0.5))
+    found = Likeness("lpips", "none", str(tmp_path)).terms(None, *pair)
+    torch.testing.assert_close(found["perceptual"], 0.8 * own.io("out.")["lpips"].mean(), rtol=1e-4, atol=1e-5)
     with pytest.raises(WeightsError, match=r"no .*model_ir_se50.*--config.identity own"):
-        Likeness("lpips", "face", str(tmp_path)).terms(None, given["x"], given["y"])
+        Likeness("lpips", "face", str(tmp_path)).terms(None, *pair)
 
 
 @goldens.needed
@@ -297,3 +298,17 @@ def test_files_of_the_three_systems_become_runs_that_go_on_from_each_other(tmp_p
     bad = {**config, "encoder": str(tmp_path / "run-Encoder4Editing")}
     with pytest.raises(ModelError, match=r"space w, and .* was trained with space w\+"):
         import_weights(tmp_path / "hyper.pt", "hyperstyle", tmp_path / "h2", config=bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [("WEncoder", "output_size", {}), ("Encoder4Editing", "stylegan_size", {}),
+     ("Encoder4Editing", "stylegan_size", {"class_name": "Encoder4Editing"})],
+)  # fmt: skip
+def test_no_run_is_made_of_a_body_without_squeeze_and_excitation(
+    name: str, size: str, options: dict[str, Any], tmp_path: Path
+):
+    network: Any = official.network("e4e", name, 50, "ir", **{size: 16}, widths=SMALL, style=8)
+    torch.save({f"encoder.{key}": value for key, value in network.state_dict().items()}, tmp_path / "ir.pt")
+    with pytest.raises(WeightsError, match=r"no squeeze and excitation \(mode 'ir'\), which no setting of e4e"):
+        import_weights(tmp_path / "ir.pt", "e4e", tmp_path / "run", **options)

@@ -67,7 +67,10 @@ class Adapter(nn.Module):
         return own if cls.prefix and own else {key: value for key, value in state.items() if key not in BESIDE}
 
     def take(self, beside: Mapping[str, Tensor]) -> None:
-        """Keep the tensors that a file has beside the state dict."""
+        """Keep the tensors that a file has beside the state dict, for our game.
+
+        Raises WeightsError for loaded weights of a network that no Config describes.
+        """
 
     @classmethod
     def complete(cls, state: Mapping[str, Tensor], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ganforge.errors import WeightsError
 from ganforge.models.e4e.encoder import StyleEncoder
 from ganforge.models.e4e.encoder import WEncoder as OneCode
 from ganforge.official import Adapter, State
@@ -57,6 +58,11 @@ class _Encoder(Adapter):
         return self.network(x)
 
     def take(self, beside: Mapping[str, Tensor]) -> None:
+        if not any(key.endswith("fc1.weight") for key in self.network.state_dict()):
+            raise WeightsError(
+                "its body has no squeeze and excitation (mode 'ir'), which no setting of e4e describes; "
+                "official.network('e4e', ...) runs it."
+            )
         self.mean = beside.get("latent_avg")
 
     def weights(self) -> dict[str, Tensor]:

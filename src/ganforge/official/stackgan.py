@@ -87,7 +87,7 @@ class STAGE2_G(Adapter):
     @classmethod
     def game(cls, place: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         a = arguments
-        config = {"stage": 2, "condition": a["cd"], "latent": a["z"], "width": a["gf"], "blocks": a["rn"]}
+        config = {"stage": 2, "condition": a["cd"], "width": a["gf"], "blocks": a["rn"]}
         return config, {"channels": 3, "height": 256, "width": 256}
 
 

@@ -54,12 +54,10 @@ class Config:
     """The run whose codes are found."""
     space: Literal["w", "w+"] = "w+"
     """One code for all layers, HyperStyle's W-encoder, or a code for each."""
-    body: Literal["irse", "resnet"] = "irse"
-    """Units of face recognition, or ResNet34 (ReStyle), which has no pyramid."""
     widths: tuple[int, ...] = (64, 128, 256, 512)
     """Channels of the body's stages."""
     depths: tuple[int, ...] = (3, 4, 14, 3)
-    """Units of the stages; 3, 4, 6, 3 of ResNet34."""
+    """Units of the stages."""
     pyramid: bool = True
     """Whether later layers read larger maps (pSp, section 3)."""
     relative: bool = True
@@ -125,9 +123,8 @@ class E4E(Game[Config, Images]):
         if c.space == "w":
             self.encoder = WEncoder(*sizes)
         else:
-            side, resnet = min(c.side, max(facts.height, facts.width)), c.body == "resnet"
-            pyramid = c.pyramid and not resnet
-            self.encoder = StyleEncoder(sizes[0], side, *sizes[1:], pyramid=pyramid, relative=c.relative, resnet=resnet)
+            side = min(c.side, max(facts.height, facts.width))
+            self.encoder = StyleEncoder(sizes[0], side, *sizes[1:], pyramid=c.pyramid, relative=c.relative)
         self.encoder.mean_code.copy_(mean)
         self.likeness = Likeness(c.perception, c.identity, c.weights)
         self.likeness.check(generator)

@@ -67,7 +67,8 @@ class Config:
     """The discriminator has a 1 x 1 convolution behind the text (section 4.1)."""
     product: bool = False
     """The discriminator joins to its features their product with the projected sentence, and has no batch norm of what
-    it sees: such a norm tells a batch of wrong pairs from one of right pairs by the statistics of the batch."""
+    it sees: such a norm tells a batch of wrong pairs from one of right pairs by the statistics of the batch.  Then
+    `projected`, `text_norm` and `bias` shape the generator alone."""
     wrongs: Annotated[int, Range(1, 1_000)] = 1
     """Wrong sentences of an image in a step; fewer in a batch that has not as many."""
     text_norm: bool = False

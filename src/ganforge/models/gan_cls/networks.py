@@ -88,7 +88,7 @@ class Discriminator(nn.Module):
 
     M sentences an image: row m N + i is of image i.  `residual`: a block behind the last features.  `joint`: a 1 x 1
     convolution behind features and text.  `product`: the features are joined to their product with the projected text;
-    no batch norm follows an image, and first weights are torch's own.
+    no batch norm follows an image, first weights are torch's own, and `projected`, `text_norm` and `bias` say nothing.
     """
 
     def __init__(

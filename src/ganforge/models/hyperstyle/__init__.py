@@ -52,7 +52,7 @@ class Config:
     generator: Annotated[str, Part("stylegan2")] = ""
     """The run whose weights are changed; empty: the encoder's own.  Another of the same shape, trained on from it,
     draws the same photographs in another domain (section 4.3)."""
-    iterations: int = 5
+    iterations: Annotated[int, Range(1, 100)] = 5
     """How often what is drawn is compared with the photograph again."""
     layers: Annotated[tuple[int, ...], Range(0, 100)] = ()
     """Numbers of the layers whose weights change, in the order of the generator; empty: all but those to images."""
@@ -64,8 +64,6 @@ class Config:
     """Length of the vectors from which the shared layers make kernels."""
     separable: bool = False
     """Heads whose kernels are products of two factors, where they share no layers."""
-    per_channel: bool = False
-    """One number for each pair of channels in the shared layers too."""
     side: int = 256
     """Largest side of the images that are compared; larger ones are averaged."""
     mse_weight: float = 1.0
@@ -122,7 +120,7 @@ class HyperStyle(Game[Config, Images]):
         self.places = len(shapes)
         self.hypernetwork = HyperNetwork(
             2 * facts.channels, min(c.side, max(facts.height, facts.width)), self.layers, c.widths, c.depths, c.vector,
-            separable=c.separable, per_channel=c.per_channel,
+            separable=c.separable,
         )  # fmt: skip
         self.likeness = Likeness(c.perception, c.identity, c.weights)
         self.likeness.check(self.generator)
@@ -188,7 +186,7 @@ class HyperStyle(Game[Config, Images]):
     def kernel(self, layer: int) -> tuple[int, int]:
         """The sides of a layer's change: of its kernel, or 1 where all places change alike."""
         shape, first = self.layers[layer], next(iter(self.layers.values()))
-        alike = self.config.per_channel if shape == first else not self.config.separable
+        alike = shape != first and not self.config.separable
         return (1, 1) if alike else (shape[2], shape[2])
 
     def invert(self, images: Tensor) -> ChangedCodes:

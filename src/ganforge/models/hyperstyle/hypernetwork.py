@@ -119,13 +119,13 @@ class HyperNetwork(nn.Module):
 
     def __init__(
         self, inputs: int, side: int, layers: Mapping[int, Shape], widths: Sequence[int], depths: Sequence[int],
-        vector: int, *, separable: bool = False, per_channel: bool = False,
+        vector: int, *, separable: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.body = ResNetBody(inputs, widths, depths)
         features, side = widths[-1], -(-side // 2 ** len(widths))
         common = next(iter(layers.values()))
-        self.shared = SharedKernel(vector, *common, per_channel)
+        self.shared = SharedKernel(vector, *common)
         own = SeparableHead if separable else Head
         self.heads = nn.ModuleDict()
         for number, shape in layers.items():

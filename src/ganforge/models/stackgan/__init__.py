@@ -17,7 +17,7 @@ Departures: 1. sides other than 64 and 256: Stage I begins with 4 to 7 pixels; 2
 sentence; 3. G learns by -log D, as in the authors' code, not by log(1 - D), and D reads mu, not a projection of its
 own, with the printed objective too; 4. `small` is narrow, 16 pixels and then 64, with one residual block, five
 times the rate and averaged weights; its embeddings are scaled, mu and log sigma^2 have both signs and a smaller weight,
-and D has no batch norm behind the condition, which also multiplies its features, and eight wrong pairs an image.
+and D has no batch norm behind the condition, which also multiplies its features, and up to eight wrong pairs an image.
 
 Train it small: `ganforge train stackgan`, then `ganforge train stackgan --preset small-stage-2 --config.stage1 RUN`.
 """
@@ -59,7 +59,7 @@ class Config:
     objective: Literal["released", "printed"] = "released"
     """The terms of the authors' code, or of the paper."""
     latent: int = 100
-    """Length of z, N_z."""
+    """Length of z, N_z.  Stage II has that of its Stage I."""
     condition: int = 128
     """Length of the condition c, N_g."""
     width: int = 128
@@ -79,7 +79,7 @@ class Config:
     product: bool = False
     """Whether the condition also multiplies the discriminator's features, by factors that it learns."""
     wrongs: int = 1
-    """Wrong pairs of a real image: with the conditions of so many next rows."""
+    """Wrong pairs of a real image: with the conditions of up to so many next rows, as far as the batch has them."""
     kl_weight: float = 0.0
     """lambda.  0: the objective's own, 2 of the mean over dimensions (released) or 1 of their sum (printed)."""
     halve_every: int = 0
@@ -231,15 +231,15 @@ def check_first_stage(stage1: StackGAN | None, text: TextEncoder | None, facts: 
 
 BIRDS = Run(steps=83_000, batch=64, flip=True, crop=True, save_every=5_000)  # 8,855 images, 600 epochs
 SMALL = Config(
-    latent=32, condition=64, width=64, judge_width=32, blocks=1, text_scale=10.0, rectified=False, joint_norm=False,
-    product=True, wrongs=8, kl_weight=0.2, lr=1e-3,
+    condition=64, width=64, judge_width=32, blocks=1, rectified=False, joint_norm=False, product=True, wrongs=8,
+    kl_weight=0.2, lr=1e-3,
 )  # fmt: skip
 presets = {
     "tiny": Preset(
         Config(latent=4, condition=4, width=4, judge_width=4, blocks=1),
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
-    "small": Preset(SMALL, Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
+    "small": Preset(replace(SMALL, latent=32, text_scale=10.0), Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
     "small-stage-2": Preset(
         replace(SMALL, stage=2, width=32, judge_width=16), Run(steps=2_000, batch=16, size=(64,), ema=1_500.0)
     ),

@@ -32,6 +32,7 @@ from ganforge.batches import Facts, Labelled
 from ganforge.capabilities import Change
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
+from ganforge.nn.conditions import tile
 from ganforge.nn.cpu.winograd import WinogradConv2d
 from ganforge.nn.losses import mean_where
 from ganforge.nn.norms import LiveInstanceNorm2d
@@ -107,8 +108,7 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 7, 1, 3, bias=False), nn.Tanh())
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        planes = labels[:, :, None, None].expand(-1, -1, *images.shape[2:]).to(images.dtype)
-        return self.layers(torch.cat([images, planes], 1))
+        return self.layers(torch.cat([images, tile(labels, images)], 1))
 
 
 class Discriminator(nn.Module):

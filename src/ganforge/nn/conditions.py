@@ -1,4 +1,4 @@
-"""Classes and attributes as the networks see them."""
+"""Classes, attributes and sentences as the networks see them."""
 
 from typing import Protocol
 
@@ -22,3 +22,8 @@ def as_vectors(condition: Tensor, k: int) -> Tensor:
 def draw_labels(draw: Draws, n: int, k: int, attributes: bool) -> Tensor:
     """Random labels: classes int64 (n,), or k attributes float (n, k), each present or absent."""
     return draw.uniform(n, k).round() if attributes else draw.choice(n, k)
+
+
+def tile(vectors: Tensor, maps: Tensor) -> Tensor:
+    """Vectors (N, K) as planes (N, K, h, w), the same at every place of maps (N, C, h, w) and of their type."""
+    return vectors.to(maps.dtype)[:, :, None, None].expand(-1, -1, *maps.shape[2:])

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganforge.errors import ModelError
+from ganforge.nn.conditions import tile
 from ganforge.nn.cpu.convolutions import DoublingConv2d, Dropout, HalvingConv2d, LiveDropout
 from ganforge.nn.diffaug import Chance
 from ganforge.nn.init import initial_weights
@@ -146,8 +147,7 @@ class CodedUNet(nn.Module):
 
     def forward(self, source: Tensor, z: Tensor | None = None) -> Tensor:
         def with_code(x: Tensor) -> Tensor:
-            planes = () if z is None else (z[:, :, None, None].expand(-1, -1, *x.shape[2:]).to(x.dtype),)
-            return torch.cat([x, *planes], 1)
+            return x if z is None else torch.cat([x, tile(z, x)], 1)
 
         x, skips = self.downs[0](with_code(source)), []
         for down in list(self.downs)[1:]:

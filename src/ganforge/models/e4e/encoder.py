@@ -11,13 +11,9 @@ from torch import Tensor, nn
 
 from ganforge.nn.backbones import FaceBody, ResNetBody
 from ganforge.nn.equal import EqualLinear
+from ganforge.nn.halving import count_halvings, halve, halving_convs
 
 MIDDLE, FINE = 3, 7  # the first layers that read the pyramid's middle and its fine map
-
-
-def halve(side: int, times: int) -> int:
-    """A side after so many halvings, rounded up."""
-    return -(-side // 2**times)
 
 
 class StyleBlock(nn.Module):
@@ -25,10 +21,7 @@ class StyleBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, side: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for number in range(max(1, (side - 1).bit_length())):
-            layers += [nn.Conv2d(outputs if number else inputs, outputs, 3, 2, 1), nn.LeakyReLU()]
-        self.convs = nn.Sequential(*layers)
+        self.convs = halving_convs(inputs, outputs, outputs, count_halvings(side))
         self.linear = EqualLinear(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganforge.nn.conditions import tile
 from ganforge.nn.cpu.convolutions import UpConv2d
 from ganforge.nn.init import normal_weights
 from ganforge.nn.strided import StridedFeatures
@@ -128,7 +129,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         features, sentences = self.features(images), len(text) // len(images)
         features = features.repeat(sentences, 1, 1, 1) if sentences > 1 else features
-        tiled = self.project(text)[:, :, None, None].expand(-1, -1, *features.shape[2:])
+        tiled = tile(self.project(text), features)
         return self.judge(torch.cat([features, features * tiled if self.product else tiled], 1))
 
 

@@ -51,12 +51,13 @@ from ganforge.models.gigagan.building import (
     make_upsampler,
 )
 from ganforge.models.gigagan.generator import Generator, Guide
-from ganforge.models.gigagan.losses import average, match, penalise_slopes, shrink
+from ganforge.models.gigagan.losses import average, match, penalise_slopes
 from ganforge.models.gigagan.settings import Config
 from ganforge.models.gigagan.settings import presets as presets
 from ganforge.models.gigagan.upsampler import Upsampler
 from ganforge.models.gigagan.vision import ImageEncoder, VisionDiscriminator, contrast, judge_tokens
 from ganforge.nn.bicubic import bicubic
+from ganforge.nn.sizes import shrink
 from ganforge.nn.text_encoders import TextEncoder
 from ganforge.nn.vgg import CONTENT, LazyVGG, compare_images
 

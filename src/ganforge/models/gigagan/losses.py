@@ -37,8 +37,3 @@ def match(
 def penalise_slopes(judge: Callable[[list[Tensor]], list[Tensor]], pyramid: Sequence[Tensor]) -> Tensor:
     """R1: the mean over images of |d D / d x|^2, for the mean score D of an image and x its pyramid; in fp32."""
     return gradient_square(lambda *points: mean_of_each(judge([*points]), len(points[0])), *pyramid)
-
-
-def shrink(images: Tensor, side: int) -> Tensor:
-    """Images (N, C, k side, k side) -> (N, C, side, side): the mean of squares of k x k pixels."""
-    return F.avg_pool2d(images, images.shape[-1] // side)

@@ -4,30 +4,16 @@ Alaluf et al. 2022, section 3 and appendix A.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from ganforge.nn.backbones import ResNetBody
 from ganforge.nn.equal import EqualLinear
+from ganforge.nn.halving import count_halvings, halve, halving_convs
 
 Shape = tuple[int, int, int]
 """Outputs, inputs and the side of a layer's kernel."""
-
-
-def reduce(inputs: int, inner: int, outputs: int, halvings: int, first: int = 2) -> nn.Sequential:
-    """Convolutions that halve a map so many times, `inner` wide in between; `first` is the stride of the first."""
-    widths = [inputs, *[inner] * (halvings - 1 if first == 2 else halvings), outputs]
-    layers: list[nn.Module] = []
-    for number, (a, b) in enumerate(pairwise(widths)):
-        layers += [nn.Conv2d(a, b, 3, 2 if number else first, 1), nn.LeakyReLU()]
-    return nn.Sequential(*layers)
-
-
-def halvings_of(side: int) -> int:
-    """How often a map is halved until it has one pixel."""
-    return max(1, (side - 1).bit_length())
 
 
 class SharedKernel(nn.Module):
@@ -57,7 +43,7 @@ class SharedHead(nn.Module):
 
     def __init__(self, features: int, side: int, vector: int) -> None:
         super().__init__()
-        self.convs = reduce(features, features // 4, vector, halvings_of(side), first=1)
+        self.convs = halving_convs(features, features // 4, vector, count_halvings(side), first=1)
         self.linear = EqualLinear(vector, vector)
 
     def forward(self, x: Tensor, kernel: SharedKernel) -> Tensor:
@@ -70,7 +56,7 @@ class Head(nn.Module):
     def __init__(self, features: int, side: int, vector: int, shape: Shape) -> None:
         super().__init__()
         self.outputs, self.inputs, kernel = shape
-        self.convs = reduce(features, features // 2, vector, max(2, halvings_of(side) - (kernel > 1)))
+        self.convs = halving_convs(features, features // 2, vector, max(2, count_halvings(side) - (kernel > 1)))
         self.output = nn.Conv2d(vector, self.outputs * self.inputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +69,7 @@ class SeparableHead(nn.Module):
 
     def __init__(self, features: int, side: int, vector: int, shape: Shape) -> None:
         super().__init__()
-        self.convs = reduce(features, features // 2, vector, max(2, halvings_of(side)))
+        self.convs = halving_convs(features, features // 2, vector, max(2, count_halvings(side)))
         self.output = SeparableKernel(vector, shape)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,7 +109,7 @@ class HyperNetwork(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.body = ResNetBody(inputs, widths, depths)
-        features, side = widths[-1], -(-side // 2 ** len(widths))
+        features, side = widths[-1], halve(side, len(widths))
         common = next(iter(layers.values()))
         self.shared = SharedKernel(vector, *common)
         own = SeparableHead if separable else Head

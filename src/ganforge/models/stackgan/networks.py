@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganforge.nn.conditions import tile
 from ganforge.nn.cpu.convolutions import UpConv2d
 
 Answer = tuple[Tensor, Tensor, Tensor]  # images (N, C, H, W), mean (N, K) and log variance (N, K) of the condition
@@ -40,12 +41,6 @@ def shrink(inputs: int, outputs: int, activation: nn.Module) -> list[nn.Module]:
 def keep(inputs: int, outputs: int, activation: nn.Module) -> list[nn.Module]:
     """(N, inputs, H, W) -> (N, outputs, H, W)."""
     return [nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), activation]
-
-
-def tile(condition: Tensor, features: Tensor) -> Tensor:
-    """A condition (N, K) behind the features (N, F, h, w), the same at every place: (N, F + K, h, w)."""
-    tiled = condition.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[2:])
-    return torch.cat([features, tiled], 1)
 
 
 class FirstStage(nn.Module):
@@ -118,7 +113,8 @@ class SecondStage(nn.Module):
 
     def forward(self, images: Tensor, text: Tensor, noise: Tensor) -> Answer:
         condition, mean, log_variance = self.augmentation(text, noise)
-        features = self.joint(tile(condition, self.down(images)))
+        features = self.down(images)
+        features = self.joint(torch.cat([features, tile(condition, features)], 1))
         return self.image(self.up(self.blocks(features))), mean, log_variance
 
 
@@ -171,7 +167,7 @@ class Discriminator(nn.Module):
 
     def judge(self, features: Tensor, condition: Tensor) -> Tensor:
         """Logits (N,) of pairs of features (N, F, h, w) and conditions (N, K)."""
-        joint = tile(condition, features)
+        joint = torch.cat([features, tile(condition, features)], 1)
         if self.factors is not None:
             joint = torch.cat([features * self.factors(condition)[..., None, None], joint], 1)
         return self.pair(joint)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.nn.conditions import tile
 from ganforge.nn.equal import GAIN, SLOPE, EqualLinear
 from ganforge.nn.upfirdn import Blur
 
@@ -191,4 +192,4 @@ class MinibatchDeviation(nn.Module):
         size = next(g for g in range(most, 0, -1) if n % g == 0)
         grouped = x.float().reshape(size, n // size, self.planes, c // self.planes, h, w)
         deviation = (grouped.var(0, correction=0) + EPS).sqrt().mean((2, 3, 4))  # (n / size, planes)
-        return torch.cat([x, deviation.repeat(size, 1)[..., None, None].expand(-1, -1, h, w).to(x.dtype)], 1)
+        return torch.cat([x, tile(deviation.repeat(size, 1), x)], 1)

@@ -21,7 +21,7 @@ from PIL import Image, ImageSequence
 
 import ganforge
 from ganforge import lab
-from ganforge.capabilities import capabilities, labels_of
+from ganforge.capabilities import capabilities, labels_of, offers
 from ganforge.catalogue import Model, file_of, find, names
 from ganforge.data.loader import BatchLoader
 from ganforge.data.places_sheet import draw_places
@@ -148,7 +148,7 @@ def draw_trained(run: ganforge.Trained, name: str) -> None:
     columns = type(run.game).batch_type.columns()
     if "boxes" in columns:
         draw_layouts(run, name)
-    elif hasattr(run.game, "score"):
+    elif offers(run.game, "score"):
         write(PICTURES / f"{name}.png", render_strange(run))
     else:
         save_enlarged(render_run(run), name)

@@ -113,7 +113,7 @@ def test_stopping_and_resuming_equals_not_stopping(model, tmp_path):
 def test_capabilities_answer_in_range_and_repeat_under_a_seed(model):
     engine = engine_of(model)
     can = capabilities(engine.game)
-    assert can, "a game that can do nothing"
+    assert can or hasattr(engine.game, "embed"), "a game that can do nothing"
     averaged = engine.train()
     for verb, answer in {"sample": sampled, "translate": translated}.items():
         if verb not in can:

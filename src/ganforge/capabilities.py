@@ -11,7 +11,7 @@ method's signature.  Nothing is registered.
     translate(boxes, box_labels)  layouts to images
     invert(images)              images to codes; without it `code` and `decode` suffice: a descent finds them
     code(noise), decode(codes)  latents to codes, and codes to images: `edit` moves codes in between
-    score(images)               images to numbers
+    score(images)               images to numbers; of a game whose `score` asks for more, nothing is offered
 """
 
 import inspect
@@ -167,9 +167,17 @@ def find_method(game: Any, name: str, config: Any = None) -> Callable[..., Any] 
 
 def capabilities(game: Any, config: Any = None) -> Mapping[str, list[Question]]:
     """{verb: its options} for every capability of a game, or of a class of games, as `find_method` finds them."""
-    methods = {verb: find_method(game, verb, config) for verb in VERBS}
-    own = {verb: list_questions(method) for verb, method in methods.items() if method is not None}
+    own = {verb: list_questions(getattr(game, verb)) for verb in VERBS if offers(game, verb, config)}
     return {**own, **({verb: [] for verb in CODED} if has_codes(game) else {})}
+
+
+def offers(game: Any, verb: str, config: Any = None) -> bool:
+    """Whether a game, or a class of games, has a method that users can call, as `find_method` finds it.
+
+    `score` is one where it asks for nothing but images.
+    """
+    method = find_method(game, verb, config)
+    return method is not None and not (verb == "score" and list_questions(method))
 
 
 def has_codes(game: Any) -> bool:

@@ -59,6 +59,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in files if not path.stem.startswith("_"))
 
 
+def able(*verbs: str) -> str:
+    """The names of the package's models that can do all of something, as a sentence lists them; imports them all."""
+    from ganforge.capabilities import offers
+
+    games = {name: find(name).game for name in names()}
+    return ", ".join(name for name, game in games.items() if all(offers(game, verb) for verb in verbs)) or "none"
+
+
 def file_of(name: str) -> Path:
     """The file of a model of the package that holds its Game."""
     folder = FOLDER / name

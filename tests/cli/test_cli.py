@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ganforge.__main__ import main
 from ganforge.cli import run as command
@@ -41,6 +42,18 @@ def test_threads_that_wait_spin_shortly_unless_set_otherwise(given: dict[str, st
     with pytest.raises(SystemExit):
         main()
     assert environ.get("GOMP_SPINCOUNT") == spin
+
+
+def test_a_run_that_scores_images_by_sentences_is_not_offered_score(tmp_path: Path, capsys):
+    assert command(["train", "text_encoder", "--preset", "tiny", "--outdir", str(tmp_path), "--no-tensorboard"]) == 0
+    (run,) = tmp_path.iterdir()
+    assert f"Try next:\n  ganforge evaluate {run}\n  ganforge resume {run} --steps 12\n" in capsys.readouterr().out
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    assert command(["score", str(run), str(tmp_path / "a.png"), str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "text_encoder cannot score; of the models, anogan, autoencoder, f_anogan can.\n" in said
+    assert command(["show", str(run)]) == 0
+    assert "score" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("model", "options"), [("stargan", " --to circle"), ("instagan", " --masks path/to/masks")])

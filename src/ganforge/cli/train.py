@@ -123,7 +123,6 @@ def print_summary(trained: Any) -> int:
     After a signal the command that resumes the run has been printed, and nothing is added.
     """
     from ganforge.callbacks.training_doctor import summarise_advice
-    from ganforge.inference.input_columns import input_columns
     from ganforge.runs.folder import RunFolder, run_of
 
     path = trained.path
@@ -138,20 +137,32 @@ def print_summary(trained: Any) -> int:
         say(f"  {grids[-1]}")
     for advice in summarise_advice(path):
         say(f"  training doctor, {advice}")
-    if hasattr(trained.game, "score"):
-        say(f"Try next:\n  ganforge score {path} path/to/images path/to/results")
-    elif hasattr(trained.game, "sample"):
-        text = f' --text "{trained.captions[0]}"' if trained.captions else ""
-        say(f"Try next:\n  ganforge sample {path} -n 64{text} -o grid.png\n  ganforge interpolate {path} -o walk.png")
-    elif hasattr(trained.game, "translate"):
-        given = f"{name_input(trained)} path/to/results{format_required_options(trained)}"
-        say(f"Try next:\n  ganforge translate {path} {given}")
-        if "boxes" in input_columns(trained.game):
-            layout = name_input(trained).removeprefix("'layout:").rstrip("'")
-            say(f"  ganforge rearrange {path} --layout '{layout}' --move {trained.facts.objects[1]} 0.3,0.2")
+    commands = list_commands(trained)
     if trained.step >= run_of(RunFolder.open(path).run_config).steps:  # else its metric no longer improved
-        say(f"  ganforge resume {path} --steps {2 * max(1, trained.step)}")
+        commands.append(f"ganforge resume {path} --steps {2 * max(1, trained.step)}")
+    say("\n  ".join(["Try next:", *commands]))
     return 0
+
+
+def list_commands(trained: Any) -> list[str]:
+    """What to do with a run next, as it is typed."""
+    from ganforge.capabilities import offers
+    from ganforge.inference.input_columns import input_columns
+
+    path, game = trained.path, trained.game
+    if offers(game, "score"):
+        return [f"ganforge score {path} path/to/images path/to/results"]
+    if offers(game, "sample"):
+        text = f' --text "{trained.captions[0]}"' if trained.captions else ""
+        return [f"ganforge sample {path} -n 64{text} -o grid.png", f"ganforge interpolate {path} -o walk.png"]
+    if not offers(game, "translate"):
+        return [f"ganforge evaluate {path}"]
+    given = f"{name_input(trained)} path/to/results{format_required_options(trained)}"
+    commands = [f"ganforge translate {path} {given}"]
+    if "boxes" in input_columns(game):
+        layout = name_input(trained).removeprefix("'layout:").rstrip("'")
+        commands.append(f"ganforge rearrange {path} --layout '{layout}' --move {trained.facts.objects[1]} 0.3,0.2")
+    return commands
 
 
 def name_input(trained: Any) -> str:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import Codes
-from ganforge.catalogue import find, names
+from ganforge.capabilities import Codes, offers
+from ganforge.catalogue import able
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
@@ -48,9 +48,8 @@ class Coding:
 
     def require(self, verb: str) -> None:
         """Raise OptionError unless the game has this capability."""
-        if not hasattr(self.game, verb):
-            able = [name for name in names() if hasattr(find(name).game, verb)]
-            raise OptionError(f"{self.model} cannot {verb}; of the models, {', '.join(able) or 'none'} can.")
+        if not offers(self.game, verb):
+            raise OptionError(f"{self.model} cannot {verb}; of the models, {able(verb)} can.")
 
     def invert(
         self, images: Any, seed: int = 0, *, batch: int = 16, progress: Progress = no_progress, **how: Any

@@ -115,16 +115,14 @@ class Library:
 
 def list_abilities(run_config: RunConfig) -> dict[str, tuple[str, ...]]:
     """{capability: the columns of its input} of a run's model, from the methods of its class."""
-    from ganforge.capabilities import CODED, capabilities, has_codes
+    from ganforge.capabilities import CODED, has_codes, offers
     from ganforge.inference.input_columns import input_columns
     from ganforge.inference.load import model_of
 
     game = model_of(run_config).game
     verbs = ("sample", "traverse", "translate", "score", "heat")
-    can: dict[str, tuple[str, ...]] = {verb: () for verb in verbs if hasattr(game, verb)}
+    can: dict[str, tuple[str, ...]] = {verb: () for verb in verbs if offers(game, verb)}
     can |= {verb: () for verb in CODED if has_codes(game)}
-    if "score" in can and capabilities(game)["score"]:  # it scores images by something else that is asked for
-        del can["score"]
     return can | ({"translate": input_columns(game)} if "translate" in can else {})
 
 

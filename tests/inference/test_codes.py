@@ -10,7 +10,7 @@ import ganforge
 from ganforge.batches import Facts
 from ganforge.capabilities import Codes
 from ganforge.draw import RowDraw
-from ganforge.errors import DataError, OptionError
+from ganforge.errors import DataError, OptionError, WeightsError
 from ganforge.inference.codes import join_codes, split_codes
 from ganforge.inference.coding import fit_window
 from ganforge.inference.directions import (
@@ -121,10 +121,12 @@ def test_an_encoder_is_used_where_there_is_one(runs: dict[str, Trained]):
     torch.testing.assert_close(run.invert(IMAGES)[0].codes.w, expected)
     by_descent = run.invert(IMAGES, method="descent", steps=20)
     assert not torch.equal(by_descent[0].codes.w, run.invert(IMAGES)[0].codes.w)
-    with pytest.raises(OptionError, match="has no encoder"):
+    with pytest.raises(OptionError, match=r"no encoder.* of the models, e4e, hyperstyle can"):
         runs["stylegan2"].invert(IMAGES, method="encoder")
     with pytest.raises(OptionError, match="cannot decode; of the models, e4e, hyperstyle, stylegan2 can"):
         runs["dcgan"].invert(IMAGES)
+    with pytest.raises(WeightsError, match=r"with --weights FOLDER, or say --perception own"):
+        runs["stylegan2"].invert(IMAGES, method="descent", perception="lpips", weights="nowhere")
     with pytest.raises(OptionError, match="steps cannot be 0"):
         runs["stylegan2"].invert(IMAGES, method="descent", steps=0)
 

@@ -94,5 +94,5 @@ def test_the_measure_is_of_the_run_s_own_codes(monkeypatch: pytest.MonkeyPatch):
     (figure,) = ppl.compute_path_length(inputs, options, print)
     assert figure.name == "ppl"
     assert figure.value == pytest.approx(3**2 * 2 * 4, rel=0.15)  # two normal codes of four numbers each
-    with pytest.raises(OptionError, match="code and decode"):
+    with pytest.raises(OptionError, match="of the models, stylegan2 can"):
         ppl.compute_path_length(SimpleNamespace(walk=None), options, print)  # pyright: ignore[reportArgumentType]

@@ -52,7 +52,7 @@ def test_features_of_the_sentence_itself_find_all_and_random_ones_find_few(input
         assert [figure.name for figure in figures] == ["retrieval", "image_retrieval"]
         assert all(low <= figure.value <= high for figure in figures), figures
         assert not figures[0].notes
-    with pytest.raises(OptionError, match="needs a text encoder"):
+    with pytest.raises(OptionError, match="read images and sentences; of the models, text_encoder can"):
         compute_retrieval(inputs, options, quiet)
 
 

@@ -96,13 +96,13 @@ def test_means_have_both_signs_without_a_rectifier():
 
 def test_embeddings_are_scaled():
     tokens = batch().tokens
-    torch.testing.assert_close(first(text_scale=10.0).embed(tokens), 10 * first().embed(tokens))
+    torch.testing.assert_close(first(text_scale=10.0).read_text(tokens), 10 * first().read_text(tokens))
     assert not torch.equal(*(draw_once(first(text_scale=scale), tokens) for scale in (1.0, 10.0)))
 
 
 def test_stage_2_reads_embeddings_in_the_scale_of_its_stage_1():
     tokens, stage1 = batch().tokens, first(text_scale=10.0)
-    torch.testing.assert_close(second(stage1).embed(tokens), stage1.embed(tokens))
+    torch.testing.assert_close(second(stage1).read_text(tokens), stage1.read_text(tokens))
 
 
 @pytest.mark.parametrize("name", ["small-stage-2", "paper-stage-2"])

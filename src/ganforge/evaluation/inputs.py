@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ganforge.catalogue import able
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import CLIPPED
 from ganforge.data.open import open_data
@@ -62,7 +63,7 @@ class EvalOptions:
     lpips: tuple[str, ...] = ()
     """Two files: torchvision's AlexNet or VGG-16, and the lin layers of LPIPS 0.1 for it."""
     reader: str = ""
-    """For r_precision: a run of text_encoder that reads what was drawn, of another kind and seed than the run's own."""
+    """For r_precision: the run of a text encoder that reads what was drawn, of another kind and seed than its own."""
     resize: Rule = "clean"
     """How images are resized to the extractor's input size: antialiased, or one of the legacy rules."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -203,7 +204,10 @@ def load_reader(run: str, trained: Trained) -> Trained:
     """
     reader = load(run, str(trained.device))
     if not hasattr(reader.game, "embed") or reader.tokeniser is None:
-        raise OptionError(f"--reader {run} is a run of {reader.model}: name one of text_encoder.")
+        raise OptionError(
+            f"--reader {run} is a run of {reader.model}: name one that can read images "
+            f"and sentences; of the models, {able('embed')} can."
+        )
     own, read = (dict(module.state_dict()) for module in (getattr(trained.game, "text", nn.Module()), reader.game))
     if own.keys() == read.keys() and all(torch.equal(own[key], read[key]) for key in own):
         raise OptionError(f"{trained.path} was trained with the text encoder {run}: name another one by --reader.")

@@ -16,6 +16,7 @@ from torch.nn.functional import avg_pool2d
 from torch.optim import Adam
 
 from ganforge.capabilities import Codes, has_codes
+from ganforge.catalogue import able
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
@@ -99,7 +100,7 @@ def find_photographs(
     where one is asked for.
     """
     by_encoder = choose_encoder(game, how.method)
-    likeness, found = Likeness(how.perception, "none", how.weights), []
+    likeness, found = Likeness(how.perception, "none", how.weights, flags="--"), []
     for part in images.split(batch):
         given, began = part.to(device), time.perf_counter()
         if by_encoder:
@@ -127,7 +128,8 @@ def choose_encoder(game: Any, method: Method) -> bool:
     name = type(game).__name__
     if method == "encoder" and not hasattr(game, "invert"):
         raise OptionError(
-            f"{name} has no encoder: say --method descent, or train one, `ganforge train e4e --config.generator RUN`."
+            f"{name} has no encoder: say --method descent, or train one for it, with --config.generator RUN; of "
+            f"the models, {able('invert')} can find codes."
         )
     if method != "descent" and hasattr(game, "invert"):
         return True

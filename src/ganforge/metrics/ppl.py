@@ -9,6 +9,7 @@ https://arxiv.org/abs/1912.04958
 import torch
 from torch import Tensor
 
+from ganforge.catalogue import able
 from ganforge.console import Say
 from ganforge.errors import OptionError
 from ganforge.metrics.estimate import Estimate
@@ -41,7 +42,10 @@ def trim(lengths: Tensor, share: float = TRIMMED) -> Tensor:
 def compute_path_length(inputs: MetricInputs, options: MetricOptions, say: Say) -> tuple[Estimate, ...]:
     """Mean path length over codes.  Raises OptionError unless a run is evaluated whose codes can be decoded."""
     if inputs.walk is None:
-        raise OptionError("--metrics ppl needs a run whose game has code and decode, such as stylegan2.")
+        models = able("sample", "decode")
+        raise OptionError(
+            f"--metrics ppl needs a run that can draw images from random codes; of the models, {models} can."
+        )
     distance, lengths = choose_distance(inputs, options, say), []
     for first in range(0, options.n, options.batch):
         lengths.append(path_lengths(*inputs.walk(first, min(first + options.batch, options.n), STEP), distance))

@@ -7,6 +7,7 @@ import math
 
 import torch
 
+from ganforge.catalogue import able
 from ganforge.console import Say
 from ganforge.errors import OptionError
 from ganforge.metrics.estimate import Estimate, normal_estimate
@@ -22,8 +23,8 @@ def compute_r_precision(inputs: MetricInputs, options: MetricOptions, say: Say) 
     """
     if inputs.match is None or not inputs.fake.sentences:
         raise OptionError(
-            "--metrics r_precision needs a run that draws sentences, and --reader RUN, a run of text_encoder other "
-            "than the one that it was trained with."
+            "--metrics r_precision needs a run that draws sentences, and --reader RUN, one that reads images and "
+            f"sentences ({able('embed')}), other than the one that it was trained with."
         )
     count = inputs.fake.count
     starts = range(0, count, options.batch)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge.catalogue import able
 from ganforge.console import Say
 from ganforge.data.dataset import DataSet
 from ganforge.errors import DataError, OptionError
@@ -33,7 +34,9 @@ def compute_retrieval(inputs: MetricInputs, options: MetricOptions, say: Say) ->
     but a text encoder, DataError for less than two images.
     """
     if inputs.embed is None:
-        raise OptionError("--metrics retrieval needs a text encoder: a run of text_encoder.")
+        raise OptionError(
+            f"--metrics retrieval needs a run that can read images and sentences; of the models, {able('embed')} can."
+        )
     data, notes = open_held_out(inputs)
     rows = subsample(np.arange(len(data)), options.n)
     images, tokens = select_images(data, rows=rows), torch.from_numpy(np.asarray(data.columns["tokens"][rows]))

@@ -27,9 +27,13 @@ SEEN, INNER, ENTERS = 256, (slice(35, 223), slice(32, 220)), 112  # the face wit
 class Likeness:
     """Loads its networks when they are first used; not a module, so no state of a game holds them."""
 
-    def __init__(self, perception: Perception, identity: Identity, folder: str) -> None:
-        """`folder` holds the published weights: torchvision's AlexNet, LPIPS 0.1's `alex.pth`, IR-SE50's of ArcFace."""
+    def __init__(self, perception: Perception, identity: Identity, folder: str, flags: str = "--config.") -> None:
+        """`folder` holds the published weights: torchvision's AlexNet, LPIPS 0.1's `alex.pth`, IR-SE50's of ArcFace.
+
+        `flags` is what stands before the names of the options, in messages.
+        """
         self.perception, self.identity, self.folder = perception, identity, Path(folder or ".")
+        self.flags = flags
         self.lpips: LPIPS | None = None
         self.face: ArcFace | None = None
 
@@ -99,7 +103,7 @@ class Likeness:
         if not (self.folder / file).is_file():
             raise WeightsError(
                 f"The weights of {name} are needed, and there is no {self.folder / file}: name its folder with "
-                f"--config.weights FOLDER, or say --config.{option} own."
+                f"{self.flags}weights FOLDER, or say {self.flags}{option} own."
             )
         return dict(read_weights(self.folder / file, name))
 

@@ -128,7 +128,7 @@ class StackGAN(Game[Config, Captioned]):
 
     def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
         batch, released = next(batches), self.config.objective == "released"
-        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), self.embed(batch.tokens))
+        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), self.read_text(batch.tokens))
         condition = mean.detach()
 
         rows = range(1, 1 + max(1, min(self.config.wrongs, len(batch) - 1))) if released else ()
@@ -154,7 +154,7 @@ class StackGAN(Game[Config, Captioned]):
             return (c.kl_weight or 2.0) * each.mean()
         return (c.kl_weight or 1.0) * each.sum(1).mean()
 
-    def embed(self, text: Tensor | None, text_b: Tensor | None = None, mix: float | Tensor = 0.5) -> Tensor:
+    def read_text(self, text: Tensor | None, text_b: Tensor | None = None, mix: float | Tensor = 0.5) -> Tensor:
         """The embeddings (n, K) of sentences (n, T), and of what lies between two, as the networks read them."""
         reader = self.stage1 if self.config.stage == 2 else self
         return reader.config.text_scale * embed_sentences(self.text, text, text_b, mix)
@@ -184,7 +184,7 @@ class StackGAN(Game[Config, Captioned]):
         With a second sentence, the embedding is `mix` of the way from the first to it; `mix` may be (n,).  `both`:
         Stage I's images, enlarged, to the left of Stage II's, (n, C, H, 2W).
         """
-        asked = self.embed(text, text_b, mix)
+        asked = self.read_text(text, text_b, mix)
         if not both:
             return self.draw_images(noise, asked)[0]
         if self.config.stage == 1:

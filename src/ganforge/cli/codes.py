@@ -10,6 +10,7 @@ from ganforge.cli.options import (
     parse_options,
     say,
     take_first_word,
+    take_words,
     trust_option,
 )
 from ganforge.errors import OptionError
@@ -102,12 +103,6 @@ def edit(words: list[str]) -> None:
     for note in report.notes:
         say(note)
     say(f"Edited {len(report.edited)} images. Wrote {report.out / 'index.html'}")
-
-
-def take_words(words: list[str]) -> tuple[list[str], list[str]]:
-    """(the words before the first option, the others)."""
-    first = next((k for k, word in enumerate(words) if word.startswith("-")), len(words))
-    return words[:first], words[first:]
 
 
 def inversion_options() -> list[tuple[str, Any, Any]]:

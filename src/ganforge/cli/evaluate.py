@@ -9,12 +9,12 @@ from ganforge.cli.options import (
     data_home_option,
     help_text,
     json_option,
-    leading_words,
     parse_options,
     print_json,
     say,
     say_aside,
     take_first_word,
+    take_words,
     unprefixed,
 )
 
@@ -51,7 +51,7 @@ def evaluate(words: list[str]) -> None:
 
 def compare(words: list[str]) -> None:
     """Compare runs or sets of images: a leaderboard and one page."""
-    names = leading_words(words)
+    names, rest = take_words(words)
     if not names:
         print("usage: ganforge compare RUN RUN ... [options]\n\n" + f"Each is {WHAT}.")
         sys.exit(0 if words else 2)
@@ -60,7 +60,7 @@ def compare(words: list[str]) -> None:
     options = parse_options(
         f"ganforge compare {' '.join(names)}",
         "Evaluate several against the same data: a leaderboard, and one HTML page with all results.",
-        normalise_count_flag(words[len(names) :]),
+        normalise_count_flag(rest),
         against_option(),
         evaluation_options(),
         ("out", Annotated[str, alias("-o", help="The HTML page.")], "comparison.html"),

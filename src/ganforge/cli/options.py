@@ -149,9 +149,18 @@ def run_options(run: Run) -> tuple[str, Any, Any]:
     return "run", unprefixed(form), form(**vars(run))
 
 
-def leading_words(words: list[str]) -> list[str]:
-    """The words before the first option."""
-    return words[: next((i for i, word in enumerate(words) if word.startswith("-")), len(words))]
+def take_words(words: list[str]) -> tuple[list[str], list[str]]:
+    """(the words before the first option, the others)."""
+    first = next((k for k, word in enumerate(words) if word.startswith("-")), len(words))
+    return words[:first], words[first:]
+
+
+def take_in_and_out(words: list[str], usage: str, what: str) -> tuple[list[str], list[str]]:
+    """([IN, OUT], the other words); OptionError, which says to give `what`, without the two or a request for help."""
+    places, rest = take_words(words)
+    if len(places) < 2 and not {"-h", "--help"} & {*rest}:
+        raise OptionError(f"Give {what}: {usage}")
+    return places[:2], places[2:] + rest
 
 
 def replace_old_flags(words: Sequence[str]) -> list[str]:

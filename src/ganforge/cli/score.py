@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from ganforge.cli.options import help_text, parse_options, say, take_first_word, trust_option
-from ganforge.errors import OptionError
+from ganforge.cli.options import help_text, parse_options, say, take_first_word, take_in_and_out, trust_option
 
 USAGE = "ganforge score RUN IN OUT"
 
@@ -11,11 +10,7 @@ USAGE = "ganforge score RUN IN OUT"
 def score(words: list[str]) -> None:
     """Score images by how strange they are to a run, with heat maps."""
     name, rest = take_first_word(words, USAGE, "a run folder, or RUN@best, RUN@12000")
-    places = []
-    while rest and not rest[0].startswith("-") and len(places) < 2:
-        places.append(rest.pop(0))
-    if len(places) < 2 and not {"-h", "--help"} & {*rest}:
-        raise OptionError(f"Give what to score, and a folder for the results: {USAGE}")
+    places, rest = take_in_and_out(rest, USAGE, "what to score, and a folder for the results")
     options = parse_options(
         f"ganforge score {name} IN OUT",
         "Score an image, a folder, a zip, a folder in MVTec's layout or shapes-defects.",

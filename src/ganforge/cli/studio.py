@@ -3,16 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from ganforge.cli.options import help_text, parse_options, say
+from ganforge.cli.options import help_text, parse_options, say, take_words
 from ganforge.errors import RunError
 
 
 def studio(words: list[str]) -> None:
     """Open the studio: sample, paint, arrange, translate, score and train in the browser."""
-    runs = []
-    while words and not words[0].startswith("-"):
-        runs.append(words[0])
-        words = words[1:]
+    runs, rest = take_words(words)
     for place in runs:
         if not Path(place).expanduser().exists():
             raise RunError(f"{place} does not exist: name run folders, or folders of runs.")
@@ -21,7 +18,7 @@ def studio(words: list[str]) -> None:
     options = parse_options(
         "ganforge studio [RUN ...]",
         "Serve a page in which runs can be tried; RUN is a run folder or a folder of runs, by default runs.",
-        words,
+        rest,
         ("host", Annotated[str, help_text("0.0.0.0 shares it with the network.")], "127.0.0.1"),
         ("port", Annotated[int, help_text("0: any free port.")], PORT),
         ("memory", Annotated[float, help_text("GB of weights that stay loaded.")], 2.0),

@@ -2,8 +2,16 @@
 
 from typing import Annotated
 
-from ganforge.cli.options import alias, game_options, help_text, parse_options, say, take_first_word, trust_option
-from ganforge.errors import OptionError
+from ganforge.cli.options import (
+    alias,
+    game_options,
+    help_text,
+    parse_options,
+    say,
+    take_first_word,
+    take_in_and_out,
+    trust_option,
+)
 
 USAGE = "ganforge translate RUN IN OUT"
 
@@ -11,11 +19,7 @@ USAGE = "ganforge translate RUN IN OUT"
 def translate(words: list[str]) -> None:
     """Translate images, folders or videos with a run."""
     name, rest = take_first_word(words, USAGE, "a run folder, or RUN@best, RUN@12000")
-    places = []
-    while rest and not rest[0].startswith("-") and len(places) < 2:
-        places.append(rest.pop(0))
-    if len(places) < 2 and not {"-h", "--help"} & {*rest}:
-        raise OptionError(f"Give what to translate, and where the results go: {USAGE}")
+    places, rest = take_in_and_out(rest, USAGE, "what to translate, and where the results go")
     options = parse_options(
         f"ganforge translate {name} IN OUT",
         "Translate an image, a folder, a zip or videos; names, folders and sizes are kept.",

@@ -4,19 +4,19 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from ganforge.cli.options import alias, help_text, leading_words, parse_options, say, trust_option
+from ganforge.cli.options import alias, help_text, parse_options, say, take_words, trust_option
 from ganforge.errors import OptionError
 
 
 def import_weights(words: list[str]) -> None:
     """Import an official checkpoint as a run."""
-    files = leading_words(words)
-    if not files and not {"-h", "--help"} & {*words}:
+    files, rest = take_words(words)
+    if not files and not {"-h", "--help"} & {*rest}:
         raise OptionError("Give the file: ganforge import official.pth --as pix2pix -o RUN")
     options = parse_options(
         "ganforge import FILE [NETWORK=FILE ...]",
         "Import an official checkpoint, .pth or .safetensors, as a run.  No code in the file is run.",
-        words[len(files) :],
+        rest,
         ("model", Annotated[str, flag_name("as", "The model that it becomes: pix2pix, srgan ...")], ""),
         ("out", Annotated[str, alias("-o", help="The run folder. Empty: runs/MODEL-FILE.")], ""),
         ("class_name", Annotated[str, flag_name("class", "The official class, where several fit.")], ""),
@@ -43,14 +43,14 @@ def import_weights(words: list[str]) -> None:
 
 def export(words: list[str]) -> None:
     """Export a run's networks as safetensors, ONNX and torch.export."""
-    runs = leading_words(words)
-    if len(runs) != 1 and not {"-h", "--help"} & {*words}:
+    runs, rest = take_words(words)
+    if len(runs) != 1 and not {"-h", "--help"} & {*rest}:
         raise OptionError("Give one run: ganforge export RUN")
     kinds: Any = tuple[Literal["safetensors", "onnx", "pt2"], ...]
     options = parse_options(
         "ganforge export RUN",
         "Export the networks that a run samples or translates with; each file is compared with its source.",
-        words[len(runs) :],
+        rest,
         ("out", Annotated[str, alias("-o", help="A folder, or one file: net.onnx. Empty: export in the run.")], ""),
         ("formats", Annotated[kinds, flag_name("format", "One or more formats. Empty: all.")], ()),
         trust_option(),

@@ -43,9 +43,7 @@ def compute_path_length(inputs: MetricInputs, options: MetricOptions, say: Say) 
     """Mean path length over codes.  Raises OptionError unless a run is evaluated whose codes can be decoded."""
     if inputs.walk is None:
         models = able("sample", "decode")
-        raise OptionError(
-            f"--metrics ppl needs a run that can draw images from random codes; of the models, {models} can."
-        )
+        raise OptionError(f"--metrics ppl needs a run that can draw random codes; of the models, {models} can.")
     distance, lengths = choose_distance(inputs, options, say), []
     for first in range(0, options.n, options.batch):
         lengths.append(path_lengths(*inputs.walk(first, min(first + options.batch, options.n), STEP), distance))

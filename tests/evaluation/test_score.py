@@ -9,10 +9,11 @@ import torch
 
 import ganforge
 from ganforge.cli import run
+from ganforge.data.contact_sheet import draw_cell
 from ganforge.errors import DataError, OptionError
 from ganforge.evaluation.score import number_flaws, smooth_maps
 from ganforge.evaluation.score_items import reduce_mask
-from ganforge.evaluation.score_page import paint_heat
+from ganforge.evaluation.score_page import SIDE, draw_triple, paint_heat
 from ganforge.images import read, write
 from ganforge.inference.trained import Trained
 
@@ -293,6 +294,17 @@ def test_flaws_are_numbered_smoothed_and_reduced():
     assert not reduce_mask(np.zeros((64, 64), bool), (16, 16)).any()
     colours = paint_heat(np.array([[0.0, 1.0, 5.0]]), 1.0, (1, 3))
     assert colours.sum(2)[0, 0] < colours.sum(2)[0, 1] == colours.sum(2)[0, 2]
+
+
+def test_what_stays_in_memory_of_an_image_is_what_the_page_shows(trained: Trained, tmp_path: Path):
+    source = save(tmp_path / "large", {"tall.png": sound(0, 600)[:, :300], "small.png": sound(1)})
+    kept = {one.name: one for one in ganforge.score(trained, source, tmp_path / "out").scored}
+    assert kept["tall.png"].shown.shape == (SIDE, SIDE // 2, 3)
+    assert kept["tall.png"].sides == (600, 300)
+    assert np.array_equal(kept["small.png"].shown, read(source / "small.png"))
+    assert read(tmp_path / "out" / "heat" / "tall.png").shape[:2] == (600, 300)
+    whole = draw_cell(read(source / "tall.png"), SIDE)
+    assert np.array_equal(draw_triple(kept["tall.png"], 1.0)[:, :SIDE], whole)
 
 
 def test_the_command_line_and_its_refusals(trained: Trained, pictures: Path, tmp_path: Path, capsys):

@@ -48,18 +48,26 @@ def pick_evenly(rows: Sequence[int], most: int) -> list[int]:
 
 def draw_cell(image: np.ndarray, side: int = CELL) -> np.ndarray:
     """Fit the whole image into the middle of a square, uint8 (side, side, 3); small images by repeating pixels."""
-    image = recolour(to_8_bit(image), 3)
-    height, width = image.shape[:2]
-    times = side // max(height, width)
-    if times > 1:
-        image = image.repeat(times, 0).repeat(times, 1)
-    elif max(height, width) > side:
-        scale = side / max(height, width)
-        image = fit(image, (max(1, round(height * scale)), max(1, round(width * scale))), 3, "stretch")
+    high, wide, top, left = place_in_cell(image.shape, side)
+    times = max(1, high // image.shape[0])
     square = np.full((side, side, 3), PAPER, np.uint8)
-    top, left = (side - image.shape[0]) // 2, (side - image.shape[1]) // 2
-    square[top : top + image.shape[0], left : left + image.shape[1]] = image
+    square[top : top + high, left : left + wide] = shrink(image.repeat(times, 0).repeat(times, 1), side)
     return square
+
+
+def place_in_cell(shape: tuple[int, ...], side: int = CELL) -> tuple[int, int, int, int]:
+    """(height, width, top, left) of an image of the shape (H, W, ...) in a square: a whole multiple, or reduced."""
+    times = side / max(shape[:2])
+    times = times if times < 1 else int(times)
+    high, wide = (max(1, round(own * times)) for own in shape[:2])
+    return high, wide, (side - high) // 2, (side - wide) // 2
+
+
+def shrink(image: np.ndarray, side: int) -> np.ndarray:
+    """The whole image with at most `side` pixels a side, uint8 (H, W, 3), as `draw_cell` shows it."""
+    high, wide, *_ = place_in_cell(image.shape, side)
+    size = (min(high, image.shape[0]), min(wide, image.shape[1]))
+    return fit(recolour(to_8_bit(image), 3), size, 3, "stretch")
 
 
 def read_thumbnails(source: ImageSource, rows: Sequence[int], size: int = CELL) -> np.ndarray:

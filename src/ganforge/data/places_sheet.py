@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.data.contact_sheet import draw_cell, pick_evenly
+from ganforge.data.contact_sheet import draw_cell, pick_evenly, place_in_cell
 from ganforge.data.decode import attempt
 from ganforge.data.layouts.region_names import choose_colours
 from ganforge.data.places import Places
@@ -93,10 +93,7 @@ def draw_boxes(
     """Draw boxes (k, 5), corners in shares of an image of this size and the object, over its cell, large ones first."""
     if not len(boxes):
         return cell
-    side = cell.shape[0]
-    times = side // max(size) if side // max(size) > 1 else min(1.0, side / max(size))
-    high, wide = max(1, round(size[0] * times)), max(1, round(size[1] * times))
-    top, left = (side - high) // 2, (side - wide) // 2
+    high, wide, top, left = place_in_cell(size, cell.shape[0])
     page = Image.fromarray(cell)
     pen = ImageDraw.Draw(page)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.console import Say, silent, track
+from ganforge.data.contact_sheet import shrink
 from ganforge.data.layouts.components import label_parts
 from ganforge.errors import DataError, OptionError, RunError
 from ganforge.evaluation.score_items import NAMED, SOUND_DRAWN, SOUND_FROM, Item, list_drawn, list_items, reduce_mask
-from ganforge.evaluation.score_page import build_page, paint_heat
+from ganforge.evaluation.score_page import SIDE, build_page, paint_heat
 from ganforge.evaluation.score_report import Scored, ScoreReport
 from ganforge.files import replacing
 from ganforge.images import write
@@ -116,7 +117,8 @@ def score_items(trained: Trained, items: Iterable[Item], seed: int, smooth: floa
             maps = smooth_maps(verdict.heat, smooth)[:, 0].numpy()
             for item, value, heat in zip(group, verdict.scores.tolist(), maps, strict=True):
                 mask = None if item.mask is None or not heat.size else reduce_mask(item.mask, heat.shape)
-                yield Scored(item.name, value, heat, item.shown, item.strange, mask)
+                sides = (item.shown.shape[0], item.shown.shape[1])
+                yield Scored(item.name, value, heat, shrink(item.shown, SIDE), sides, item.strange, mask)
 
 
 def in_groups(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -180,7 +182,7 @@ def write_report(report: ScoreReport, source: str, trained: Trained) -> None:
         rows.append([one.name, f"{one.score:.6g}", over, "" if one.strange is None else int(one.strange)])
         if one.heat.size:
             target = report.out / "heat" / f"{result_name(one.name, taken)}.png"
-            write(target, paint_heat(one.heat, report.highest, one.shown.shape[:2]))
+            write(target, paint_heat(one.heat, report.highest, one.sides))
     with replacing(report.out / "scores.csv") as file:
         lines = [["file", "score", "over_threshold", "strange"], *rows]
         text = "".join(format_row(line) for line in lines)

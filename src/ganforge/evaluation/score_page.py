@@ -42,9 +42,9 @@ def draw_triple(one: Scored, highest: float) -> np.ndarray:
     """(SIDE, columns, 3): an image, its heat map, and its flaws where they are known."""
     parts = [one.shown]
     if one.heat.size:
-        parts.append(paint_heat(one.heat, highest, one.shown.shape[:2]))
+        parts.append(paint_heat(one.heat, highest, one.sides))
     if one.mask is not None:
-        parts.append(enlarge_to(one.mask[..., None] * np.uint8(255), one.shown.shape[:2]))
+        parts.append(enlarge_to(one.mask[..., None] * np.uint8(255), one.sides))
     return np.concatenate([recolour(draw_cell(part, SIDE), 3) for part in parts], 1)
 
 

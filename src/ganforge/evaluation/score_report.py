@@ -18,6 +18,9 @@ class Scored:
     heat: np.ndarray
     """float32 (h, w), smoothed; empty from a game without `heat`."""
     shown: np.ndarray
+    """uint8 (h, w, 3): the image, reduced to what the page shows of it."""
+    sides: tuple[int, int]
+    """Height and width of the image itself."""
     strange: bool | None
     mask: np.ndarray | None
 

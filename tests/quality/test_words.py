@@ -1,97 +1,27 @@
 """GAN-CLS and StackGAN draw what a sentence says, also where colour and kind were never seen together."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganforge.batches import Captioned
-from ganforge.data.loader import to_images
-from ganforge.data.synthetic.captions import make_described
 from ganforge.data.synthetic.shapes import COLOURS
 from ganforge.data.synthetic.signed_distance import KINDS
 from ganforge.draw import RowDraw
 from ganforge.game import Clock, Move
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.trained import Trained
-from ganforge.metrics.fid import Gaussian, frechet_distance
 from ganforge.models.gan_cls import GANCLS
 from ganforge.nn.bicubic import bicubic
+from tests.support.described import UNSEEN, frechet, read, reader, scenes
 from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
-DATA = "shapes-captions-unseen"
-"""Each kind lacks one colour in the training scenes, and has that one alone in the held-out scenes."""
 EACH = 16  # images of each sentence
 SEEDS = (0, 1, 2)
-
-
-@dataclass(frozen=True)
-class Scenes:
-    """Images (n, 3, H, W), with the index of each one's colour and kind (n,)."""
-
-    images: Tensor
-    colour: Tensor
-    kind: Tensor
-
-
-@cache
-def scenes(side: int, held_out: bool, count: int, name: str = DATA) -> Scenes:
-    """The first scenes of the data."""
-    drawn = make_described(name, count=count, held_out=held_out)
-    colour, kind = (torch.from_numpy(x[:, 0].copy()) for x in (drawn.colour, drawn.kind))
-    return Scenes(to_images(drawn.images((side, side))), colour, kind)
-
-
-class Reader(nn.Module):
-    """images (n, 3, side, side) -> logits of colours (n, 8) and of kinds (n, 10), by features (n, 64)."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for a, b in ((3, 32), (32, 64), (64, 96)):
-            stride = 2 if side > 32 and a == 3 else 1
-            layers += [nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
-        self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(96 * 16, 64), nn.ReLU())
-        self.answer = nn.Linear(64, len(COLOURS) + len(KINDS))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        colours, kinds = self.answer(self.features(images)).split([len(COLOURS), len(KINDS)], 1)
-        return colours, kinds
-
-
-@cache
-def reader(side: int) -> Reader:
-    """Trained on real scenes of all combinations, none of which any model is trained on or judged by."""
-    torch.manual_seed(1)
-    network, real = Reader(side), scenes(side, held_out=False, count=8_000, name="shapes-captions")
-    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
-    for _ in range(900):
-        rows = torch.randint(len(real.images), (64,))
-        colours, kinds = network(real.images[rows])
-        (F.cross_entropy(colours, real.colour[rows]) + F.cross_entropy(kinds, real.kind[rows])).backward()
-        optimiser.step()
-        optimiser.zero_grad()
-    network.eval()
-    new = scenes(side, held_out=True, count=1_000)
-    assert min(read(network, new.images, new.colour, new.kind)) > 0.97
-    return network
-
-
-@torch.no_grad()
-def read(network: Reader, images: Tensor, colour: Tensor, kind: Tensor) -> tuple[float, float]:
-    """The shares of images whose colour and whose kind are read as asked for."""
-    colours, kinds = network(images)
-    shares = tuple(
-        float((logits.argmax(1) == asked).float().mean()) for logits, asked in ((colours, colour), (kinds, kind))
-    )
-    print(f"colour {shares[0]:.1%}, kind {shares[1]:.1%} of {len(images)} images")
-    return shares
 
 
 def unseen() -> tuple[list[str], Tensor, Tensor]:
@@ -137,12 +67,12 @@ def compare_variety(made: Tensor, kinds: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def encoder() -> str:
     """A text encoder that has never seen the held-out combinations."""
-    return str(train_once("text_encoder", DATA).path)
+    return str(train_once("text_encoder", UNSEEN).path)
 
 
 @pytest.fixture(scope="module")
 def gan_cls(encoder: str) -> Trained:
-    return train_once("gan_cls", DATA, config={"text": encoder})
+    return train_once("gan_cls", UNSEEN, config={"text": encoder})
 
 
 def test_a_sentence_of_an_unseen_combination_is_drawn(gan_cls: Trained):
@@ -175,7 +105,7 @@ def test_with_shuffled_captions_nothing_is_read(encoder: str, monkeypatch: pytes
         return play(self, (Captioned(b.images, b.tokens.roll(1, 0)) for b in batches), now)
 
     monkeypatch.setattr(GANCLS, "play", play_shuffled)
-    run = train_once("gan_cls", DATA, changed="shuffled captions", config={"text": encoder})
+    run = train_once("gan_cls", UNSEEN, changed="shuffled captions", config={"text": encoder})
     says, colours, kinds = unseen()
     colour, kind = read(reader(32), answer(run, says), colours, kinds)
     assert colour < 0.3
@@ -188,7 +118,7 @@ def test_the_order_of_the_variants(encoder: str):
     shares = dict[str, Tensor]()
     for variant in ("gan", "cls", "int-cls"):
         config: dict[str, Any] = {"text": encoder, "variant": variant}
-        runs = [train_once("gan_cls", DATA, seed=seed, config=config) for seed in SEEDS]
+        runs = [train_once("gan_cls", UNSEEN, seed=seed, config=config) for seed in SEEDS]
         own = [sum(read(reader(32), answer(run, says), colours, kinds)) / 2 for run in runs]
         shares[variant] = torch.tensor(own)
         print(f"{variant}: {shares[variant].mean():.1%}, {[f'{share:.1%}' for share in own]}")
@@ -222,14 +152,14 @@ AS_RELEASED = {
 
 @pytest.fixture(scope="module")
 def stage1(encoder: str) -> Trained:
-    return train_once("stackgan", DATA, config={"text": encoder})
+    return train_once("stackgan", UNSEEN, config={"text": encoder})
 
 
 def test_stage_1_draws_the_colour_of_a_sentence(stage1: Trained, encoder: str):
     """The broken version is narrow and has the released terms, by which D tells batches of wrong pairs apart by their
     statistics, and reads them less."""
     says, colours, kinds = unseen()
-    released = train_once("stackgan", DATA, config={"text": encoder, **AS_RELEASED})
+    released = train_once("stackgan", UNSEEN, config={"text": encoder, **AS_RELEASED})
     shares = [read(reader(16), answer(run, says), colours, kinds) for run in (stage1, released)]
     assert shares[0][0] >= 0.95
     assert shares[1][0] < 0.95
@@ -239,7 +169,7 @@ def test_stage_1_draws_the_colour_of_a_sentence(stage1: Trained, encoder: str):
 def test_stage_2_beats_stage_1_enlarged(stage1: Trained):
     """In reading, and in the Frechet distance of the reader's features, at four times the side."""
     first = stage1
-    second = train_once("stackgan", DATA, "small-stage-2", config={"stage1": str(first.path)})
+    second = train_once("stackgan", UNSEEN, "small-stage-2", config={"stage1": str(first.path)})
     says, colours, kinds = unseen()
     says, colours, kinds = says * 8, colours.repeat(8), kinds.repeat(8)
     pictures = {"bicubic": bicubic(answer(first, says), 4).clamp(-1, 1), "stage 2": answer(second, says)}
@@ -248,8 +178,7 @@ def test_stage_2_beats_stage_1_enlarged(stage1: Trained):
     for name, images in pictures.items():
         shares[name] = sum(read(network, images, colours, kinds)) / 2
         with torch.no_grad():
-            statistics = [Gaussian.of(network.features(x)) for x in (real.images, images)]
-        distances[name] = frechet_distance(*statistics)
+            distances[name] = frechet(network.features(real.images), network.features(images))
         print(f"{name}: read {shares[name]:.1%}, Frechet distance {distances[name]:.2f}")
     assert shares["stage 2"] > shares["bicubic"]
     assert distances["stage 2"] < distances["bicubic"]

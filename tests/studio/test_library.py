@@ -180,6 +180,33 @@ def test_few_trainings_run_at_a_time(tmp_path: Path, no_process: list[list[str]]
         trainings.start("dcgan", "", "tiny")
 
 
+def test_data_is_not_examined_where_that_is_not_allowed(tmp_path: Path):
+    with pytest.raises(OptionError, match="--allow-train"):
+        Trainings(Library([tmp_path / "runs"]), allowed=False).examine("shapes", 60)
+    with pytest.raises(DataError, match="no such data"):
+        Trainings(Library([tmp_path / "runs"])).examine(str(tmp_path), 60)
+
+
+def test_commands_count_as_trainings(tmp_path: Path, no_process: list[list[str]], monkeypatch: pytest.MonkeyPatch):
+    trainings = Trainings(Library([tmp_path / "runs"]))
+    refused = []
+
+    def rank(words: list[str], seconds: float) -> str:
+        with pytest.raises(OptionError, match="run already"):
+            trainings.run(words, seconds)
+        with pytest.raises(OptionError, match="run already"):
+            trainings.start("dcgan", "", "tiny")
+        refused.append(words)
+        return "ranked"
+
+    monkeypatch.setattr("ganforge.studio.trainings.run_command", rank)
+    for _ in range(3):
+        trainings.start("dcgan", "", "tiny")
+    assert trainings.run(["compare"], 60) == "ranked"
+    assert refused == [["compare"]]
+    trainings.start("dcgan", "", "tiny")
+
+
 def test_the_error_of_a_command_is_its_sentence():
     with pytest.raises(OptionError, match="There is no verb"):
         run_command(["nosuch"], 60)

@@ -349,14 +349,38 @@ def compare_alone(studio: Studio, seed: int) -> Any:
     config = json.loads(fetch(studio, "GET", "/config"))
     sheet = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "compare-sheet")
     function = next(d["id"] for d in config["dependencies"] if d["outputs"] == [sheet])
-    visitor = f"visitor{seed}"
-    asked = {"data": [["00000-classes"], seed], "fn_index": function, "session_hash": visitor}
-    fetch(studio, "POST", "/gradio_api/queue/join", json.dumps(asked))
+    answer = ask_function(studio, function, [["00000-classes"], seed], f"visitor{seed}")
+    return answer["output"]["data"][0]
+
+
+def ask_function(studio: Studio, function: int, values: list[Any], visitor: str) -> Any:
+    """The last message about a function of the studio that a visitor asks for by its number."""
+    asked = {"data": values, "fn_index": function, "session_hash": visitor}
+    joined = fetch(studio, "POST", "/gradio_api/queue/join", json.dumps(asked))
+    if "event_id" not in joined:
+        return {"refused": joined}
     for line in fetch(studio, "GET", f"/gradio_api/queue/data?session_hash={visitor}").splitlines():
         message = json.loads(line.removeprefix("data: ") or "{}")
         if message.get("msg") == "process_completed":
-            return message["output"]["data"][0]
-    raise AssertionError(f"visitor {seed} got no answer")
+            return message
+    raise AssertionError(f"{visitor} got no answer")
+
+
+def ask_all_for(studio: Studio, data: str) -> str:
+    """What all functions of a studio answer to a visitor who names a data set."""
+    count = len(json.loads(fetch(studio, "GET", "/config"))["dependencies"])
+    return json.dumps([ask_function(studio, number, [data], f"curious{number}") for number in range(count + 2)])
+
+
+def test_visitors_of_a_studio_that_may_not_train_cannot_look_at_data(studio: Studio):
+    """The forms are not there, and none of the functions that a visitor can name tells of the data."""
+    assert "12 images" in ask_all_for(studio, "flowers")
+    closed = start_studio(studio.runs, studio.data, "--host", "0.0.0.0")
+    try:
+        assert "flowers" not in fetch(closed, "GET", "/config")
+        assert "12 images" not in ask_all_for(closed, "flowers")
+    finally:
+        stop_studio(closed)
 
 
 def fetch(studio: Studio, method: str, path: str, body: str | None = None) -> str:

@@ -15,11 +15,11 @@ from secrets import token_hex
 
 from ganforge.errors import DataError, OptionError, RunError
 from ganforge.studio.library import Library, is_active
-from ganforge.studio.processes import ENVIRONMENT
+from ganforge.studio.processes import ENVIRONMENT, run_command
 
 EMBEDDED = ("", "shapes", "shapes-pairs", "shapes-unpaired", "shapes-maps", "shapes-layouts", "shapes-captions")
 """Data without a file; the first stands for the model's own choice."""
-MOST = 4  # trainings at a time
+MOST = 4  # trainings and other commands at a time
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Trainings:
         self.library, self.allowed = library, allowed
         self.roots = [Path(root).expanduser().resolve() for root in data_roots]
         self.running: list[Training] = []
+        self.commands = 0
         self.turn = threading.Lock()
 
     def data(self) -> dict[str, str]:
@@ -79,14 +80,44 @@ class Trainings:
             raise RunError(f"{path.name} is being trained already.")
         return self.launch(["resume", path], path.name)
 
+    def check_allowed(self) -> None:
+        """Raise OptionError where visitors may neither train nor look at data."""
+        if not self.allowed:
+            raise OptionError("This studio neither trains nor shows data for other machines: see --allow-train.")
+
+    def check_count(self) -> None:
+        """Raise OptionError where as many processes run as may."""
+        self.running = [training for training in self.running if training.process.poll() is None]
+        if len(self.running) + self.commands >= MOST:
+            raise OptionError(f"{MOST} trainings and commands run already: stop one, or wait.")
+
+    def examine(self, data: object, seconds: float, *options: str) -> str:
+        """What the data doctor says of data that the studio knows.
+
+        Raises OptionError where visitors may not look at data, DataError for data outside the roots.
+        """
+        self.check_allowed()
+        known = self.data().get(data) if isinstance(data, str) else None
+        if not known:
+            raise DataError("There is no such data: choose one of the list, or name its folder with --data-root.")
+        return self.run(["data", known, *options], seconds)
+
+    def run(self, words: Sequence[str], seconds: float) -> str:
+        """What a command prints, which counts as a process beside the trainings.  Raises as `run_command`."""
+        with self.turn:
+            self.check_count()
+            self.commands += 1
+        try:
+            return run_command(words, seconds)
+        finally:
+            with self.turn:
+                self.commands -= 1
+
     def launch(self, words: Sequence[str | Path], name: str) -> Training:
         """Start the public command as a process that outlives this one.  Raises OptionError where it may not be."""
-        if not self.allowed:
-            raise OptionError("This studio starts no training for visitors from other machines: see --allow-train.")
+        self.check_allowed()
         with self.turn:
-            self.running = [training for training in self.running if training.process.poll() is None]
-            if len(self.running) >= MOST:
-                raise OptionError(f"{MOST} trainings run already: stop one, or wait.")
+            self.check_count()
             self.library.home.mkdir(parents=True, exist_ok=True)
             output = self.library.home / f".studio-{name}.log"
             with output.open("wb") as file:

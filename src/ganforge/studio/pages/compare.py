@@ -11,7 +11,6 @@ from ganforge.errors import OptionError
 from ganforge.images import read
 from ganforge.studio.context import ONCE, Context, answering, command, command_box, widget, word
 from ganforge.studio.pictures import to_uri, to_uris
-from ganforge.studio.processes import run_command
 
 NAME = "compare"
 MOST, SHOWN = 8, 8  # runs; images of each
@@ -41,7 +40,8 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     live: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
     gr.on([tab.select, chosen.change, seed.input], same_latents, [chosen, seed], sheet, **live)
     build_leaderboard(context, chosen)
-    build_doctor(context)
+    if context.trainings.allowed:  # the events of a form that is only hidden could be asked for all the same
+        build_doctor(context)
     return [chosen]
 
 
@@ -66,7 +66,7 @@ def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
         words += ["--size", str(int(size))] if size else []
         with tempfile.TemporaryDirectory(dir=context.uploads) as room:
             out = Path(room) / "comparison.html"
-            printed = run_command([*map(str, words), "--out", str(out)], LEADERBOARD)
+            printed = context.trainings.run([*map(str, words), "--out", str(out)], LEADERBOARD)
             html = out.read_text(encoding="utf-8")
         lines = [line for line in printed.splitlines() if not line.startswith("Wrote")]
         return "\n".join(lines), {"html": html}, command(*words)
@@ -76,7 +76,7 @@ def build_leaderboard(context: Context, chosen: gr.Dropdown) -> None:
 
 def build_doctor(context: Context) -> None:
     """The data doctor of a folder under the data roots, or of an embedded set."""
-    with gr.Accordion(word("doctor"), open=False, visible=context.trainings.allowed):
+    with gr.Accordion(word("doctor"), open=False):
         names = [name for name in context.trainings.data() if name]
         data = gr.Dropdown(names, value=names[0], label=word("data"), interactive=True)
         start = gr.Button(word("examine"), elem_id="compare-examine")
@@ -85,12 +85,9 @@ def build_doctor(context: Context) -> None:
 
     @answering
     def examine(name: str) -> tuple[str, Any]:
-        known = context.trainings.data()
-        if not known.get(name):
-            raise OptionError("There is no such data: choose one of the list, or name its folder with --data-root.")
         with tempfile.TemporaryDirectory(dir=context.uploads) as room:
             target = Path(room) / "sheet.png"
-            printed = run_command(["data", known[name], "--out", str(target)], EXAMINE)
+            printed = context.trainings.examine(name, EXAMINE, "--out", str(target))
             picture = {"images": [to_uri(read(target))], "names": [name]} if target.exists() else None
         return printed, picture
 

@@ -14,7 +14,6 @@ from ganforge.images import fit, read
 from ganforge.studio.context import ONCE, Context, answering, command, command_box, widget, word
 from ganforge.studio.library import Card, log_of
 from ganforge.studio.pictures import to_uri
-from ganforge.studio.processes import run_command
 
 NAME = "home"
 MOST, THUMBNAIL, WATCHED = 60, 230, 480  # cards; pixels of their pictures and of the watched run's
@@ -32,7 +31,7 @@ def runs(context: Context) -> list[str]:
 def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
     """Build the page; its menu of runs is the cards."""
     watched = gr.State("")
-    with gr.Group(visible=context.trainings.allowed):
+    if context.trainings.allowed:  # the events of a form that is only hidden could be asked for all the same
         build_start(context, watched)
     with gr.Column(visible=False) as panel:
         picture, curves = widget("watch", elem_id="home-watch"), widget("curves", elem_id="home-curves")
@@ -88,8 +87,7 @@ def build_start(context: Context, watched: gr.State) -> None:
 
     @answering
     def consult(name: str) -> str:
-        known = context.trainings.data()
-        return run_command(["data", known[name], "--no-sheet"], EXAMINE) if known.get(name) else ""
+        return context.trainings.examine(name, EXAMINE, "--no-sheet") if name else ""
 
     @answering
     def begin(model: str, data: str, preset: str, steps: float | None) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,24 @@ def test_runs_are_found_by_what_they_can_do(tiny_runs: Path):
     assert library.able("score") == ["00003-autoencoder"]
     assert library.able("edit") == ["00005-coder", "00000-bare"]
     assert library.home == tiny_runs
+
+
+@pytest.mark.parametrize(("preset", "verb"), [("tiny", "sample"), ("small-upsampler", "translate")])
+def test_a_run_is_listed_by_what_its_config_can_do(tiny_runs: Path, tmp_path: Path, preset: str, verb: str):
+    """A run of one model that is built as a sampler, or as an upsampler."""
+    from ganforge.catalogue import find
+    from ganforge.runs.folder import RunFolder
+    from ganforge.serialize import to_plain
+
+    run = tmp_path / "gigagan"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "latest").write_text("1")
+    settings = to_plain(find("gigagan").preset(preset).config)
+    known = RunFolder.open(tiny_runs / "00000-classes").run_config
+    RunFolder(run).rewrite(replace(known, model="gigagan", source="", config=settings))
+    library = Library([tmp_path])
+    listed = [one for one in ("sample", "translate") if library.able(one)]
+    assert listed == [verb]
 
 
 def test_a_card_says_what_is_known_of_a_run(tiny_runs: Path):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.errors import GANForgeError, RunError
-from ganforge.runs.folder import RunConfig, RunFolder, is_run
+from ganforge.runs.folder import RunFolder, is_run
 from ganforge.runs.reading import read_bytes
 from ganforge.runs.rows import read_rows
 
@@ -95,7 +95,7 @@ class Library:
             return {}
         if self.kinds.get(path, (0, {}))[0] != changed:
             try:
-                self.kinds[path] = changed, list_abilities(RunFolder.open(path).run_config)
+                self.kinds[path] = changed, list_abilities(path)
             except GANForgeError:
                 self.kinds[path] = changed, {}
         return self.kinds[path][1]
@@ -113,17 +113,19 @@ class Library:
         return replace(card, key=key, active=card.step < card.steps and is_active(path))
 
 
-def list_abilities(run_config: RunConfig) -> dict[str, tuple[str, ...]]:
-    """{capability: the columns of its input} of a run's model, from the methods of its class."""
-    from ganforge.capabilities import CODED, has_codes, offers
-    from ganforge.inference.input_columns import input_columns
-    from ganforge.inference.load import model_of
+def list_abilities(path: Path) -> dict[str, tuple[str, ...]]:
+    """{capability: the columns of its input} of a run, from its model's methods and its Config.
 
-    game = model_of(run_config).game
-    verbs = ("sample", "traverse", "translate", "score", "heat")
-    can: dict[str, tuple[str, ...]] = {verb: () for verb in verbs if offers(game, verb)}
-    can |= {verb: () for verb in CODED if has_codes(game)}
-    return can | ({"translate": input_columns(game)} if "translate" in can else {})
+    Raises GANForgeError where the run or its model cannot be opened.
+    """
+    from ganforge.capabilities import capabilities
+    from ganforge.inference.input_columns import input_columns
+    from ganforge.inference.load import config_of, model_of
+
+    run_config = RunFolder.open(path).run_config
+    model = model_of(run_config)
+    can = capabilities(model.game, config_of(path, run_config, model))
+    return dict.fromkeys(can, ()) | ({"translate": input_columns(model.game)} if "translate" in can else {})
 
 
 def describe(key: str, path: Path) -> Card:

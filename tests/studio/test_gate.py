@@ -21,10 +21,11 @@ async def inner(scope: Any, receive: Any, send: Any) -> None:
 
 
 def ask(
-    path: str = "/", method: str = "GET", query: str = "", body: int = 0, kind: str = "http", **headers: str
-) -> Any:
-    """(status, headers, body) of a request to the gate."""
-    held = {"host": f"127.0.0.1:{PORT}", "cookie": f"ganforge-studio-{PORT}={TOKEN}", **headers}
+    path: str = "/", method: str = "GET", query: str = "", body: int = 0, kind: str = "http", app: Any = inner,
+    port: int = PORT, served: str = "127.0.0.1", **headers: str,
+) -> Any:  # fmt: skip
+    """(status, headers, body) of a request to the gate, whose answer begins once."""
+    held = {"host": f"127.0.0.1:{port}", "cookie": f"ganforge-studio-{port}={TOKEN}", **headers}
     own = {name.replace("_", "-"): value for name, value in held.items() if value}
     scope = {
         "type": kind, "path": path, "method": method, "query_string": query.encode(),
@@ -40,9 +41,10 @@ def ask(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(Gate(inner, TOKEN, PORT, largest=8 * 2**20)(scope, receive, send))
+    asyncio.run(Gate(app, TOKEN, port, names_of(served), largest=8 * 2**20)(scope, receive, send))
     if kind == "websocket":
         return sent
+    assert [message["type"] for message in sent].count("http.response.start") == 1
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"].decode()
 
 
@@ -113,6 +115,62 @@ def test_bodies_are_bounded_whatever_their_headers_say():
     assert ask("/gradio_api/upload", "POST", body=9 * 2**20)[0] == 413
     assert ask("/gradio_api/upload", "POST", content_length=str(200 * 2**20))[0] == 413
     assert ask("/gradio_api/upload", "POST", content_length="many")[0] == 400
+
+
+def test_an_app_that_handles_errors_itself_does_not_answer_for_the_gate():
+    """Starlette answers 500 for an exception while it reads, and a page of its own where one is caught."""
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse, Response
+    from starlette.routing import Route
+
+    async def read(request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    async def hide(request: Request) -> Response:
+        try:
+            return await read(request)
+        except Exception:  # as frameworks do around the parsers of forms
+            return PlainTextResponse("hidden")
+
+    for path, answer in (("/gradio_api/queue/join", read), ("/gradio_api/upload", hide)):
+        app = Starlette(routes=[Route(path, answer, methods=["POST"])])
+        assert ask(path, "POST", body=2**20, app=app)[::2] == (200, str(2**20))
+        status, headers, body = ask(path, "POST", body=9 * 2**20, app=app)
+        assert status == 413
+        assert b"content-security-policy" in headers
+        assert "hidden" not in body
+
+
+def test_an_answer_that_has_begun_is_not_begun_again():
+    ended = []
+
+    async def hasty(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (message := await receive()).get("more_body"):
+            pass
+        ended.append(message["type"])
+        await send({"type": "http.response.body", "body": b"hasty"})
+
+    assert ask("/gradio_api/queue/join", "POST", body=9 * 2**20, app=hasty)[::2] == (200, "hasty")
+    assert ended == ["http.disconnect"]
+
+
+def test_errors_of_the_app_are_its_own():
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("a defect")
+
+    with pytest.raises(ValueError, match="a defect"):
+        ask(app=broken)
+
+
+def test_browsers_leave_port_80_out_and_write_hosts_in_lower_case():
+    assert ask(port=80, host="127.0.0.1", origin="http://127.0.0.1")[0] == 200
+    assert ask(port=80, host="127.0.0.1:80", origin="http://127.0.0.1:80")[0] == 200
+    assert ask(port=80, host="evil.example")[0] == 403
+    assert ask(port=80, host="127.0.0.1", origin="http://evil.example")[0] == 403
+    assert ask(host="127.0.0.1")[0] == 403
+    assert ask(served="MyPC.local", host=f"mypc.local:{PORT}", origin=f"http://mypc.local:{PORT}")[0] == 200
 
 
 def test_websockets_are_closed():

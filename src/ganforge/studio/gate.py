@@ -65,6 +65,7 @@ class Gate:
         if scope["type"] != "http":  # no page of the studio opens a websocket
             return await send({"type": "websocket.close", "code": 1008})
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        language = headers.get("accept-language", "")
         try:
             self.check_address(headers)
             if self.has_token_in_link(scope):
@@ -72,17 +73,22 @@ class Gate:
             self.check_cookie(headers)
             self.check_path(scope)
             limit = self.largest if scope["path"] == UPLOAD else LONGEST
-            if headers.get("content-length", "0") and int(headers.get("content-length", "0")) > limit:
-                raise Refused(413, "too_large")
-            await self.app(scope, bounded(receive, limit), secured(send))
+            check_length(headers, limit)
         except Refused as refusal:
-            await refuse(send, refusal, headers.get("accept-language", ""))
-        except ValueError:
-            await refuse(send, Refused(400, "not_found"), "")
+            return await refuse(send, refusal, language)
+        exchange = Exchange(receive, send, limit, language)
+        try:
+            await self.app(scope, exchange.receive_some, exchange.send_secured)
+        except Exception:
+            if not exchange.refused:  # else it is what the app says of a request that was cut off
+                raise
 
     def check_address(self, headers: dict[str, str]) -> None:
         """Raise Refused for a Host that is not this server, and for requests that other pages send."""
-        own = {f"{host}:{self.port}" for host in self.hosts}
+        names = [host.lower() for host in self.hosts]
+        own = {f"{name}:{self.port}" for name in names}
+        if self.port == 80:  # browsers leave it out
+            own |= {*names}
         if headers.get("host", "").lower() not in own:
             raise Refused(403, "wrong_host")
         origin = headers.get("origin")
@@ -127,32 +133,49 @@ class Gate:
         raise Refused(404, "not_found")
 
 
-def bounded(receive: Receive, limit: int) -> Receive:
-    """`receive` that raises Refused after `limit` bytes, whatever the request says of its length."""
-    seen = 0
-
-    async def receive_some() -> MutableMapping[str, Any]:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise Refused(413, "too_large")
-        return message
-
-    return receive_some
+def check_length(headers: dict[str, str], limit: int) -> None:
+    """Raise Refused for a Content-Length that is no number, or above `limit` bytes."""
+    try:
+        length = int(headers.get("content-length") or 0)
+    except ValueError as error:
+        raise Refused(400, "not_found") from error
+    if length > limit:
+        raise Refused(413, "too_large")
 
 
-def secured(send: Send) -> Send:
-    """`send` with headers that keep the page to itself."""
+class Exchange:
+    """A request and its answer: a body of at most `limit` bytes, and headers that keep the page to itself.
 
-    async def send_secured(message: MutableMapping[str, Any]) -> None:
+    A longer body is refused here, whatever the request says of its length, where the answer has not begun: the
+    application sees a visitor who has gone, and what it still answers is dropped.
+    """
+
+    def __init__(self, receive: Receive, send: Send, limit: int, language: str) -> None:
+        self.receive, self.send, self.left, self.language = receive, send, limit, language
+        self.started = self.refused = False
+
+    async def receive_some(self) -> MutableMapping[str, Any]:
+        """The next part of the request."""
+        if self.left >= 0:
+            message = await self.receive()
+            self.left -= len(message.get("body", b""))
+            if self.left >= 0:
+                return message
+            if not self.started:
+                self.refused = True
+                await refuse(self.send, Refused(413, "too_large"), self.language)
+        return {"type": "http.disconnect"}
+
+    async def send_secured(self, message: MutableMapping[str, Any]) -> None:
+        """Send a part of the application's answer."""
+        if self.refused:
+            return
         if message["type"] == "http.response.start":
+            self.started = True
             own = {b"content-security-policy", b"referrer-policy", b"x-content-type-options"}
             kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in own]
             message = {**message, "headers": [*kept, *SECURITY]}
-        await send(message)
-
-    return send_secured
+        await self.send(message)
 
 
 SECURITY = [

@@ -246,6 +246,14 @@ def test_strange_places_are_shown_above_a_threshold(page: Any, photograph: Path)
     assert 24 * 40 >= above(10) > above(60) > above(100) >= 0
 
 
+def test_of_two_runs_that_are_chosen_the_scores_of_the_last_are_shown(studio: Studio):
+    """A run that is chosen while an answer is awaited is asked afterwards."""
+    config = json.loads(fetch(studio, "GET", "/config"))
+    (heat,) = [c["id"] for c in config["components"] if c["props"].get("elem_id") == "score-heat"]
+    events = [event for event in config["dependencies"] if heat in event["outputs"]]
+    assert [event["trigger_mode"] for event in events] == ["always_last"] * 3
+
+
 EDITED = "#edit-result figure:last-child img.over"
 
 

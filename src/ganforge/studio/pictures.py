@@ -29,7 +29,7 @@ def to_data(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def check_uploads(paths: Sequence[str | Path], folder: Path) -> list[Path]:
+def check_uploads(paths: Sequence[str | Path], folder: Path, most: int = MOST_FILES) -> list[Path]:
     """Uploaded files, checked before any is decoded.
 
     Raises OptionError for too many, for files outside the upload folder, too large files and images of too many pixels;
@@ -37,8 +37,8 @@ def check_uploads(paths: Sequence[str | Path], folder: Path) -> list[Path]:
     """
     if not paths:
         raise OptionError("There is no file: drop one first.")
-    if len(paths) > MOST_FILES:
-        raise OptionError(f"There are {len(paths)} files: give at most {MOST_FILES}, or use the command for a folder.")
+    if len(paths) > most:
+        raise OptionError(f"There are {len(paths)} files: give at most {most}, or use the command for a folder.")
     checked = [Path(path) for path in paths]
     for path in checked:
         if not path.resolve().is_relative_to(folder.resolve()):

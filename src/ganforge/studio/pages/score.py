@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ganforge.images import visible_channels
-from ganforge.studio.context import ONCE, Context, answering, choose_run, command, command_box, widget, word
+from ganforge.studio.context import LIVE, Context, answering, choose_run, command, command_box, widget, word
 from ganforge.studio.pictures import check_uploads, read_upload, to_uri
 
 NAME = "score"
@@ -37,7 +37,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
         return score(context, key, paths, int(seed or 0))
 
     for component in (run, files, seed):
-        component.change(answer, [run, files, seed], [heat, typed], **ONCE)
+        component.change(answer, [run, files, seed], [heat, typed], **LIVE | {"show_progress": "full"})
     return [run]
 
 
@@ -46,7 +46,7 @@ def score(context: Context, key: str | None, paths: Sequence[str] | None, seed: 
     if not key or not paths:
         return None, ""
     scored = []
-    for path in check_uploads(paths[:MOST], context.uploads):
+    for path in check_uploads(paths, context.uploads, MOST):
         array = read_upload(path, context.uploads)
         with context.keeper.use(key) as trained:
             verdict, _ = trained.judge(visible_channels(array), seed)
@@ -54,7 +54,8 @@ def score(context: Context, key: str | None, paths: Sequence[str] | None, seed: 
         shown = {"name": path.name, "picture": to_uri(visible_channels(array)), "score": float(verdict.scores[0])}
         scored.append(shown | (encode_heat(maps) if maps is not None else {}))
     scored.sort(key=lambda one: -one["score"])
-    words = ["score", context.library.path(key), Path(paths[0]).name, "results", "--seed", seed]
+    given = Path(paths[0]).name if len(paths) == 1 else "images"  # several as a folder
+    words = ["score", context.library.path(key), given, "results", "--seed", seed]
     return {"images": scored}, command(*words)
 
 

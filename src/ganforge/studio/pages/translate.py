@@ -163,9 +163,15 @@ def build_folder(context: Context, key: str, fields: list[Field], seed: gr.Numbe
 
 
 def gather(uploaded: Sequence[Path], folder: Path) -> Path:
-    """Uploaded images in one folder under names of their own; a single zip as it is."""
-    if len(uploaded) == 1 and uploaded[0].suffix.lower() == ".zip":
-        return uploaded[0]
+    """Uploaded images in one folder under names of their own; a single zip as it is.
+
+    Raises OptionError for a zip beside other files.
+    """
+    packed = [path for path in uploaded if path.suffix.lower() == ".zip"]
+    if packed and len(uploaded) > 1:
+        raise OptionError(f"{packed[0].name} is a zip beside other files: give a single zip, or images alone.")
+    if packed:
+        return packed[0]
     folder.mkdir()
     for number, path in enumerate(uploaded):
         name = path.name if not (folder / path.name).exists() else f"{number}-{path.name}"

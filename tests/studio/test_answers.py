@@ -56,3 +56,16 @@ def test_a_zip_beside_other_files_is_refused(context: Any):
     assert [path.name for path in gather([image], context.uploads / "images").iterdir()] == ["0.png"]
     with pytest.raises(OptionError, match=r"more\.zip is a zip beside other files"):
         gather([image, packed], context.uploads / "both")
+
+
+def test_the_presets_are_those_of_the_model(tmp_path: Path):
+    from ganforge.catalogue import find
+    from ganforge.studio.pages.home import choose_preset
+
+    menu = choose_preset("gigagan")
+    assert [name for name, _ in menu.choices] == [*find("gigagan").presets]
+    assert menu.value == "small"
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(OptionError, match="catalogue"):
+        choose_preset(str(tmp_path / "mine.py"))
+    assert not (tmp_path / "ran").exists()

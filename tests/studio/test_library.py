@@ -226,6 +226,49 @@ def test_commands_count_as_trainings(tmp_path: Path, no_process: list[list[str]]
     trainings.start("dcgan", "", "tiny")
 
 
+def test_a_training_is_found_by_its_run(tmp_path: Path, no_process: list[list[str]]):
+    """Not by how the name of a run ends: another run may end with the name of one that is resumed."""
+    for name in ("runs/00000-a", "runs/00001-other-00000-a", "runs/deeper-00000-a"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.yaml").touch()
+    trainings = Trainings(Library([tmp_path / "runs"]))
+    resumed = trainings.resume("00000-a")
+    assert trainings.find("00000-a") is resumed
+    assert trainings.find("00001-other-00000-a") is None
+    assert trainings.find("deeper-00000-a") is None
+    with pytest.raises(RunError, match="being trained already"):
+        trainings.resume("00000-a")
+    made = trainings.start("dcgan", "", "tiny")
+    assert trainings.find_key(made.name) == ""
+    for name in (f"00002-{made.name}", f"00003-mine-{made.name}"):
+        (tmp_path / "runs" / name).mkdir()
+        (tmp_path / "runs" / name / "config.yaml").touch()
+    assert trainings.find_key(made.name) == f"00002-{made.name}"
+    assert trainings.find(f"00002-{made.name}") is made
+    assert trainings.find(f"00003-mine-{made.name}") is None
+
+
+def test_what_an_ended_training_printed_stays(tmp_path: Path, no_process: list[list[str]]):
+    """An error before there is a run folder; an ended one takes no place of the four."""
+    trainings = Trainings(Library([tmp_path / "runs"]))
+    failed = trainings.start("dcgan", "", "tiny")
+    failed.output.write_text("ganforge: no memory")
+    failed.process.poll = lambda: 1  # pyright: ignore
+    for _ in range(4):
+        trainings.start("dcgan", "", "tiny")
+    assert trainings.said(failed.name) == "ganforge: no memory"
+    with pytest.raises(OptionError, match="did not start"):
+        trainings.stop(failed.name)
+
+
+def test_all_embedded_data_can_be_trained_on(tmp_path: Path):
+    from ganforge.data.open import NAMED
+
+    known = Trainings(Library([tmp_path / "runs"])).data()
+    assert {"", "shapes-defects", "shapes-scenes", "shapes-digits", "shapes-attributes"} <= {*known}
+    assert {*NAMED} - {*known} == {"fashion-mnist"}
+
+
 def test_the_error_of_a_command_is_its_sentence():
     with pytest.raises(OptionError, match="There is no verb"):
         run_command(["nosuch"], 60)

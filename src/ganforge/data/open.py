@@ -344,3 +344,5 @@ NAMED: dict[str, Callable[[OpenOptions], DataSet]] = {
     **{name: _described_opener(name) for name in CAPTIONED},
     "fashion-mnist": _open_fashion_mnist,
 }
+DOWNLOADED = frozenset({"fashion-mnist"})
+"""Named sets that are fetched from the network where they are not there."""

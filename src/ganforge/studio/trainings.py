@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
+from ganforge.catalogue import Model, find, names
+from ganforge.data.open import DOWNLOADED, NAMED
 from ganforge.errors import DataError, OptionError, RunError
 from ganforge.studio.library import Library, is_active
 from ganforge.studio.processes import ENVIRONMENT, run_command
 
-EMBEDDED = ("", "shapes", "shapes-pairs", "shapes-unpaired", "shapes-maps", "shapes-layouts", "shapes-captions")
+EMBEDDED = ("", *(name for name in NAMED if name not in DOWNLOADED))
 """Data without a file; the first stands for the model's own choice."""
 MOST = 4  # trainings and other commands at a time
 
@@ -32,7 +34,28 @@ class Training:
     output: Path
     """What it prints."""
     name: str
-    """The end of its run folder's name; the whole name where it resumes."""
+    """A name that no other has; that of a new run's folder ends with it."""
+    home: Path
+    """The folder in which a new run is made."""
+    resumed: Path | None = None
+    """The run that it goes on with."""
+
+    @property
+    def live(self) -> bool:
+        """Whether the process has not ended."""
+        return self.process.poll() is None
+
+    @property
+    def run(self) -> Path | None:
+        """Its run folder; None where that is not made yet."""
+        return self.resumed or next(self.home.glob(f"{'[0-9]' * 5}-{self.name}"), None)
+
+
+def find_listed(model: str) -> Model:
+    """A model of the catalogue.  Raises OptionError for anything else: a path would be imported."""
+    if model not in names():
+        raise OptionError("There is no such model in the catalogue: choose one of the list.")
+    return find(model)
 
 
 class Trainings:
@@ -42,7 +65,7 @@ class Trainings:
         """`allowed`: whether visitors may start any."""
         self.library, self.allowed = library, allowed
         self.roots = [Path(root).expanduser().resolve() for root in data_roots]
-        self.running: list[Training] = []
+        self.started: list[Training] = []  # the ended ones too, for what they printed
         self.commands = 0
         self.turn = threading.Lock()
 
@@ -59,11 +82,7 @@ class Trainings:
         """Start a training.  Raises OptionError for a model that the catalogue lacks, or where it may not be started;
         DataError for data outside the roots.
         """
-        from ganforge.catalogue import find, names
-
-        if model not in names():
-            raise OptionError("There is no such model in the catalogue: choose one of the list.")
-        find(model).preset(preset)
+        find_listed(model).preset(preset)
         known = self.data()
         if data not in known:
             raise DataError("There is no such data: choose one of the list, or name its folder with --data-root.")
@@ -76,9 +95,9 @@ class Trainings:
     def resume(self, key: object) -> Training:
         """Go on with a run.  Raises RunError where it is none, or trains already."""
         path = self.library.path(key)
-        if is_active(path):
+        if is_active(path) or any(training.live and training.run == path for training in self.started):
             raise RunError(f"{path.name} is being trained already.")
-        return self.launch(["resume", path], path.name)
+        return self.launch(["resume", path], f"{path.name}-{token_hex(3)}", path)
 
     def check_allowed(self) -> None:
         """Raise OptionError where visitors may neither train nor look at data."""
@@ -87,8 +106,7 @@ class Trainings:
 
     def check_count(self) -> None:
         """Raise OptionError where as many processes run as may."""
-        self.running = [training for training in self.running if training.process.poll() is None]
-        if len(self.running) + self.commands >= MOST:
+        if sum(training.live for training in self.started) + self.commands >= MOST:
             raise OptionError(f"{MOST} trainings and commands run already: stop one, or wait.")
 
     def examine(self, data: object, seconds: float, *options: str) -> str:
@@ -113,7 +131,7 @@ class Trainings:
             with self.turn:
                 self.commands -= 1
 
-    def launch(self, words: Sequence[str | Path], name: str) -> Training:
+    def launch(self, words: Sequence[str | Path], name: str, resumed: Path | None = None) -> Training:
         """Start the public command as a process that outlives this one.  Raises OptionError where it may not be."""
         self.check_allowed()
         with self.turn:
@@ -126,24 +144,32 @@ class Trainings:
                     stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
                     start_new_session=True, env={**os.environ, **ENVIRONMENT},
                 )  # fmt: skip
-            training = Training(process, words, output, name)
-            self.running.append(training)
+            training = Training(process, words, output, name, self.library.home, resumed)
+            self.started.append(training)
             return training
 
-    def of(self, key: str) -> Training | None:
-        """The training of a run that this studio started, newest first; None for others."""
-        return next((t for t in reversed(self.running) if key == t.name or key.endswith(f"-{t.name}")), None)
+    def find(self, name: str) -> Training | None:
+        """The newest training that this studio started of that name, or of the run of that key; None for others."""
+        path = self.library.runs().get(name)
+        return next((t for t in reversed(self.started) if name == t.name or (path and t.run == path)), None)
 
-    def stop(self, key: str) -> None:
+    def find_key(self, name: str) -> str:
+        """The key of a run, by itself or by the name of the training that makes it; empty where there is none yet."""
+        found, training = self.library.runs(), self.find(name)
+        if name in found or training is None:
+            return name if name in found else ""
+        return next((key for key, path in found.items() if path == training.run), "")
+
+    def stop(self, name: str) -> None:
         """Ask a training to save and end.  Raises OptionError for one that this studio did not start."""
-        training = self.of(key)
-        if training is None or training.process.poll() is not None:
+        training = self.find(name)
+        if training is None or not training.live:
             raise OptionError("This studio did not start that training: stop it in its terminal with Ctrl-C.")
         training.process.send_signal(signal.SIGINT)
 
     def said(self, name: str) -> str:
         """The last lines that a training printed."""
-        training = self.of(name)
+        training = self.find(name)
         if training is None:
             return ""
         text = training.output.read_bytes()[-4000:].decode("utf-8", "replace")

@@ -11,16 +11,16 @@ from ganforge.callbacks.training_doctor import summarise_advice
 from ganforge.catalogue import headline, names
 from ganforge.errors import GANForgeError
 from ganforge.images import fit, read
-from ganforge.studio.context import ONCE, Context, answering, command, command_box, widget, word
+from ganforge.studio.context import LIVE, ONCE, Context, answering, command, command_box, widget, word
 from ganforge.studio.library import Card, log_of
 from ganforge.studio.pictures import to_uri
+from ganforge.studio.trainings import find_listed
 
 NAME = "home"
 MOST, THUMBNAIL, WATCHED = 60, 230, 480  # cards; pixels of their pictures and of the watched run's
 POINTS = 300  # of a curve
 EXAMINE = 180.0  # seconds that the data doctor may take
 EVERY = 2.0  # seconds between two looks at a run that is watched
-PRESETS = ("tiny", "small", "paper")
 
 
 def runs(context: Context) -> list[str]:
@@ -46,11 +46,11 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
 
     @answering
     def end(key: str) -> None:
-        context.trainings.stop(find_key(context, key) or key)
+        context.trainings.stop(key)
 
     @answering
     def go_on(key: str) -> None:
-        context.trainings.resume(find_key(context, key))
+        context.trainings.resume(context.trainings.find_key(key))
 
     def choose(event: gr.EventData) -> str:
         return str(event.key)
@@ -73,12 +73,11 @@ def build_start(context: Context, watched: gr.State) -> None:
     with gr.Accordion(word("start_one"), open=False):
         with gr.Row():
             labels = [(headline(name), name) for name in names()]
-            model = gr.Dropdown(
-                labels, value="dcgan" if "dcgan" in names() else labels[0][1], label=word("model"), interactive=True
-            )
+            first = "dcgan" if "dcgan" in names() else labels[0][1]
+            model = gr.Dropdown(labels, value=first, label=word("model"), elem_id="home-model", interactive=True)
             chosen = [(name or "—", name) for name in context.trainings.data()]
             data = gr.Dropdown(chosen, value="", label=word("data"), interactive=True)
-            preset = gr.Dropdown([*PRESETS], value="small", label=word("preset"), interactive=True)
+            preset = choose_preset(first, label=word("preset"), elem_id="home-preset")
             steps = gr.Number(value=None, label=word("steps"), precision=0, minimum=1, interactive=True)
         with gr.Row():
             examine = gr.Button(word("examine"), elem_id="home-examine")
@@ -94,8 +93,15 @@ def build_start(context: Context, watched: gr.State) -> None:
         training = context.trainings.start(model, data, preset, int(steps) if steps else None)
         return training.name, command(*training.words)
 
+    model.change(answering(choose_preset), model, preset, **LIVE)
     examine.click(consult, data, doctor, **ONCE)
     start.click(begin, [model, data, preset, steps], [watched, typed], **ONCE)
+
+
+def choose_preset(model: str, **props: Any) -> gr.Dropdown:
+    """The menu of a model's presets.  Raises OptionError for a model that the catalogue lacks."""
+    presets = [*find_listed(model).presets]
+    return gr.Dropdown(presets, value="small" if "small" in presets else presets[0], interactive=True, **props)
 
 
 def list_cards(context: Context) -> list[dict[str, Any]]:
@@ -140,7 +146,7 @@ def watch(context: Context, key: str) -> tuple[Any, Any, str]:
     """(newest picture and progress, curves, what the process printed) of a run by its key or a training by its name."""
     if not key:
         return None, None, ""
-    name = find_key(context, key)
+    name = context.trainings.find_key(key)
     said = context.trainings.said(name or key)
     if not name:
         return None, None, said
@@ -148,12 +154,6 @@ def watch(context: Context, key: str) -> tuple[Any, Any, str]:
     card = context.library.card(name, path)
     shown = {**card_of(card), "picture": thumbnail(card.picture, WATCHED), "advice": list_advice(path)}
     return shown, curves_of(log_of(path)), said
-
-
-def find_key(context: Context, name: str) -> str:
-    """The key of a run, by itself or by the name of the training that made it; empty where there is none yet."""
-    found = context.library.runs()
-    return name if name in found else next((key for key in reversed(found) if name and key.endswith(f"-{name}")), "")
 
 
 def list_advice(path: Path) -> list[str]:

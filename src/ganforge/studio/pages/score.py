@@ -15,6 +15,7 @@ from ganforge.studio.pictures import check_uploads, read_upload, to_uri
 
 NAME = "score"
 MOST = 24  # images at once
+SCORING: dict[str, Any] = LIVE | {"show_progress": "full"}
 
 
 def runs(context: Context) -> list[str]:
@@ -37,7 +38,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
         return score(context, key, paths, int(seed or 0))
 
     for component in (run, files, seed):
-        component.change(answer, [run, files, seed], [heat, typed], **LIVE | {"show_progress": "full"})
+        component.change(answer, [run, files, seed], [heat, typed], **SCORING)
     return [run]
 
 

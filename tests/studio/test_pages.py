@@ -193,6 +193,34 @@ def test_a_box_is_drawn_dragged_and_deleted(page: Any):
     await_command(page, "layout", "star 0.680 0.700 0.880 0.900")
 
 
+def cancel(page: Any, selector: str) -> None:
+    """What a browser says when it takes a touch over, to scroll for instance."""
+    page.eval_on_selector(selector, "node => node.dispatchEvent(new PointerEvent('pointercancel', { bubbles: true }))")
+
+
+def test_a_stroke_and_a_drag_that_the_browser_takes_over_end(page: Any):
+    """What was painted is answered, and a box does not follow the pointer any more."""
+    open_tab(page, "paint", "#paint-images img")
+    source, box = page.get_attribute("#paint-images img", "src"), page.locator("#paint-canvas canvas").bounding_box()
+    page.click("#paint-canvas button >> text=circle")
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    cancel(page, "#paint-canvas canvas")
+    await_change(page, "#paint-images", source)
+    page.mouse.up()
+    open_tab(page, "layout", "#layout-images img")
+    box = page.locator("#layout-board svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["width"] * 0.4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["width"] * 0.4)
+    cancel(page, "#layout-board svg")
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["width"] * 0.7)
+    page.mouse.up()
+    page.locator("#layout-board g[data-box='0']").focus()
+    page.keyboard.press("ArrowLeft")
+    await_command(page, "layout", "circle 0.280 0.200 0.730 0.650")
+
+
 @pytest.fixture
 def photograph(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"

@@ -32,7 +32,8 @@ from ganforge.runs.reading import add_seal, check_appendable, is_sealed, parse_y
 from ganforge.serialize import from_plain, to_plain
 from ganforge.version import __version__
 
-CHAIN, PARTS_MADE = "chain.yaml", "parts-made"
+CHAIN, PARTS_MADE, LOCK = "chain.yaml", "parts-made", ".lock"
+PROBED = 0.5  # seconds in which `lock` tries again, for `is_active` holds the lock for a moment
 FORMAT = 2  # 1: config.yaml without a checksum
 MOST_OF_FACTS = 100_000  # pixels of a side, channels
 DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")  # files.write_atomic
@@ -181,8 +182,8 @@ class RunFolder:
 
         if self.held_lock is not None:
             return
-        check_appendable(self.path / ".lock")
-        lock = FileLock(self.path / ".lock", timeout=0)
+        check_appendable(self.path / LOCK)
+        lock = FileLock(self.path / LOCK, timeout=PROBED)
         try:
             lock.acquire()
         except Timeout as error:
@@ -217,6 +218,24 @@ def is_run(path: Path) -> bool:
     try:
         return path.is_dir() and os.path.lexists(path / "config.yaml")
     except (OSError, ValueError):  # a name that is too long, or that has a zero byte
+        return False
+
+
+def is_active(path: Path) -> bool:
+    """Whether a process holds the lock of a run folder, which it does while it trains there.
+
+    A folder without a lock, or whose lock this process may not open, counts as not active.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        if not (path / LOCK).exists():  # FileLock would make it
+            return False
+        with FileLock(path / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
         return False
 
 

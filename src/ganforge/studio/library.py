@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.errors import GANForgeError, RunError
-from ganforge.runs.folder import RunFolder, is_run
+from ganforge.runs.folder import RunFolder, is_active, is_run
 from ganforge.runs.reading import read_bytes
 from ganforge.runs.rows import read_rows
 
@@ -182,18 +182,3 @@ def read_scores(path: Path) -> dict[str, float]:
         return {str(f["name"]): float(f["value"]) for f in figures}
     except (RunError, ValueError, TypeError, KeyError, AttributeError):
         return {}
-
-
-def is_active(path: Path) -> bool:
-    """Whether a process holds the lock of a run folder, which it does while it trains there."""
-    from filelock import FileLock, Timeout
-
-    if not (path / ".lock").exists():
-        return False
-    lock = FileLock(path / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False

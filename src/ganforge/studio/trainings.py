@@ -16,7 +16,8 @@ from secrets import token_hex
 from ganforge.catalogue import Model, find, names
 from ganforge.data.open import DOWNLOADED, NAMED
 from ganforge.errors import DataError, OptionError, RunError
-from ganforge.studio.library import Library, is_active
+from ganforge.runs.folder import is_active
+from ganforge.studio.library import Library
 from ganforge.studio.processes import ENVIRONMENT, run_command
 
 EMBEDDED = ("", *(name for name in NAMED if name not in DOWNLOADED))

@@ -9,7 +9,7 @@ let chosen = -1;
 let action = null;
 let change = 0; // all that one drag sends is one change
 const clamp = (value) => Math.min(1, Math.max(0, value));
-const colour = (name) => `hsl(${(props.objects.indexOf(name) * 137) % 360} 70% 60%)`;
+const colour = (name) => `rgb(${(props.colours[props.objects.indexOf(name)] || [0, 0, 0]).map(Number).join(",")})`;
 function node(tag, attributes) {
   const made = document.createElementNS(NS, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -80,7 +80,7 @@ function shift(box, from, right, down) {
   const dy = Math.min(1 - from[4], Math.max(-from[2], down));
   box.splice(1, 4, from[1] + dx, from[2] + dy, from[3] + dx, from[4] + dy);
 }
-board.addEventListener("pointerup", () => {
+function end() {
   if (!action) return;
   const box = boxes[action.number];
   if (action.kind === "draw" && (box[3] - box[1] < 0.03 || box[4] - box[2] < 0.03)) {
@@ -90,7 +90,9 @@ board.addEventListener("pointerup", () => {
   draw();
   send();
   action = null;
-});
+}
+board.addEventListener("pointerup", end);
+board.addEventListener("pointercancel", end); // the browser has taken the touch over
 board.addEventListener("keydown", (event) => {
   const group = event.target.closest("g");
   if (!group) return;

@@ -78,11 +78,12 @@ canvas.addEventListener("pointermove", (event) => {
   last = next;
   draw();
 });
-canvas.addEventListener("pointerup", () => {
+function end() {
   if (last) send();
   last = null;
-});
-canvas.addEventListener("pointercancel", () => (last = null));
+}
+canvas.addEventListener("pointerup", end);
+canvas.addEventListener("pointercancel", end); // the browser has taken the touch over
 function back() {
   if (!undo.length) return;
   cells = undo.pop();

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from ganforge.batches import Facts
+from ganforge.data.places_sheet import object_colours
 from ganforge.errors import OptionError
 from ganforge.images import to_uint8, visible_channels
 from ganforge.inference.layouts import PREFIX, Box, box_of, check_boxes
@@ -47,7 +48,8 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
             facts = trained.facts
             with gr.Row():
                 with gr.Column(scale=1, min_width=300):
-                    board = widget("boxes", elem_id="layout-board", objects=[*facts.objects[1:]], most=facts.most)
+                    named = {"objects": [*facts.objects[1:]], "colours": [*map(list, object_colours(facts)[1:])]}
+                    board = widget("boxes", elem_id="layout-board", most=facts.most, **named)
                 with gr.Column(scale=1, min_width=280):
                     images = widget("gallery", elem_id="layout-images", save="layout.png", large=True)
                     seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), interactive=True)

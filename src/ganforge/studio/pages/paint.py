@@ -7,6 +7,7 @@ import gradio as gr
 import numpy as np
 
 from ganforge.batches import Facts
+from ganforge.data.places_sheet import colours_of
 from ganforge.errors import OptionError
 from ganforge.images import fit_nearest
 from ganforge.inference.input_columns import read_regions
@@ -84,8 +85,8 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
 
 def describe_canvas(facts: Facts) -> dict[str, Any]:
     """What the canvas has to know: its size, and the names and colours of the regions."""
-    colours = facts.region_colours or tuple((37 * k % 256, 91 * k % 256, 173 * k % 256) for k in range(256))
-    regions = [{"name": name, "colour": [*colour][:3]} for name, colour in zip(facts.regions, colours, strict=False)]
+    colours = colours_of(facts).tolist()
+    regions = [{"name": name, "colour": colour} for name, colour in zip(facts.regions, colours, strict=False)]
     return {"regions": regions, "rows": facts.height, "columns": facts.width}
 
 

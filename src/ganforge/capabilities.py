@@ -62,14 +62,20 @@ class Meaning:
     kind: str
     unnamed: float = 0.0
     """The value of attributes that the user does not name."""
+    mixed: bool = False
+    """Whether classes may also be shares of several: float (n, K)."""
 
 
 Label = Annotated[Tensor | None, Meaning("label")]
-"""What each image is to show.  None: the game chooses.
+"""What each image is to show.  None: the game chooses, by `draw_labels` of nn/conditions.py as the first draw after
+the noise, from which a walk between images knows their labels.
 
 Where the data has classes: int64 (n,), one of the facts' labels.  Where it has attributes: float (n, K), the
 facts' attributes as words (`red,large`, `red=0.5,large`) or as K numbers.
 """
+
+MixedLabel = Annotated[Tensor | None, Meaning("label", mixed=True)]
+"""As `Label`; of data with classes also float (n, K), shares of the K classes: walks lead from one to another."""
 
 Picture = Annotated[Tensor | None, Meaning("image")]
 """A reference image (n, C, H, W) in [-1, 1]; users give a file, a PIL image or an array.  None: without one."""
@@ -97,6 +103,7 @@ class Question:
     limits: Range | None = None
     meaning: str = ""
     unnamed: float = 0.0
+    mixed: bool = False
 
     @property
     def required(self) -> bool:
@@ -121,7 +128,9 @@ def list_questions(method: Callable[..., Any]) -> list[Question]:
             hint, *notes = get_args(hint)
         limits = next((note for note in notes if isinstance(note, Range)), None)
         meant = next((note for note in notes if isinstance(note, Meaning)), Meaning(""))
-        questions.append(Question(parameter.name, hint, parameter.default, limits, meant.kind, meant.unnamed))
+        questions.append(
+            Question(parameter.name, hint, parameter.default, limits, meant.kind, meant.unnamed, meant.mixed)
+        )
     return questions
 
 

@@ -92,7 +92,7 @@ class Coding:
         numbers = number_ends(rows, steps, closed, between)
         rows = len(numbers) - (not closed)
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
-            ends = game.code(game.noise(max(numbers) + 1)[numbers], truncation).w  # pyright: ignore
+            ends = game.code(game.noise(max(numbers) + 1), truncation).w[numbers]  # pyright: ignore
         ends = (torch.cat([ends, ends[:1]]) if closed else ends).clone()
         lines = interpolate_latents(ends[:-1].flatten(1), ends[1:].flatten(1), steps, "linear")
         return self.decode(Codes(lines.flatten(0, 1).unflatten(1, ends.shape[1:]))).unflatten(0, (rows, steps))

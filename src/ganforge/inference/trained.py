@@ -17,6 +17,7 @@ from ganforge.game import Game
 from ganforge.images import grid, to_uint8, visible_channels
 from ganforge.inference.answers import check_rows, convert_answers, has_rows, read_pictures, rows_of
 from ganforge.inference.coding import Coding
+from ganforge.inference.ends import add_sentences, draw_condition
 from ganforge.inference.given_images import check_call, to_pil, to_tensor, whole_number
 from ganforge.inference.inference_mode import inference_mode, sample_batches
 from ganforge.inference.input_columns import check_input, input_columns, is_image_input, to_columns
@@ -105,25 +106,30 @@ class Trained(Coding):
         """Interpolations between latents: (rows, steps, C, H, W) in [-1, 1].
 
         Row r goes from latent r to latent r + 1 of the seed; with `closed` the last row returns to the first latent.
-        With `between`, two or more numbers of images, there is a row from each to the next, whatever `rows` says.
-        Whatever else the game draws, such as noise of its layers, is the same in all images.
+        With `between`, two or more numbers of images, there is a row from each to the next, whatever `rows` says, and
+        labels and sentences that are not given go from those of the one image to those of the other.  Whatever else the
+        game draws, such as noise of its layers, is the same in all images.
 
         With `text_b`, of a game that mixes two sentences, row r keeps latent r and goes from `text` to `text_b`.
         """
         self.require("sample")
         numbers = number_ends(rows, steps, closed, between)
         rows = len(numbers) - (not closed)
+        if between and answers.get("text_b") is not None:
+            raise OptionError("A walk is between images or between sentences: leave `between` or `text_b` out.")
+        if between:
+            answers = add_sentences(self.game, self.model, self.captions, numbers, closed, answers)
         given = self.encode_texts(self.game.generate, answers, rows)  # pyright: ignore
         check_rows(given, rows)
         given = {name: v.repeat_interleave(steps, 0) if has_rows(v) else v for name, v in given.items()}
-        between_texts = given.get("text_b") is not None
-        if between_texts and between:
-            raise OptionError("A walk is between images or between sentences: leave `between` or `text_b` out.")
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
             ends = game.noise(max(numbers) + 1)[numbers]  # pyright: ignore
-            if between_texts:
-                mixed, shares = ends[:rows].repeat_interleave(steps, 0), mix_shares(steps, closed).to(self.device)
-                given["mix"] = shares.repeat(rows)
+            if between:
+                given |= draw_condition(game, self.model, numbers, closed, steps, given)
+            if given.get("text_b") is not None:
+                given["mix"] = mix_shares(steps, closed and not between).to(self.device).repeat(rows)
+            if given.get("text_b") is not None and not between:
+                mixed = ends[:rows].repeat_interleave(steps, 0)
             else:
                 ends = torch.cat([ends, ends[:1]]) if closed else ends
                 mixed = interpolate_latents(ends[:-1], ends[1:], steps, path).flatten(0, 1)

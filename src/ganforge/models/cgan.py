@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from ganforge.batches import Facts, Labelled
-from ganforge.capabilities import Label
+from ganforge.capabilities import Label, MixedLabel
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.annealing import anneal
@@ -199,7 +199,7 @@ class CGAN(Game[Config, Labelled]):
         draw = self.draw.uniform if self.config.noise == "uniform" else self.draw.normal
         return draw(n, self.config.latent)
 
-    def generate(self, noise: Tensor, label: Label = None) -> Tensor:
+    def generate(self, noise: Tensor, label: MixedLabel = None) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent) with the condition `label`.
 
         None: a random class for each image, or each attribute present or absent at random.

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, PerhapsLabelled
-from ganforge.capabilities import Label, Range
+from ganforge.capabilities import Label, MixedLabel, Range
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.models.r3gan.networks import Discriminator, Generator, Stage
@@ -171,7 +171,7 @@ class R3GAN(Game[Config, PerhapsLabelled]):
         """Latents z (n, latent)."""
         return self.draw.normal(n, self.config.latent)
 
-    def generate(self, noise: Tensor, label: Label = None) -> Tensor:
+    def generate(self, noise: Tensor, label: MixedLabel = None) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent) with the condition `label`.
 
         None: a random class for each image, or each attribute present or absent at random.  Raises ModelError for a

@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, PerhapsLabelled
-from ganforge.capabilities import Codes, Label, Range
+from ganforge.capabilities import Codes, Label, MixedLabel, Range
 from ganforge.errors import ModelError
 from ganforge.game import Clock, Game, Move
 from ganforge.models.stylegan2.codes import NoisyCodes, split_noise
@@ -219,7 +219,9 @@ class StyleGAN2(Game[Config, PerhapsLabelled]):
         layers = (layer for layer in self.generator.synthesis.modules() if isinstance(layer, ModulatedConv2d))
         return torch.cat([layer.style.weight for layer in layers])
 
-    def generate(self, noise: Tensor, truncation: Psi = 1.0, randomise: bool = False, label: Label = None) -> Tensor:
+    def generate(
+        self, noise: Tensor, truncation: Psi = 1.0, randomise: bool = False, label: MixedLabel = None
+    ) -> Tensor:
         """Images (n, C, H, W) in [-1, 1] of latents z (n, latent): `decode(code(noise))`."""
         if truncation == 1 and not randomise:  # the whole network in one call, as an export records it
             condition = self.choose_condition(label, len(noise))

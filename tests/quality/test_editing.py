@@ -25,7 +25,7 @@ from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 DATA, SIZE = "shapes-attributes", 32
-RUN: dict[str, Any] = {"size": SIZE, "quiet": True, "sample_every": 0}
+RUN: dict[str, Any] = {"size": SIZE, "sample_every": 0}
 STYLE: dict[str, Any] = {"latent": 64, "style": 64, "capacity": 1024, "most": 64, "gamma": 0.1, "path_weight": 0.5}
 ENCODER: dict[str, Any] = {"widths": (16, 32, 64, 64), "depths": (1, 1, 1, 1), "adversarial": 0.02, "identity": "none"}
 HYPER: dict[str, Any] = {**ENCODER, "vector": 32, "iterations": 3}

@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import ganforge
+from ganforge.callbacks.log import read_rows
 from ganforge.data.synthetic.shapes import COLOURS
 from ganforge.data.synthetic.signed_distance import KINDS
 from ganforge.inference.trained import Trained
 from ganforge.nn.bicubic import bicubic
 from tests.support.described import UNSEEN, frechet, read, reader, scenes
+from tests.support.kept_runs import train_once
 
 pytestmark = pytest.mark.quality
 SIDE, SCALE = 32, 4
@@ -32,16 +34,19 @@ def train_for(seconds: float, out: Path, model: str, **settings: Any) -> Trained
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(ganforge.train("text_encoder", UNSEEN, outdir=tmp_path_factory.mktemp("text"), quiet=True).path)
+def text() -> str:
+    return str(train_once("text_encoder", UNSEEN).path)
 
 
 @pytest.fixture(scope="module")
-def run(text: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, float]:
+def run(text: str) -> tuple[Trained, float]:
     """`small`, and the seconds that it took."""
-    began = time.perf_counter()
-    made = ganforge.train("gigagan", UNSEEN, outdir=tmp_path_factory.mktemp("run"), quiet=True, config={"text": text})
-    return made, time.perf_counter() - began
+    made = train_once("gigagan", UNSEEN, config={"text": text})
+    return made, seconds_of(made)
+
+
+def seconds_of(run: Trained) -> float:
+    return sum(row["seconds"] for row in read_rows(run.path / "log.jsonl"))
 
 
 def sentences_of(colour: Tensor, kind: Tensor) -> list[str]:
@@ -68,13 +73,11 @@ def test_it_beats_gan_cls_in_reading_and_in_distance(run: tuple[Trained, float],
     assert distances[0] < distances[1]
 
 
-def test_without_matching_sentences_are_read_less(text: str, run: tuple[Trained, float], tmp_path: Path):
+def test_without_matching_sentences_are_read_less(text: str, run: tuple[Trained, float]):
     """The broken version: an unconditional score of images is all that is left of the sentences."""
     real = scenes(SIDE, held_out=True, count=500)
     steps = run[0].step // 2
-    blind = ganforge.train(
-        "gigagan", UNSEEN, outdir=tmp_path, quiet=True, steps=steps, config={"text": text, "matching": 0.0}
-    )
+    blind = train_once("gigagan", UNSEEN, steps=steps, config={"text": text, "matching": 0.0})
     shares = [
         sum(read(reader(SIDE), own.sample(500, text=real.says), real.colour, real.kind)) for own in (blind, run[0])
     ]
@@ -128,11 +131,9 @@ def high_frequencies(images: Tensor, cells: int = 8) -> Tensor:
 
 def test_the_upsampler_has_the_details_of_real_images(text: str, tmp_path: Path):
     """Better than bicubic enlargement and SRResNet of equal time in Frechet distance; PSNR is only printed."""
-    began = time.perf_counter()
-    size = {"size": (SIDE * 2,), "data": UNSEEN}
-    settings = {"preset": "small-upsampler", "config": {"text": text}, **size}
-    ours = ganforge.train("gigagan", outdir=tmp_path / "ours", quiet=True, **settings)
-    seconds = time.perf_counter() - began
+    size: dict[str, Any] = {"size": (SIDE * 2,), "data": UNSEEN}
+    ours = train_once("gigagan", preset="small-upsampler", config={"text": text}, **size)
+    seconds = seconds_of(ours)
     plain = {"content": "pixel", "pretraining": 10**9}
     theirs = train_for(seconds, tmp_path, "srgan", preset="small", config=plain, **size)
     real = scenes(SIDE * 2, held_out=True, count=300).images

@@ -10,6 +10,7 @@ from ganforge.images import LabelMap
 
 COLOUR = 1 << 24  # added to red, green and blue in one number: the code of a colour; other codes are numbers of a map
 UNKNOWN = "unknown"
+MOST = 4_096  # regions: of more the numbers are not indices, and the colours not those of a palette
 
 
 class OutsideError(DataError):
@@ -58,6 +59,18 @@ class Regions:
 def encode_colours(colours: np.ndarray) -> np.ndarray:
     """int64 (...): the codes of colours uint8 (..., 3)."""
     return colours.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1]) + COLOUR
+
+
+def number_instances(found: LabelMap, name: str) -> np.ndarray:
+    """uint16 (H, W): the instances of a map, numbered from 0 in the order of their values or colours.
+
+    Raises DataError, with the `name` of its file, for more than MOST.
+    """
+    coded = encode_colours(found.pixels) if found.pixels.ndim == 3 else found.pixels
+    values, numbers = np.unique(coded, return_inverse=True)
+    if len(values) > MOST:
+        raise DataError(f"{name} has {len(values):,} values, and is no map of instances.")
+    return numbers.reshape(found.size).astype(np.uint16)
 
 
 def decode_colour(code: int) -> tuple[int, int, int]:

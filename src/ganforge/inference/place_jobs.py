@@ -13,6 +13,7 @@ from ganforge.batches import Facts
 from ganforge.data.contact_sheet import draw_cell
 from ganforge.data.layouts.files import Files, check_regular
 from ganforge.data.places_sheet import colours_of, draw_boxes, object_colours
+from ganforge.data.regions import number_instances
 from ganforge.errors import DataError, OptionError
 from ganforge.images import read_label_map
 from ganforge.inference.input_columns import input_columns, read_regions
@@ -48,13 +49,13 @@ class MapJob(Job):
         found = self.masks.of(name)
         if not found:
             raise DataError(f"{name} has no instance map of its name in --masks.")
-        pixels = read_label_map(self.masks.files.open(found[0].name), found[0].name).pixels.astype(np.int64)  # pyright: ignore
-        numbers = pixels if pixels.ndim == 2 else pixels @ np.array([1 << 16, 1 << 8, 1])
+        file = found[0].name
+        numbers = number_instances(read_label_map(self.masks.files.open(file), file), file)  # pyright: ignore
         if numbers.shape != tuple(label_map.shape):
             raise DataError(
                 f"The instance map of {name} has {numbers.shape}, and the label map {tuple(label_map.shape)}."
             )
-        return torch.from_numpy(numbers)
+        return torch.from_numpy(numbers.astype(np.int64))
 
     def check_masks(self) -> None:
         """Raise OptionError for instance maps that the run does not know."""

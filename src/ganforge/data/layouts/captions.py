@@ -99,7 +99,7 @@ def select_rows(source: ImageSource, rows: Sequence[int]) -> ImageSource:
 def drop_used_columns(note: str) -> str:
     """A note on columns that are not used without those of captions; empty if no other is left."""
     start, colon, columns = note.rstrip(".").rpartition(": ")
-    if not start.startswith("Not used of ") or "folders are classes" in note:
+    if not start.startswith("Not used of "):
         return note
     left = [column for column in columns.split(", ") if not is_caption_column(column)]
     return f"{start}{colon}{', '.join(left)}." if left else ""

@@ -22,18 +22,19 @@ from ganforge.data.layouts.roles import Roles, describe_partners, find_roles
 from ganforge.data.read_options import UNKNOWN_VALUE
 from ganforge.data.regions import (
     COLOUR,
+    MOST,
     UNKNOWN,
     OutsideError,
     Regions,
     decode_colour,
     describe_code,
     encode_colours,
+    number_instances,
 )
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError
 from ganforge.images import LabelMap
 
-MOST = 4_096  # regions: of more the numbers are not indices, and the colours not those of a palette
 MOST_IN_ONE = 128  # values of one map without a list of names: depth and other smooth images have more
 
 
@@ -60,12 +61,7 @@ class MapSource:
 
     def read_instances(self, row: int) -> np.ndarray:
         """uint16 (H, W): the instances of one image, numbered from 0 in the order of their values."""
-        found = read_map(self.files, self.instances[row])
-        coded = encode_colours(found.pixels) if found.pixels.ndim == 3 else found.pixels
-        values, numbers = np.unique(coded, return_inverse=True)
-        if len(values) > MOST:
-            raise DataError(f"{self.instances[row]} has {len(values):,} values, and is no map of instances.")
-        return numbers.reshape(found.size).astype(np.uint16)
+        return number_instances(read_map(self.files, self.instances[row]), self.instances[row])
 
 
 def read_map(files: Files, name: str) -> LabelMap:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ganforge import console
-from ganforge.console import bar, track
+from ganforge.console import bar, count, track
 
 CURSOR_BACK = "\x1b[?25h"
 
@@ -72,3 +72,8 @@ def test_the_bar_is_there_from_the_beginning() -> None:
 def test_messages_need_no_rich() -> None:
     code = "import sys, ganforge.console; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_one_is_singular():
+    assert count(1, "image") == "1 image"
+    assert [count(n, "box", "boxes") for n in (0, 1, 2, 1_000)] == ["0 boxes", "1 box", "2 boxes", "1,000 boxes"]

@@ -117,6 +117,11 @@ def printer(console: "Console") -> Say:
     return lambda line: print(line, file=console.file, flush=True)
 
 
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 image`, `2 images`; a plural that does not end in one more s is given: `1 box`, `1,000 boxes`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def align_columns(rows: Sequence[Sequence[str]], right: bool = False) -> list[str]:
     """Rows of equal length as lines whose columns stand one below another, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

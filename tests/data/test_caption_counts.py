@@ -39,13 +39,12 @@ def test_the_report_counts_captions_and_names_what_is_missing(photos, tmp_path):
     assert "tokens" in found.provides
     problems, notes = " ".join(found.problems), " ".join(found.notes)
     assert "Left out: 1 of 4 images, which have no caption, the first images/3.png." in problems
-    assert "Left out: 1 captions that are no text, the first of images/1.png." in problems
-    assert "1 captions have letters that the published character encoders do not know (간 별 빨)" in notes
+    assert "Left out: 1 caption of another kind than text, the first of images/1.png." in problems
+    assert "1 caption with letters that the published character encoders do not know (간 별 빨)" in notes
     assert "Captions say 'left'" in notes
     assert "Not used" not in notes
-    assert (
-        "4 of 3 images (at most 2 an image, 1 images have none), 1 to 7 words, median 3; 11 different"
-        in format_report(found)
+    assert "4 of 3 images (at most 2 an image, 1 without any), 1 to 7 words, median 3; 11 different" in format_report(
+        found
     )
     assert read(tmp_path / "sheet.png").shape[:2] == (CELL + LINES * LINE, 3 * CELL + 2 * 4)
 

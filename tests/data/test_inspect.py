@@ -222,7 +222,7 @@ def test_colour_of_16_bits_is_noted(tmp_path, monkeypatch):
     uninstall_deep(monkeypatch)
     found = ganforge.examine(tmp_path)
     assert found.depths == {"8 bits": 3}
-    assert "3 images " + PARTLY_READ in found.notes
+    assert "3 of 3 images " + PARTLY_READ in found.notes
 
 
 def test_a_real_set_of_faces():

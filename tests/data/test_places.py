@@ -130,10 +130,7 @@ def test_boxes_that_are_lost_are_said(tmp_path):
     ]
     (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     examination = agree(tmp_path)
-    assert any(
-        "1 boxes that are empty or lie outside of their image, the first of images/1.png" in p
-        for p in examination.problems
-    )
+    assert any("1 box empty or outside of the image, the first of images/1.png" in p for p in examination.problems)
     assert any("1 of 5 boxes lie outside of the square in the middle" in note for note in examination.notes)
     data = open_data(str(tmp_path), size=(40, 40), needed=LaidOut.columns())
     assert any("1 of 5 boxes lie outside of the centre that is cut out" in note for note in data.notes)

@@ -139,7 +139,7 @@ def test_edit_writes_before_and_after(palette: Trained, photos: Path, tmp_path: 
     out = tmp_path / "me"
     words = ["edit", str(palette.path), str(photos / "1.png"), "--direction", "warm=3", "-o", str(out)]
     assert run([*words, "--steps", "60", "--trust"]) == 0
-    assert "Edited 1 images" in capsys.readouterr().out
+    assert "Edited 1 image." in capsys.readouterr().out
     before, after = read(photos / "1.png").astype(int).mean((0, 1)), read(out / "1.png").astype(int).mean((0, 1))
     assert before[2] - before[0] > 50  # blue
     assert after[0] - after[2] > 50  # red

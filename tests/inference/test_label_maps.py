@@ -160,7 +160,7 @@ def test_a_run_on_a_persons_maps_answers_files(data, tmp_path, monkeypatch, caps
         ganforge.rearrange(run, [("sky", 0.0, 0.0, 1.0, 1.0)])
     plain = ganforge.train("spade", data, "tiny", batch=2, steps=1, use_vae=False, quiet=True)
     assert command(["translate", str(plain.path), str(source / "0.png"), "y.png", "-n", "2"]) == 0
-    assert "1 inputs have one result each, whatever the seed" in capsys.readouterr().out
+    assert "Inputs of one result, whatever the seed, which was written several times: 1." in capsys.readouterr().out
     report = ganforge.evaluate(run, metrics=("fcn",), n=8)
     values = {figure.name: figure.value for figure in report.figures}
     assert 0 <= values["fcn_class_iou"] < values["real_fcn_class_iou"]

@@ -220,8 +220,8 @@ def test_grey_alpha_and_depth_are_converted_and_reported(run, tmp_path, monkeypa
     np.save(root / "many.npy", noise(6, 6, 7))
     done = ganforge.translate(run, root, tmp_path / "out")
     assert done.notes == [
-        "1 images have transparent parts, which were laid on white.",
-        "1 images are grey, and were given three equal channels.",
+        "Images with transparent parts, which were laid on white: 1.",
+        "Grey images, which were given three equal channels: 1.",
     ]
     assert np.array_equal(read(tmp_path / "out" / "grey.png"), negative(grey)[..., None].repeat(3, 2))
     cover = clear[..., 3:] / 255
@@ -264,7 +264,7 @@ def test_masks_go_in_beside(tmp_path):
     result = read(tmp_path / "out" / "x.png")
     assert (result[[0, 1, 4, 5]] == 128).all()
     assert np.array_equal(result[[2, 3, 6, 7]], negative(array)[[2, 3, 6, 7]])
-    assert done.notes == ["1 images have no instance in a mask."]
+    assert done.notes == ["Images without an instance in a mask: 1."]
     with pytest.raises(OptionError, match="needs --masks FOLDER"):
         ganforge.translate(made.path, tmp_path / "in", tmp_path / "out")
     given = images(2, 3, 8, 8)
@@ -316,7 +316,7 @@ def test_videos_frame_by_frame(run, tmp_path, size):
     shown = [*made.frames]
     assert len(shown) == 5
     assert all(np.abs(frame - negative(was).astype(int)).max() < 12 for frame, was in zip(shown, frames, strict=True))
-    assert done.notes == ["1 videos were written without their sound."]
+    assert done.notes == ["Videos, which were written without their sound: 1."]
     (tmp_path / "in" / "clip.mp4").write_bytes(b"not a video at all")
     with pytest.raises(DataError, match=r"clip.mp4 cannot be read as a video"):
         ganforge.translate(run, tmp_path / "in", tmp_path / "out")

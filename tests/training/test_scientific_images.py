@@ -120,7 +120,7 @@ def test_values_outside_of_the_range_are_clipped_and_counted(tmp_path: Path) -> 
     (tmp_path / "hot").mkdir()
     np.save(tmp_path / "hot" / "metal.npy", (CT + 2000).astype(np.float32))
     done = translate(run.path, tmp_path / "hot", tmp_path / "out")
-    assert done.notes == ["1 images have values outside of -1000 ... 1400, the run's, and were clipped."]
+    assert done.notes == ["Images with values outside of -1000 ... 1400, the run's, which were clipped: 1."]
     assert read(tmp_path / "out" / "metal.npy").max() == pytest.approx(700)
     np.save(tmp_path / "hot" / "metal.npy", np.full((16, 16), np.nan, np.float32))
     with pytest.raises(DataError, match="not finite"):

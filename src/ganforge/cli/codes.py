@@ -13,6 +13,7 @@ from ganforge.cli.options import (
     take_words,
     trust_option,
 )
+from ganforge.console import count
 from ganforge.errors import OptionError
 
 RUN = "a run folder, or RUN@best, RUN@12000"
@@ -72,7 +73,11 @@ def directions(words: list[str]) -> None:
     found = find_directions(name, home=given.pop("data_home"), say=say, **given)
     for one in found:
         say(f"{one.direction.name:<14} {one.direction.about}")
-    say(f"Wrote {len(found)} directions and their sheets to {found[0].sheet.parent}" if found else "Found none.")
+    say(
+        f"Wrote {count(len(found), 'direction')} with a sheet of each to {found[0].sheet.parent}"
+        if found
+        else "Found none."
+    )
 
 
 def edit(words: list[str]) -> None:
@@ -102,7 +107,7 @@ def edit(words: list[str]) -> None:
     report = edit_photos(name, photos, sizes, given.pop("out"), say=say, **given)
     for note in report.notes:
         say(note)
-    say(f"Edited {len(report.edited)} images. Wrote {report.out / 'index.html'}")
+    say(f"Edited {count(len(report.edited), 'image')}. Wrote {report.out / 'index.html'}")
 
 
 def inversion_options() -> list[tuple[str, Any, Any]]:

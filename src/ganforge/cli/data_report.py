@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ganforge.console import count
 from ganforge.data.inspect import Examination, Sizes
 from ganforge.training.suitable_models import recommend_model
 
@@ -35,7 +36,7 @@ def format_report(examination: Examination) -> str:
         *(f"  {name:<11} {what}" for name, what in facts.items() if what),
     ]
     damaged = [f"{name}: {why}" for name, why in examination.corrupt.items()]
-    printed = f"{len(examination.classes)} classes: "  # with the facts above
+    printed = f"{count(len(examination.classes), 'class', 'classes')}: "  # with the facts above
     notes = [note for note in examination.notes if not note.startswith(printed)]
     lines += format_section("To fix", examination.problems)
     lines += format_section("Cannot be read", damaged)
@@ -54,7 +55,7 @@ def format_captions(examination: Examination) -> str:
         return ""
     least, middle, most = examination.caption_words
     without = examination.images - examination.captioned
-    lacking = f", {without:,} images have none" if without else ""
+    lacking = f", {without:,} without any" if without else ""
     return (
         f"{examination.captions:,} of {examination.captioned:,} images (at most {examination.most_captions} an image"
         f"{lacking}), {least} to {most} words, median {middle}; {examination.vocabulary:,} different words"

@@ -6,6 +6,7 @@ from itertools import chain
 
 import numpy as np
 
+from ganforge.console import count
 from ganforge.data.layouts.captions import find_captions
 from ganforge.data.layouts.names import shorten
 from ganforge.data.mirroring import find_side
@@ -62,11 +63,11 @@ def count_captions(source: ImageSource, readable: Collection[str]) -> CaptionCou
     if foreign:
         letters = sorted({*"".join(foreign).lower()} - LETTERS)
         notes.append(
-            f"{len(foreign):,} captions have letters that the published character encoders do not know "
+            f"{count(len(foreign), 'caption')} with letters that the published character encoders do not know "
             f"({shorten(' '.join(letters[:12]))}), the first {shorten(repr(foreign[0]))}."
         )
     if (cut := int((np.array(lengths) > LONGEST["words"]).sum())) > 0:
-        notes.append(f"{cut:,} captions have more than {LONGEST['words']} words, and what goes beyond is cut.")
+        notes.append(f"{count(cut, 'caption')} of more than {LONGEST['words']} words, of which the rest is cut.")
     if side := find_side(words):
         notes.append(f"Captions say {side!r}: --flip would mirror the images, and not what is said of them.")
     return CaptionCounts(of_image, middle, len(words), found.problems, tuple(notes))

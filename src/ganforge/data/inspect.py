@@ -133,7 +133,7 @@ def inspect_source(source: ImageSource, unknown: int = UNKNOWN_VALUE) -> tuple[E
         attributes = {name: float(x) for name, x in zip(labels.attributes, mean, strict=True)}
     groups = [rows for rows in scan.rows_by_digest.values() if len(rows) > 1]
     deeper = sum(header.deeper for header in headers)
-    depth_notes = [f"{deeper} images {high_bit_depth.PARTLY_READ}"] if deeper else []
+    depth_notes = [f"{deeper} of {len(headers)} images {high_bit_depth.PARTLY_READ}"] if deeper else []
     depth_notes += describe_values(source, scan)
     columns = (*find_columns(source, scan.headers), *places.columns, *(["tokens"] if captions.captions else []))
     provides = tuple(dict.fromkeys(columns))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ganforge.console import count
 from ganforge.data.cache import DecodeJob, DecodeReport, fingerprint, load_or_decode
 from ganforge.data.dataset import DataSet
 from ganforge.text.tokeniser import MOST_CAPTIONS, Tokeniser, build_tokeniser
@@ -120,8 +121,8 @@ def note_unknown(tokeniser: Tokeniser, column: TokenColumn) -> tuple[str, ...]:
     unknown = list(dict.fromkeys(word for caption in distinct for word in tokeniser.unknown(caption)))
     cut = sum(tokeniser.cut(caption) > 0 for caption in distinct)
     shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-    words = f"{UNKNOWN_NOTE} {len(unknown):,} words of the captions: {shown}."
-    longer = f"{UNKNOWN_NOTE} what {cut:,} captions say beyond {tokeniser.length} tokens, where they are cut."
+    words = f"{UNKNOWN_NOTE} {count(len(unknown), 'word')} of the captions: {shown}."
+    longer = f"{UNKNOWN_NOTE} the rest of {count(cut, 'caption')} beyond {tokeniser.length} tokens."
     return (*([words] if unknown else []), *([longer] if cut else []))
 
 

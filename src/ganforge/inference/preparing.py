@@ -18,7 +18,7 @@ class ImagePreparer:
     """Prepares images, and counts what was converted."""
 
     changed: Counter[str] = field(default_factory=Counter)
-    """{what was done to images, as the end of a sentence: to how many}."""
+    """{what was done to images, which images: how many}."""
 
     def prepare(self, image: LazyImage, array: np.ndarray, channels: int, span: Range | None) -> Tensor:
         """(1, channels, H, W) in [-1, 1] of an image (H, W, C), whose values have the run's range `span`.
@@ -40,13 +40,13 @@ class ImagePreparer:
         low, high = span
         if array.dtype != np.float32:
             if span not in (*UNIT_RANGES, BYTES):
-                what = f"images have {array.dtype.itemsize * 8} bits: black was taken for {low:.7g} and white for "
+                what = f"Images of {array.dtype.itemsize * 8} bits, with black taken for {low:.7g} and white for "
                 self.changed[f"{what}{high:.7g}"] += 1
             return array
         if not np.isfinite(array).all():
             raise DataError("it holds numbers that are not finite")
         if array.min() < low or array.max() > high:
-            self.changed[f"images have values outside of {low:.7g} ... {high:.7g}, the run's, and were clipped"] += 1
+            self.changed[f"Images with values outside of {low:.7g} ... {high:.7g}, the run's, which were clipped"] += 1
         return rescale(array, low, high, clip=True)
 
     def match_channels(self, array: np.ndarray, channels: int) -> np.ndarray:
@@ -58,16 +58,16 @@ class ImagePreparer:
         has = array.shape[2]
         if has != channels:
             if has in (2, 4) and channels not in (2, 4):
-                self.changed["images have transparent parts, which were laid on white"] += 1
+                self.changed["Images with transparent parts, which were laid on white"] += 1
             if has <= 2 < channels:
-                self.changed["images are grey, and were given three equal channels"] += 1
+                self.changed["Grey images, which were given three equal channels"] += 1
             if has > 2 >= channels:
-                self.changed["images are in colour, of which the luminance was taken"] += 1
+                self.changed["Images in colour, of which the luminance was taken"] += 1
         return np.array(recolour(array, channels))  # a copy: the array may be read-only
 
     def notes(self) -> list[str]:
         """A sentence for each conversion, with the number of images."""
-        return [f"{count} {what}." for what, count in self.changed.items()]
+        return [f"{what}: {count}." for what, count in self.changed.items()]
 
 
 def scale_to_range(array: np.ndarray) -> np.ndarray:

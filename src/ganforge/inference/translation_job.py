@@ -70,7 +70,7 @@ class Job:
         for k, result in enumerate(results):
             write(base.with_name(f"{base.name}{f'-{k}' if self.n > 1 else ''}{suffix}"), result)
         if self.n > 1 and all(np.array_equal(results[0], other) for other in results[1:]):
-            once = "inputs have one result each, whatever the seed, which was written several times"
+            once = "Inputs of one result, whatever the seed, which was written several times"
             self.preparer.changed[once] += 1
         if len(self.rows) < ROWS:
             truth = [t.read() for t in self.truth.of(name)[:1]]
@@ -96,7 +96,7 @@ class Job:
         if exact and not is_video(target.name):
             raise DataError(f"{name} is a video, and {target} is not: videos end in {', '.join(videos.ENDINGS)}.")
         videos.write(target if exact else target.with_name(f"{target.name}.mp4"), frames, video.rate)
-        self.preparer.changed["videos were written without their sound"] += 1
+        self.preparer.changed["Videos, which were written without their sound"] += 1
         return 1
 
     def translate_array(self, image: LazyImage, array: np.ndarray) -> np.ndarray:
@@ -131,7 +131,7 @@ class Job:
         """(1, M, H, W): the masks of an image, one empty mask where it has none."""
         found = read_instances(image, self.masks.of(image.name))
         if not found:
-            self.preparer.changed["images have no instance in a mask"] += 1
+            self.preparer.changed["Images without an instance in a mask"] += 1
             return torch.zeros(1, 1, *tensor.shape[2:])
         return torch.from_numpy(np.concatenate(found, 2) >= 128).permute(2, 0, 1)[None].float()
 

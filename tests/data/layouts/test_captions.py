@@ -175,18 +175,18 @@ def test_what_cannot_be_used_is_left_out_with_a_count_and_the_first(photos):
     data = opened(photos)
     assert captions_of(data, photos) == {"1.png": ["a star"], "2.png": ["별"]}
     said = " ".join(data.notes)
-    assert "Left out: 3 captions that are no text, the first of images/1.png." in said
-    assert "Left out: 1 captions without a word, the first of images/2.png." in said
+    assert "Left out: 3 captions of another kind than text, the first of images/1.png." in said
+    assert "Left out: 1 caption without a word, the first of images/2.png." in said
     assert "Left out: 2 of 4 images, which have no caption, the first images/3.png." in said
-    assert "Left out: 1 captions of more than 10,000 letters, the first of images/4.png." in said
-    assert "Not taken: 1 images which metadata.jsonl does not name, the first images/5.png." in said
+    assert "Left out: 1 caption of more than 10,000 letters, the first of images/4.png." in said
+    assert "Not taken: 1 image which metadata.jsonl does not name, the first images/5.png." in said
 
 
 def test_an_image_has_at_most_a_hundred_captions(photos):
     write_texts(photos / "images", {**WORDS, "1.png": [f"star number {k}" for k in range(150)]})
     data = opened(photos)
     assert len(captions_of(data, photos)["1.png"]) == data.facts.captions == 100
-    assert "Left out: 1 images' captions beyond the first 100, the first of images/1.png." in data.notes
+    assert "Left out: captions beyond the first 100 of 1 image, the first of images/1.png." in data.notes
 
 
 @pytest.mark.parametrize("layout", ["jsonl with lists", "txt beside the images", "COCO"])

@@ -385,7 +385,7 @@ def test_a_map_that_cannot_be_read_takes_its_image_with_it(tmp_path):
     data = opened(tmp_path)
     assert len(data) == 3
     assert any("labels/2.png cannot be read" in note for note in data.notes)
-    assert any("1 images without label map of their name, the first images/9.png" in note for note in data.notes)
+    assert any("1 image without label map of its name, the first images/9.png" in note for note in data.notes)
     assert (photo(data.columns["label_map"][..., 0]) == data.columns["images"]).all()
 
 

@@ -193,8 +193,8 @@ def test_limits_of_coco(tmp_path):
     assert len(data) == 3
     assert data.facts.most == 8
     text = " ".join(data.notes)
-    assert "Left out: 1 boxes that are empty or lie outside of their image, the first of images/1.png" in text
-    assert "Left out: 1 boxes of at most 2.0% of their image" in text
+    assert "Left out: 1 box empty or outside of the image, the first of images/1.png" in text
+    assert "Left out: 1 box of at most 2.0% of the image" in text
     assert "1 of 5 images with fewer boxes than 3 to 8, the first images/2.png" in text
     assert "1 of 5 images with more boxes than 3 to 8, the first images/3.png" in text
 
@@ -413,7 +413,7 @@ FAULTS = {
     ),
     "yolo infinite": (
         lambda r: text(r, "labels/0.txt", "0 1e999 .5 1e999 .2"),
-        r"Left out: 1 boxes that are empty or lie outside of their image, the first of images/0\.png",
+        r"Left out: 1 box empty or outside of the image, the first of images/0\.png",
     ),
     "voc no number": (
         lambda r: text(
@@ -422,7 +422,7 @@ FAULTS = {
             "<annotation><object><name>x</name><bndbox><xmin>nan</xmin><ymin>1</ymin><xmax>inf</xmax><ymax>9</ymax>"
             "</bndbox></object></annotation>",
         ),
-        r"Left out: 1 boxes that are empty or lie outside",
+        r"Left out: 1 box empty or outside",
     ),
     "metadata lengths": (
         lambda r: text(

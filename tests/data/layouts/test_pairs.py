@@ -218,9 +218,9 @@ def test_masks_are_files_or_colours(tmp_path, folder):
     assert not data.columns["a_masks"][2].any()
     assert data.columns["b_masks"][0].any((0, 1)).tolist() == [True, True, True]
     said = " ".join(data.notes)
-    assert f"Not used: 1 masks that belong to no image, the first {folder}/nobody.png." in said
+    assert f"Not used: 1 mask of no image, the first {folder}/nobody.png." in said
     assert "1 of 3 images" in said
-    assert f"1 images have masks without an instance, the first {other}/dog.png." in said
+    assert f"Images whose masks have no instance: 1, the first {other}/dog.png." in said
     batch = BatchLoader(data, Instances, replace(RUN, batch=3)).batch(0)
     assert (batch.a_masks.shape, batch.b_masks.shape) == ((3, 3, 8, 8), (3, 3, 8, 8))  # padded with empty ones
     assert not batch.a_masks[:, 2].any()

@@ -33,8 +33,8 @@ def test_a_map_of_another_scene_is_no_partner(tmp_path):
     write_scene(tmp_path, "scene2", (2,), (2, 5))
     data = opened(tmp_path)
     check(data, 3)
-    assert any("1 images without label map of their name, the first scene1/rgb/5.png" in note for note in data.notes)
-    assert any("1 label maps without image of their name, the first scene2/labels/5.png" in n for n in data.notes)
+    assert any("1 image without label map of its name, the first scene1/rgb/5.png" in note for note in data.notes)
+    assert any("1 label map without image of its name, the first scene2/labels/5.png" in n for n in data.notes)
 
 
 def test_kinds_that_were_unpacked_into_folders_of_their_own_have_short_keys(tmp_path):

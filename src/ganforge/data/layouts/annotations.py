@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ganforge.console import count
 from ganforge.data.layouts.arrays import labels_from_numbers
 from ganforge.data.layouts.files import ENDINGS, Files, read_bytes
 from ganforge.data.layouts.names import clean_name, decode_text, shorten
@@ -98,7 +99,9 @@ def read_annotations(files: Files, path: str, names: Sequence[str]) -> Annotatio
     kept = tuple(name for name in names if name in matches)
     notes = [*table.notes, *([f"Not used of {kind}: {shorten(', '.join(table.unused))}."] if table.unused else [])]
     if unlisted:
-        notes.append(f"Not taken: {len(unlisted)} images which {kind} does not name, the first {shorten(unlisted[0])}.")
+        notes.append(
+            f"Not taken: {count(len(unlisted), 'image')} which {kind} does not name, the first {shorten(unlisted[0])}."
+        )
     return Annotations(kind, kept, table.labels(where, [table.values[matches[name]] for name in kept]), tuple(notes))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ganforge.console import count
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions
 from ganforge.data.layouts.caption_lists import (
@@ -60,8 +61,8 @@ def find_captions(source: ImageSource) -> CaptionSource | None:
     if not rows:
         raise DataError(f"{source.where}: none of the {len(raw)} images has a caption. {' '.join(problems)}".rstrip())
     captions = tuple(cleaned[row] for row in rows)
-    count, most = sum(map(len, captions)), max(map(len, captions))
-    layout = f"{count:,} captions from {kind}, " + ("one an image" if most == 1 else f"at most {most} an image")
+    total, most = sum(map(len, captions)), max(map(len, captions))
+    layout = f"{count(total, 'caption')} from {kind}, " + ("one an image" if most == 1 else f"at most {most} an image")
     return CaptionSource(select_rows(source, rows), captions, layout, (f"{layout[0].upper()}{layout[1:]}.",), problems)
 
 
@@ -137,14 +138,14 @@ class Cleaner:
     def sentences(self, images: int) -> tuple[str, ...]:
         """What is left out, with a count and the first image."""
         reasons = (
-            (self.without, f"of {images:,} images, which have no caption"),
-            (self.no_text, "captions that are no text"),
-            (self.empty, "captions without a word"),
-            (self.long, f"captions of more than {LONGEST:,} letters"),
-            (self.many, f"images' captions beyond the first {MOST}"),
+            (self.without, f"{len(self.without):,} of {images:,} images, which have no caption"),
+            (self.no_text, f"{count(len(self.no_text), 'caption')} of another kind than text"),
+            (self.empty, f"{count(len(self.empty), 'caption')} without a word"),
+            (self.long, f"{count(len(self.long), 'caption')} of more than {LONGEST:,} letters"),
+            (self.many, f"captions beyond the first {MOST} of {count(len(self.many), 'image')}"),
         )
         return tuple(
-            f"Left out: {len(names):,} {what}, the first {'' if names is self.without else 'of '}{shorten(names[0])}."
+            f"Left out: {what}, the first {'' if names is self.without else 'of '}{shorten(names[0])}."
             for names, what in reasons
             if names
         )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ganforge.console import count
 from ganforge.data.layouts.annotations import match_names
 from ganforge.data.layouts.box_lists import BoxLists, Listed, is_box
 from ganforge.data.layouts.files import Files, read_text
@@ -42,7 +43,7 @@ def read_coco(files: Files, listed: str = "") -> BoxLists | None:
         for image, own in collect_boxes(files, name, about, named.names).items():
             of_image[image], equal = join(of_image[image], own) if image in of_image else (own, 0)
             repeated += equal
-    notes = (f"Left out: {repeated:,} boxes that another list has as well.",) if repeated else ()
+    notes = (f"Left out: {count(repeated, 'box', 'boxes')} that another list has as well.",) if repeated else ()
     names = {number: word for number, word in named.names.items() if word not in ("other", "unlabeled", "unlabelled")}
     return BoxLists("COCO", of_image, names, FEWEST, MOST, True, LEAST_AREA, notes)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ganforge import images
+from ganforge.console import count
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import DecodeOptions, one_image_message
 from ganforge.data.layouts.annotations import READERS, YIELDING, find_annotations, read_annotations
@@ -132,7 +133,8 @@ def _read_layout(files: Files, held_out: bool) -> ImageSource:
         source = replace(source, labels=_number_over_all_splits(files, root, splits, left, source.labels))
     notes = [*files.notes, *_note_on_splits(splits, chosen, left), *source.notes]
     if names := source.labels.names:
-        notes.append(f"{len(names)} classes: {', '.join(names if len(names) <= 12 else (*names[:11], '...'))}.")
+        shown = names if len(names) <= 12 else (*names[:11], "...")
+        notes.append(f"{count(len(names), 'class', 'classes')}: {', '.join(shown)}.")
     notes += _note_on_lookalikes(where, top, source.labels.names)
     notes += _note_on_empty_classes(files, top, source.labels.names)
     counts = {name: count for name, count in splits.count(inside).items() if name}
@@ -157,7 +159,7 @@ def _note_on_splits(splits: Splits, chosen: Sequence[str], left: Sequence[str]) 
         return []
     taken = ", ".join(shorten(name) for name in splits.count(chosen) if name) or "all others"
     others = ", ".join(shorten(name) if name else "files beside it" for name in splits.count(left))
-    return [f"Taken: {taken} ({len(chosen)} images). Not taken: {others} ({len(left)} images)."]
+    return [f"Taken: {taken} ({count(len(chosen), 'image')}). Not taken: {others} ({count(len(left), 'image')})."]
 
 
 def _number_over_all_splits(files: Files, root: str, splits: Splits, left: Sequence[str], labels: Labels) -> Labels:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ganforge import images
 from ganforge.batches import Facts
-from ganforge.console import track
+from ganforge.console import count, track
 from ganforge.data.boxes import cut_boxes
 from ganforge.data.cache import DecodeJob, DecodeReport, fingerprint, load_or_decode, map_in_threads
 from ganforge.data.dataset import DataSet
@@ -89,7 +89,7 @@ def find_layouts(source: ImageSource, unknown: int = UNKNOWN_VALUE) -> LayoutSou
         raise DataError(
             f"{files.where}: none of the {len(taken)} images has boxes that can be used. {left_out}".rstrip()
         )
-    layout = f"{sum(map(len, boxes)):,} from {lists.kind}, of {len(objects) - 1} objects"
+    layout = f"{sum(map(len, boxes)):,} from {lists.kind}, of {count(len(objects) - 1, 'object')}"
     most = lists.most if lists.drop_fuller else most
     said = (*lists.notes, *notes.sentences())
     return LayoutSource(files, tuple(photos), tuple(boxes), objects, most, layout, said, notes.problems())
@@ -168,7 +168,7 @@ class Tally:
         """What is left out and should not be in a list."""
         if not self.outside:
             return ()
-        boxes = f"{len(self.outside):,} boxes that are empty or lie outside of their image"
+        boxes = f"{count(len(self.outside), 'box', 'boxes')} empty or outside of the image"
         return (f"Left out: {boxes}, the first of {shorten(self.outside[0])}.",)
 
     def sentences(self) -> tuple[str, ...]:
@@ -177,9 +177,13 @@ class Tally:
         if self.dropped:
             found.append(f"Left out: {self.dropped:,} crowds and boxes of the category other.")
         if self.clipped:
-            found.append(f"{self.clipped:,} boxes go beyond their image and were cut at its border.")
+            found.append(
+                f"Cut at the border of the image, beyond which they went: {count(self.clipped, 'box', 'boxes')}."
+            )
         if self.small:
-            found.append(f"Left out: {self.small:,} boxes of at most {lists.least_area:.1%} of their image.")
+            found.append(
+                f"Left out: {count(self.small, 'box', 'boxes')} of at most {lists.least_area:.1%} of the image."
+            )
         if self.fuller:
             found.append(f"Of {self.fuller:,} images with more than {lists.most} boxes the largest are kept.")
         wanted = f"{lists.fewest} to {lists.most}" if lists.drop_fuller else f"at least {lists.fewest}"

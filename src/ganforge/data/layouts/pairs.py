@@ -281,7 +281,7 @@ def decode_masks(side: ImageSource, decoded: DecodedSide, options: DecodeOptions
         if not most:
             raise DataError(empty_masks_message(side))
         empty = [masks[0].name for (_, masks), count in zip(rows, counts, strict=True) if masks and not count]
-        notes = (f"{len(empty)} images have masks without an instance, the first {empty[0]}.",) if empty else ()
+        notes = (f"Images whose masks have no instance: {len(empty)}, the first {empty[0]}.",) if empty else ()
         rows_of_masks = map_in_threads(lambda row: stack_masks(read_instances(*row), size, most), rows)
         report = DecodeReport(tuple(range(len(rows))), notes)
         return DecodeJob((*size, most), np.dtype(np.uint8), rows_of_masks, lambda: report)

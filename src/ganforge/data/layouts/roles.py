@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from ganforge.console import count
 from ganforge.data.layouts.files import Files
 from ganforge.data.layouts.folders import find_root
 from ganforge.data.layouts.names import shorten
@@ -189,12 +190,12 @@ def describe_partners(roles: Roles) -> tuple[str, ...]:
     """Notes on photographs without a map, and maps without a photograph, which are not taken."""
     notes = []
     for here, there, what, missing in (
-        (roles.photos, roles.maps, "images", "label map"),
-        (roles.maps, roles.photos, "label maps", "image"),
+        (roles.photos, roles.maps, "image", "label map"),
+        (roles.maps, roles.photos, "label map", "image"),
     ):
         alone = sorted(here[key] for key in here if key not in there)
         if alone:
             notes.append(
-                f"Not taken: {len(alone)} {what} without {missing} of their name, the first {shorten(alone[0])}."
+                f"Not taken: {count(len(alone), what)} without {missing} of its name, the first {shorten(alone[0])}."
             )
     return tuple(notes)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ganforge import images
-from ganforge.console import track
+from ganforge.console import count, track
 from ganforge.data.layouts.annotations import READERS, parse_labels
 from ganforge.data.layouts.caption_lists import as_list, is_caption_column
 from ganforge.data.layouts.files import LARGEST, WHOLE, Files, check_regular, index_names
@@ -238,7 +238,7 @@ def open_shards(where: Path, tars: Sequence[Path], held_out: bool) -> ImageSourc
         left = ", ".join(sorted(name or "other shards" for name in splits if name != chosen))
         notes.insert(0, f"Taken: {chosen or 'other shards'} ({len(taken)} shards). Not taken: {left}.")
     if labels.names:
-        notes.append(f"{len(labels.names)} classes: {', '.join(labels.names[:12])}.")
+        notes.append(f"{count(len(labels.names), 'class', 'classes')}: {', '.join(labels.names[:12])}.")
     counts = Counter({chosen: len(lazy_images)}) if chosen else {}
     layout = f"{len(taken)} WebDataset tar shard{'s' * (len(taken) > 1)}"
     source = ImageSource(str(where), layout, identity, lazy_images, labels, tuple(notes), counts, label_error)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from ganforge.console import count
 from ganforge.errors import DataError
 
 WORDS = {
@@ -137,7 +138,7 @@ class Splits:
 
     def held_out_only_error(self, where: str, is_folder: bool, root: str = "") -> DataError:
         """The error for data of which all images are held out."""
-        counts = ", ".join(f"{name} ({n} images)" for name, n in self.count(self.places).items())
+        counts = ", ".join(f"{name} ({count(n, 'image')})" for name, n in self.count(self.places).items())
         first = f"{where}/{root}{min(place.top for place in self.places.values())}".rstrip("/")
         way = f"to train on one of them all the same, give that folder: --data {first}"
         if not is_folder or self.deep or len(first) > LONGEST:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ganforge.console import count
 from ganforge.data.decode import LazyImage
 from ganforge.data.layouts.files import Files
 from ganforge.data.layouts.names import shorten
@@ -76,7 +77,9 @@ def find_two_sides(
 def held_out_only_error(files: Files, root: str, known: Mapping[str, FolderRole]) -> DataError:
     """The error for two sides of which all images are held out."""
     counts = Counter(role.folder.rstrip("/") for role in known.values() if not role.masks)
-    found = ", ".join(f"{shorten(root + folder)} ({count} images)" for folder, count in sorted(counts.items()))
+    found = ", ".join(
+        f"{shorten(root + folder)} ({count(number, 'image')})" for folder, number in sorted(counts.items())
+    )
     tops = {folder.split("/")[0] for folder in counts}
     way = "rename those to train on"
     if files.where.is_dir() and len(tops) == 1 and phase_of(*tops):
@@ -154,9 +157,7 @@ def attach_masks(files: Files, side: ImageSource, masks: dict[str, str]) -> Imag
             unmatched.append(name)
         else:
             of_image[owner[key]].append(files.image(name))
-    notes = (
-        [f"Not used: {len(unmatched)} masks that belong to no image, the first {unmatched[0]}."] if unmatched else []
-    )
+    notes = [f"Not used: {count(len(unmatched), 'mask')} of no image, the first {unmatched[0]}."] if unmatched else []
     unmasked = [side.images[row].name for row, own in enumerate(of_image) if not own]
     if unmasked:
         notes.append(

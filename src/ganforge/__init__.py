@@ -3,9 +3,9 @@
     run = ganforge.train("dcgan", data="fashion-mnist", steps=5000)
     images = run.sample(64, seed=0)
 
-Each command has a function of the same name: train, resume, sample, interpolate, traverse, translate, rearrange,
-invert, directions, edit, list, show, env; the command `data` is `examine`, `import` is `import_weights`; `load` opens a
-run, `find` a model.
+Each command has a function of the same name: train, resume, sample, interpolate, mix, traverse, translate,
+rearrange, invert, directions, edit, list, show, env; the command `data` is `examine`, `import` is `import_weights`;
+`load` opens a run, `find` a model.
 Heavy modules are imported when they are first used.
 """
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ganforge.inference.load import load as load
     from ganforge.inference.rearrange import rearrange as rearrange
     from ganforge.inference.sample import interpolate as interpolate
+    from ganforge.inference.sample import mix as mix
     from ganforge.inference.sample import sample as sample
     from ganforge.inference.sample import traverse as traverse
     from ganforge.inference.show import show as show
@@ -59,6 +60,7 @@ __all__ = [
     "invert",
     "list",
     "load",
+    "mix",
     "plan",
     "rearrange",
     "reproduce",
@@ -91,6 +93,7 @@ HOMES: dict[str, str] = {
     "invert": "ganforge.evaluation.invert",
     "list": "ganforge.catalogue",
     "load": "ganforge.inference.load",
+    "mix": "ganforge.inference.sample",
     "plan": "ganforge.training.plan",
     "reproduce": "ganforge.reproduction.run",
     "resume": "ganforge.training.train",

@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import ganforge
 from ganforge.batches import Facts
 from ganforge.capabilities import Codes
 from ganforge.draw import RowDraw
 from ganforge.errors import DataError, OptionError, WeightsError
+from ganforge.images import grid
 from ganforge.inference.codes import join_codes, split_codes
 from ganforge.inference.coding import fit_window
 from ganforge.inference.directions import (
@@ -236,3 +239,40 @@ def test_the_networks_that_find_codes_are_exported(runs: dict[str, Trained]):
         expected = network.hypernetwork(pair)
     for made, own in zip(exported(pair), expected, strict=True):
         torch.testing.assert_close(made, own, rtol=1e-4, atol=1e-5)
+
+
+def test_styles_are_mixed_in_a_table(runs: dict[str, Trained], tmp_path: Path):
+    run = runs["stylegan2"]
+    table = run.mix((4, 0), (2, 1, 3), seed=5, layers=3, truncation=0.7)
+    with inference_mode(run.game, RowDraw(5)) as game:
+        w: Any = game.code(game.noise(5), 0.7).w.clone()  # pyright: ignore
+    assert table.shape[:2] == (3, 4)
+    assert (table[0, 0] == 1).all()
+    torch.testing.assert_close(table[1:, 0], run.decode(Codes(w[[4, 0]])))
+    torch.testing.assert_close(table[0, 1:], run.decode(Codes(w[[2, 1, 3]])))
+    torch.testing.assert_close(table[2, 3], run.decode(Codes(torch.cat([w[:1, :3], w[3:4, 3:]], 1)))[0])
+    half = run.count_layers() // 2
+    assert torch.equal(run.mix(seed=5), run.mix(seed=5, layers=half))
+    path = ganforge.mix(run, tmp_path / "mixed", coarse=(0,), fine=(1, 2))
+    with Image.open(path) as sheet:
+        assert sheet.size == grid_size(run, 3, 2)
+    for wrong, why in (
+        ({"layers": run.count_layers()}, "--layers must lie between 1 and"),
+        ({"layers": -1}, "layers"),
+        ({"coarse": ()}, "needs images for both"),
+        ({"fine": (-1,)}, "no image -1"),
+        ({"truncation": 3.0}, "--truncation must lie between"),
+        ({"style": 1.0}, "does not know --style"),
+    ):
+        with pytest.raises(OptionError, match=why):
+            run.mix(**wrong)
+    with pytest.raises(OptionError, match="cannot decode; of the models, e4e, hyperstyle, stylegan2 can"):
+        runs["dcgan"].mix()
+    assert runs["dcgan"].count_layers() == 0
+
+
+def grid_size(run: Trained, columns: int, rows: int) -> tuple[int, int]:
+    """Width and height of a grid of a run's images."""
+    blank = np.zeros((columns * rows, run.facts.height, run.facts.width, 3), np.uint8)
+    high, wide = grid(blank, columns=columns).shape[:2]
+    return wide, high

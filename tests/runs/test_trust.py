@@ -94,6 +94,7 @@ def test_a_run_opens_where_it_was_trained(own, made):
 VERBS = {
     "sample": "sample RUN -n 1",
     "interpolate": "interpolate RUN --rows 1 --steps 2",
+    "mix": "mix RUN",
     "traverse": "traverse RUN",
     "translate": "translate RUN in out",
     "evaluate": "evaluate RUN --features pixels --n 8",

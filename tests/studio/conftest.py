@@ -69,10 +69,12 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     ganforge.train("cgan", str(classes), "tiny", outdir=room / "runs", name="classes", tensorboard=False)
     for model in ("lostgan", "pix2pix", "autoencoder"):
         ganforge.train(model, preset="tiny", outdir=room / "runs", name=model, tensorboard=False)
-    for model, data in (("painter", "shapes-maps"), ("coder", "shapes")):  # a person's own files, trained here
+    own = (("painter", "shapes-maps"), ("coder", "shapes"), ("styler", str(classes)))
+    for model, data in own:  # a person's own files, trained here
         file = str(Path(__file__).with_name(f"{model}.py"))
         ganforge.train(file, data, outdir=room / "runs", name=model, tensorboard=False)
     shutil.copytree(room / "runs" / "00005-coder", room / "runs" / "00000-bare")  # has no directions
+    (room / "runs" / "00006-styler").rename(room / "runs" / "00000-astyler")  # the last of the menus
     write_directions(room / "runs" / "00005-coder")
     return room / "runs"
 

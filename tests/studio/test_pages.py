@@ -124,8 +124,16 @@ def test_of_ten_moves_of_a_slider_the_last_is_shown(page: Any, studio: Studio):
     assert command(page, "sample") == f"ganforge sample {studio.runs / '00000-classes'} -n 16 --seed 10"
 
 
-def test_two_images_are_walked_between(page: Any):
+def choose_styler(page: Any) -> None:
+    """The page Sample of the run whose answers a test can know."""
     open_tab(page, "sample", "#sample-images img")
+    page.click("#page-sample input[aria-label='Run']")
+    page.click("ul[role=listbox] >> text=00000-astyler")
+    await_command(page, "sample", "00000-astyler")
+
+
+def test_two_images_are_walked_between(page: Any):
+    choose_styler(page)
     page.keyboard.press("Tab")
     for number in (2, 5):  # by the keyboard
         page.locator(f"#sample-images .studio-gallery button >> nth={number}").focus()
@@ -138,6 +146,44 @@ def test_two_images_are_walked_between(page: Any):
     assert np.abs(picked[1] - picked[0]).max() > 8
     assert page.get_attribute("#sample-walk a", "href").startswith("data:image/gif")
     assert page.get_attribute("#sample-walk a", "download") == "walk.gif"
+
+
+def test_styles_are_mixed(page: Any, studio: Studio):
+    """The upper rows of every image are those of the image on its left, the lower ones those of the one above it."""
+    choose_styler(page)
+    page.click("#sample-mix >> text=Style mixing")
+    page.wait_for_function("() => document.querySelectorAll('#sample-mixing img').length === 20")
+
+    def check(rows: int) -> np.ndarray:
+        sources = [image.get_attribute("src") for image in page.query_selector_all("#sample-mixing img")]
+        table = np.stack([pixels(source) for source in sources]).reshape(4, 5, 16, 16, 3)
+        left, above = (np.broadcast_to(side, (3, 4, 16, 16, 3)) for side in (table[1:, :1], table[:1, 1:]))
+        assert np.array_equal(table[1:, 1:, :rows], left[..., :rows, :, :])
+        assert np.array_equal(table[1:, 1:, rows:], above[..., rows:, :, :])
+        return table
+
+    def await_mixed(end: str) -> None:
+        page.wait_for_function(
+            "end => [...document.querySelectorAll('#page-sample .studio-command textarea')].some("
+            "box => box.value.includes(' mix ') && box.value.endsWith(end))",
+            arg=f" --coarse 0 1 2 --fine 3 4 5 6 {end}",
+        )
+
+    first = check(8)
+    images = visible_channels(to_uint8(load(studio.runs / "00000-astyler", "cpu").sample(7)))
+    assert np.abs(first[0, 1:] - images[3:]).max() <= 1
+    assert np.abs(first[1:, 0] - images[:3]).max() <= 1
+    slide(page, "#sample-split", [2, 1, 3])
+    await_mixed("--layers 3 --seed 0")
+    check(12)
+    slide(page, "#sample-seed", [1, 2, 3])
+    await_mixed("--layers 3 --seed 3")
+    assert np.abs(check(12)[1:, 0] - first[1:, 0]).max() > 8
+
+
+def test_a_run_whose_layers_read_one_code_offers_no_mixing(page: Any):
+    open_tab(page, "sample", "#sample-images img")
+    assert page.query_selector("#sample-mix") is None
 
 
 def test_a_class_whose_name_is_html_is_shown_as_text(page: Any):
@@ -372,7 +418,7 @@ def test_directions_are_found_where_a_run_has_none(page: Any, studio: Studio, ph
 
 def test_runs_are_compared_with_the_same_latents(page: Any):
     open_tab(page, "compare", "#compare-sheet img")
-    assert page.locator("#compare-sheet img").count() == 8
+    page.wait_for_function("() => document.querySelectorAll('#compare-sheet img').length === 16")
 
 
 def test_twenty_visitors_at_once_all_get_their_own_seed(studio: Studio):

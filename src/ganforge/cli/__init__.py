@@ -37,6 +37,7 @@ VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "sweep": sweep.sweep,
     "sample": sample.sample,
     "interpolate": sample.interpolate,
+    "mix": sample.mix,
     "traverse": sample.traverse,
     "translate": translate.translate,
     "rearrange": rearrange.rearrange,

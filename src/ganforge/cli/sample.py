@@ -1,4 +1,4 @@
-"""The verbs that sample a run: sample, interpolate, traverse."""
+"""The verbs that sample a run: sample, interpolate, mix, traverse."""
 
 from typing import Annotated, Literal
 
@@ -53,6 +53,26 @@ def interpolate(words: list[str]) -> None:
         *game_options(name, "generate", rest),
     )
     say("Wrote {} and {}".format(*sampling.interpolate(name, **vars(options))))
+
+
+def mix(words: list[str]) -> None:
+    """Mix styles: the coarse ones of some images with the fine ones of others."""
+    name, rest = take_first_word(words, "ganforge mix RUN", "a run folder, or RUN@best, RUN@12000")
+    from ganforge.inference import sample as sampling
+
+    options = parse_options(
+        f"ganforge mix {name}",
+        "Mix styles, of models with codes: a table with coarse styles from the left, fine ones from above.",
+        rest,
+        ("out", Annotated[str, alias("-o", help="The table, mixed.png.")], ""),
+        ("coarse", Annotated[tuple[int, ...], help_text("Numbers of the images on the left.")], (0, 1, 2)),
+        ("fine", Annotated[tuple[int, ...], help_text("Numbers of the images above.")], (3, 4, 5, 6)),
+        ("layers", Annotated[int, help_text("Layers with the coarse styles; 0: half of them.")], 0),
+        ("seed", Annotated[int, help_text("Random seed of the images.")], 0),
+        trust_option(),
+        *game_options(name, "code", rest),
+    )
+    say(f"Wrote {sampling.mix(name, **vars(options))}")
 
 
 def traverse(words: list[str]) -> None:

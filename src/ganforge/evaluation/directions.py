@@ -111,7 +111,7 @@ def find_labels(
         say(f"No directions of labels: {error}")
         return []
     say(f"Labels are read by {classifier.about}.")
-    layers = count_layers(trained)
+    layers = trained.count_layers()
     parts = codes.split(PART)  # all images of large runs would not find room
     logits = torch.cat([read_labels(classifier, trained.decode(as_photographs(part, layers))) for part in parts])
     boundaries = find_boundaries(codes, logits, classifier.labels)
@@ -134,7 +134,7 @@ def measure_label(
 ) -> tuple[Direction, Movement]:  # fmt: skip
     """A label's direction, and how far it moves the labels of the first samples."""
     one = to_direction(boundary, normal, codes, "")
-    photographs = as_photographs(codes[:MEASURED], count_layers(trained))
+    photographs = as_photographs(codes[:MEASURED], trained.count_layers())
     movement = measure(trained, one.vector, place, photographs, logits[:MEASURED], opposed, classifier)
     return replace(one, about=describe(boundary, movement)), movement
 
@@ -164,16 +164,10 @@ def opposed_of(classifier: Classifier, data: DataSet) -> Tensor:
     return opposed_labels(torch.from_numpy((data.columns["condition"][:] > 0.5).astype(np.float32)))
 
 
-def count_layers(trained: Trained) -> int:
-    """The layers that read a code."""
-    with torch.no_grad():
-        return trained.game.code(trained.game.noise(1)).w.shape[1]  # pyright: ignore
-
-
 def draw_sheet(trained: Trained, one: Direction, codes: Tensor) -> Path:
     """A sheet of a direction: each row an image, from -FARTHEST to FARTHEST standard deviations."""
     path = trained.path / FOLDER / f"{one.name}.png"
-    rows = as_photographs(codes[:ROWS], count_layers(trained))
+    rows = as_photographs(codes[:ROWS], trained.count_layers())
     steps = np.linspace(-FARTHEST, FARTHEST, COLUMNS)
     images = trained.decode([row.move(one.vector[None] * float(step)) for row in rows for step in steps])
     write(path, grid(visible_channels(to_uint8(images)), COLUMNS))

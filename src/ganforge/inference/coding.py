@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from ganforge.batches import Facts
-from ganforge.capabilities import Codes, offers
+from ganforge.capabilities import Codes, has_codes, offers
 from ganforge.catalogue import able
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
 from ganforge.game import Game
+from ganforge.inference.answers import convert_answers
 from ganforge.inference.codes import Photograph, draw_photographs, load_photograph, save_photograph, split_codes
 from ganforge.inference.directions import add_up, load_directions
-from ganforge.inference.given_images import check_call, to_tensor
+from ganforge.inference.given_images import check_call, to_tensor, whole_number
 from ganforge.inference.hashes import hash_run
 from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.inversion import Inversion, Progress, find_photographs, no_progress
@@ -96,6 +97,51 @@ class Coding:
         ends = (torch.cat([ends, ends[:1]]) if closed else ends).clone()
         lines = interpolate_latents(ends[:-1].flatten(1), ends[1:].flatten(1), steps, "linear")
         return self.decode(Codes(lines.flatten(0, 1).unflatten(1, ends.shape[1:]))).unflatten(0, (rows, steps))
+
+    def count_layers(self) -> int:
+        """The layers that read a code, each its own vector; 0 of a run that has no codes."""
+        if not has_codes(self.game):
+            return 0
+        with inference_mode(self.game, RowDraw(0, 0, self.device)) as game:
+            return game.code(game.noise(1)).w.shape[1]  # pyright: ignore
+
+    def mix(
+        self,
+        coarse: Sequence[int] = (0, 1, 2),
+        fine: Sequence[int] = (3, 4, 5, 6),
+        seed: int = 0,
+        *,
+        layers: int = 0,
+        **answers: Any,
+    ) -> Tensor:
+        """Style mixing: a table (1 + rows, 1 + columns, C, H, W) in [-1, 1] of images of a seed, by their numbers.
+
+        The images `coarse` stand in the first column, the images `fine` in the first row; the corner is white.  Every
+        other image has the code of its row's in the first `layers` layers (0: half of them), and the code of its
+        column's in the others (Karras et al. 2019, section 3.1 and figure 3).  `answers` are the options of `code`.
+        Raises OptionError for a run whose codes have less than two layers, and for invalid numbers or options.
+        """
+        self.require("decode")
+        count = self.count_layers()
+        if count < 2:
+            raise OptionError(f"All layers of {self.model} read one code, so that there is nothing to mix.")
+        layers = whole_number("layers", layers, 0) or count // 2
+        if layers >= count:
+            raise OptionError(f"--layers must lie between 1 and {count - 1}, or be 0 for half of the {count} layers.")
+        if not coarse or not fine:
+            raise OptionError("A table of mixed styles needs images for both: as in --coarse 0 1 2 --fine 3 4.")
+        numbers = number_ends(1, 2, False, [*coarse, *fine])
+        with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
+            noise = game.noise(max(numbers) + 1)  # pyright: ignore
+            given = convert_answers(game, self.model, game.code, len(noise), answers, self.device)  # pyright: ignore
+            codes = game.code(noise, **given).w[numbers].clone()  # pyright: ignore
+        first, top = codes[: len(coarse), None], codes[None, len(coarse) :]
+        shape = len(coarse), len(fine), -1, -1
+        inner = torch.cat([first[:, :, :layers].expand(shape), top[:, :, layers:].expand(shape)], 2)
+        table = torch.cat([torch.cat([top[:, :1], top], 1), torch.cat([first, inner], 1)])
+        images = self.decode(Codes(table.flatten(0, 1))).unflatten(0, table.shape[:2])
+        images[0, 0] = 1.0
+        return images
 
     def edit(self, photograph: Photograph, directions: Mapping[str, float]) -> Photograph:
         """The photograph with its code moved along stored directions: `{"smiling": 2.0}`.

@@ -124,6 +124,27 @@ def interpolate(
     return target, target.with_suffix(".gif")
 
 
+def mix(
+    run: RunLike,
+    out: str | Path = "",
+    *,
+    coarse: tuple[int, ...] = (0, 1, 2),
+    fine: tuple[int, ...] = (3, 4, 5, 6),
+    layers: int = 0,
+    seed: int = 0,
+    trust: bool = False,
+    **answers: Any,
+) -> Path:
+    """Write a table of mixed styles, of games that have codes: see `Trained.mix`.  Returns the path written."""
+    trained = load(run, trust=trust)
+    target = Path(out) if str(out) else trained.path / "samples" / f"mixing-seed{seed}.png"
+    if not target.suffix:
+        target = target.with_suffix(".png")
+    table = trained.mix(coarse, fine, seed, layers=layers, **answers)
+    write(target, grid(visible_channels(to_uint8(table.flatten(0, 1))), columns=table.shape[1]))
+    return target
+
+
 def traverse(
     run: RunLike,
     out: str | Path = "",

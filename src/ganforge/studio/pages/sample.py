@@ -1,5 +1,6 @@
-"""Images from noise: a seed, the game's own questions, and a walk between two of the images."""
+"""Images from noise: a seed, the game's own questions, a walk between two of the images, and mixtures of styles."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -7,6 +8,7 @@ import gradio as gr
 from ganforge.images import encode_gif, enlarge, to_uint8, visible_channels
 from ganforge.studio.context import (
     LIVE,
+    ONCE,
     Context,
     answering,
     choose_run,
@@ -22,6 +24,7 @@ from ganforge.studio.pictures import to_data, to_uri, to_uris
 NAME = "sample"
 MOST, FIRST = 64, 16  # images of a page
 FRAMES, ANIMATED = 24, 128  # of a walk; pixels to which its frames are enlarged at least
+MIXED = 6  # images of either kind in a table of mixed styles
 
 
 def runs(context: Context) -> list[str]:
@@ -48,7 +51,9 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
                 with gr.Column(scale=2, min_width=280):
                     images = widget("gallery", elem_id="sample-images", save="samples.png", picks=True)
                     typed = command_box()
-            build_walk(context, key, seed, images, fields, build_fields_of_walk(fields, trained))
+            build_walk(context, key, seed, images, fields, share_fields(fields, trained.game.generate))
+            if (layers := trained.count_layers()) > 1:
+                build_mixing(context, key, seed, share_fields(fields, trained.game.code), layers)
         given = [seed, count, *(field.component for field in fields)]
         asked = answering(lambda *values: answer(context, key, fields, *values))
         for component in given:
@@ -71,11 +76,11 @@ def answer(context: Context, key: str, fields: list[Field], seed: int, count: in
     return {"images": images}, command(*words, *options_of(answers_as_typed(fields, values)))
 
 
-def build_fields_of_walk(fields: list[Field], trained: Any) -> list[Field]:
-    """The fields of `sample` whose questions `generate` has too: a walk answers them alike."""
+def share_fields(fields: list[Field], method: Callable[..., Any]) -> list[Field]:
+    """The fields of `sample` whose questions a method of the game has too: a walk or a mixture answers them alike."""
     from ganforge.capabilities import list_questions
 
-    known = {question.name for question in list_questions(trained.game.generate)}
+    known = {question.name for question in list_questions(method)}
     return [field for field in fields if field.question.name in known and field.question.name != "text_b"]
 
 
@@ -113,3 +118,39 @@ def build_walk(
         return shown, command(*words, *options_of(answers_as_typed(shared, chosen)))
 
     images.select(go, [seed, *(field.component for field in fields)], [walk, typed], **LIVE)
+
+
+def build_mixing(context: Context, key: str, seed: gr.Slider, shared: list[Field], layers: int) -> None:
+    """The table of mixed styles, which is drawn while it is open; `shared` are the fields that codes answer as well."""
+    open_now = gr.State(False)
+    with gr.Accordion(word("mixing"), open=False, elem_id="sample-mix") as frame:
+        gr.Markdown(word("mixing_hint"))
+        with gr.Row():
+            numbers: dict[str, Any] = {"multiselect": True, "max_choices": MIXED, "interactive": True}
+            coarse = gr.Dropdown([*range(MOST)], value=[0, 1, 2], label=word("coarse"), **numbers)
+            fine = gr.Dropdown([*range(MOST)], value=[3, 4, 5, 6], label=word("fine"), **numbers)
+            split = gr.Slider(
+                1, max(2, layers - 1), layers // 2, step=1, label=word("coarse_layers"), elem_id="sample-split",
+                interactive=layers > 2,
+            )  # fmt: skip
+        table = widget("sheet", elem_id="sample-mixing", columns=MIXED + 1)
+        typed = command_box()
+    given = [open_now, seed, coarse, fine, split, *(field.component for field in shared)]
+
+    @answering
+    def answer(there: bool, seed: int, coarse: Sequence[int], fine: Sequence[int], split: int, *values: Any) -> Any:
+        if not there or not coarse or not fine:
+            return gr.skip(), gr.skip()
+        left, above = ([int(number) for number in side[:MIXED]] for side in (coarse, fine))
+        answers = read_answers(shared, values, context.uploads)
+        with context.keeper.use(key) as trained:
+            made = trained.mix(left, above, int(seed), layers=int(split), **answers)
+        rows = [{"name": "", "images": to_uris(row)} for row in made]
+        words = ["mix", context.library.path(key), "--coarse", *left, "--fine", *above, "--layers", int(split)]
+        return {"rows": rows}, command(*words, "--seed", int(seed), *options_of(answers_as_typed(shared, values)))
+
+    for component in given[1:]:
+        event = component.input if hasattr(component, "input") else component.change
+        event(answer, given, [table, typed], **LIVE)
+    frame.expand(lambda: True, None, open_now, **ONCE).then(answer, given, [table, typed], **LIVE)
+    frame.collapse(lambda: False, None, open_now, **ONCE)

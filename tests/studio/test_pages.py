@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from PIL import Image
 
 from ganforge.evaluation.edit import draw_random
-from ganforge.images import to_uint8, visible_channels
+from ganforge.images import enlarge, to_uint8, video, visible_channels
 from ganforge.inference.load import load
 from tests.studio.conftest import HOSTILE, Studio, open_page, start_studio, stop_studio
 
@@ -132,7 +133,7 @@ def choose_styler(page: Any) -> None:
     await_command(page, "sample", "00000-astyler")
 
 
-def test_two_images_are_walked_between(page: Any):
+def test_two_images_are_walked_between(page: Any, tmp_path: Path):
     choose_styler(page)
     page.keyboard.press("Tab")
     for number in (2, 5):  # by the keyboard
@@ -146,6 +147,16 @@ def test_two_images_are_walked_between(page: Any):
     assert np.abs(picked[1] - picked[0]).max() > 8
     assert page.get_attribute("#sample-walk a", "href").startswith("data:image/gif")
     assert page.get_attribute("#sample-walk a", "download") == "walk.gif"
+    if find_spec("av") is None:
+        assert not page.is_visible("#sample-walk a[download='walk.mp4']")
+        return
+    with page.expect_download() as download:
+        page.click("text=Save as MP4")
+    download.value.save_as(tmp_path / "walk.mp4")
+    frames = [*video.read(tmp_path / "walk.mp4").frames]
+    assert len(frames) == 2 * 24 - 2
+    for number, image in ((0, picked[0]), (23, picked[1])):
+        assert np.abs(frames[number] - enlarge(image, 128)).mean() < 6  # colours are compressed
 
 
 def test_styles_are_mixed(page: Any, studio: Studio):

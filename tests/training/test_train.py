@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 import ganforge
 from ganforge.batches import Facts
 from ganforge.errors import CheckpointError, DataError, GANForgeError, ModelError, OptionError, RunError
-from ganforge.images import read
+from ganforge.images import enlarge, read, to_uint8, video, visible_channels
 from ganforge.inference.latents import interpolate_latents
 from ganforge.inference.load import load_part
 from ganforge.run import Run
@@ -98,6 +99,25 @@ def test_interpolation_writes_a_grid_and_an_animation(trained, tmp_path):
     walk = trained.interpolate(2, 5, seed=0)
     torch.testing.assert_close(walk[0, 0], trained.sample(1, seed=0)[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(walk[0, -1], walk[1, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_an_interpolation_is_a_video_where_it_is_asked_for(trained, tmp_path):
+    pytest.importorskip("av")
+    grid, animation = ganforge.interpolate(trained.path, tmp_path / "walk.mp4", rows=2, steps=3)
+    assert (grid.name, animation.name) == ("walk.png", "walk.mp4")
+    film = video.read(animation)
+    assert film.rate == 12.5
+    walk = enlarge(visible_channels(to_uint8(trained.interpolate(2, 4, closed=True)[:, :-1].flatten(0, 1))), 128)
+    frames = np.stack([*film.frames])
+    assert frames.shape[:3] == walk.shape[:3]
+    assert np.abs(frames - walk.astype(float)).mean() < 6  # colours are compressed
+
+
+def test_a_video_without_a_library_says_what_to_install(trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(DataError, match=r"Videos need PyAV: pip install 'ganforge\[video\]'"):
+        ganforge.interpolate(trained.path, tmp_path / "walk.mp4", rows=1, steps=3)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_arc_keeps_the_length_and_the_line_does_not():

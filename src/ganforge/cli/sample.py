@@ -42,7 +42,11 @@ def interpolate(words: list[str]) -> None:
         f"ganforge interpolate {name}",
         "Interpolate between latents: a grid with one interpolation a row, and an animation.",
         rest,
-        ("out", Annotated[str, alias("-o", help="The grid, walk.png; the animation is walk.gif.")], ""),
+        (
+            "out",
+            Annotated[str, alias("-o", help="The grid, walk.png, beside walk.gif; of walk.mp4: beside a video.")],
+            "",
+        ),
         ("rows", Annotated[int, help_text("Interpolations.")], 8),
         ("steps", Annotated[int, help_text("Images an interpolation, its ends included.")], 10),
         ("seed", Annotated[int, help_text("Random seed of the latents.")], 0),

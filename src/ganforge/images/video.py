@@ -29,8 +29,17 @@ def import_av() -> Any:
     try:
         import av  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
-        raise DataError("Videos need PyAV to be read: pip install 'ganforge[video]'.") from error
+        raise DataError("Videos need PyAV: pip install 'ganforge[video]'.") from error
     return av
+
+
+def is_supported() -> bool:
+    """Whether PyAV is installed."""
+    try:
+        import_av()
+    except DataError:
+        return False
+    return True
 
 
 def read(path: Path) -> Video:

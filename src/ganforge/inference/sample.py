@@ -1,6 +1,7 @@
 """Write samples, interpolations and traversals of a run to files."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +19,10 @@ from ganforge.images import (
     enlarge,
     grid,
     lossless_suffix,
+    recolour,
     to_depth,
     to_uint8,
+    video,
     visible_channels,
     write,
     write_gif,
@@ -29,6 +32,7 @@ from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
 
 ANIMATED = 128  # pixels: smaller images are enlarged in an animation
+FRAME = Fraction(2, 25)  # seconds of a frame
 
 
 def sample(
@@ -107,11 +111,15 @@ def interpolate(
 
     `between` holds the numbers of the seed's images to walk between, instead of the first ones.  `space` code: straight
     lines between the codes of the latents, of games that have codes; of the game's options only `truncation` counts
-    there.  `out` names the grid; the animation is written beside it as .gif.  Returns both paths.
+    there.  `out` names the grid; the animation is written beside it as .gif, or as .mp4 where `out` ends so.  Returns
+    both paths.  Raises DataError for a video where PyAV is not installed.
     """
+    ending = ".mp4" if Path(out).suffix.lower() == ".mp4" else ".gif"
+    if ending == ".mp4":
+        video.import_av()  # before anything is drawn
     trained = load(run, trust=trust)
     target = Path(out) if str(out) else trained.path / "samples" / f"interpolation-seed{seed}.png"
-    if not target.suffix or target.suffix == ".gif":
+    if not target.suffix or target.suffix.lower() in (".gif", ".mp4"):
         target = target.with_suffix(".png")
     walk: Callable[..., Tensor] = partial(trained.interpolate, path=path, between=between, **answers)
     if space == "code":
@@ -120,8 +128,12 @@ def interpolate(
     write(target, grid(visible_channels(to_uint8(walk(rows, steps, seed).flatten(0, 1))), columns=steps))
     around = walk(rows, steps + 1, seed, closed=True)[:, :-1]
     frames = enlarge(visible_channels(to_uint8(around.flatten(0, 1))), ANIMATED)
-    write_gif(target.with_suffix(".gif"), list(frames), 0.08)
-    return target, target.with_suffix(".gif")
+    animation = target.with_suffix(ending)
+    if ending == ".mp4":
+        video.write(animation, (recolour(frame, 3) for frame in frames), 1 / FRAME)
+    else:
+        write_gif(animation, list(frames), float(FRAME))
+    return target, animation
 
 
 def mix(

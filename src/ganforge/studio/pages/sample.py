@@ -1,11 +1,15 @@
 """Images from noise: a seed, the game's own questions, a walk between two of the images, and mixtures of styles."""
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
-from ganforge.images import encode_gif, enlarge, to_uint8, visible_channels
+from ganforge.images import encode_gif, enlarge, recolour, to_uint8, video, visible_channels
 from ganforge.studio.context import (
     LIVE,
     ONCE,
@@ -76,7 +80,7 @@ def answer(context: Context, key: str, fields: list[Field], seed: int, count: in
     return {"images": images}, command(*words, *options_of(answers_as_typed(fields, values)))
 
 
-def share_fields(fields: list[Field], method: Callable[..., Any]) -> list[Field]:
+def share_fields(fields: list[Field], method: Any) -> list[Field]:
     """The fields of `sample` whose questions a method of the game has too: a walk or a mixture answers them alike."""
     from ganforge.capabilities import list_questions
 
@@ -103,7 +107,10 @@ def build_walk(
             made = trained.interpolate(1, FRAMES, int(seed), between=between, **answers)[0]
         frames = visible_channels(to_uint8(made))
         large = enlarge(frames, ANIMATED)
-        gif = to_data(encode_gif([*large, *large[-2:0:-1]]), "image/gif")
+        around = [*large, *large[-2:0:-1]]
+        files = {"gif": to_data(encode_gif(around), "image/gif")}
+        if video.is_supported():
+            files["mp4"] = to_data(encode_video(around, context.uploads), "video/mp4")
         words = [
             "interpolate",
             context.library.path(key),
@@ -114,10 +121,18 @@ def build_walk(
             "--seed",
             int(seed),
         ]
-        shown = {"images": [to_uri(frame) for frame in frames], "gif": gif}
+        shown = {"images": [to_uri(frame) for frame in frames], **files}
         return shown, command(*words, *options_of(answers_as_typed(shared, chosen)))
 
     images.select(go, [seed, *(field.component for field in fields)], [walk, typed], **LIVE)
+
+
+def encode_video(frames: Sequence[np.ndarray], uploads: Path) -> bytes:
+    """An MP4 of ten frames a second, as the GIF has."""
+    with tempfile.TemporaryDirectory(dir=uploads) as room:
+        path = Path(room) / "walk.mp4"
+        video.write(path, (recolour(frame, 3) for frame in frames), Fraction(10))
+        return path.read_bytes()
 
 
 def build_mixing(context: Context, key: str, seed: gr.Slider, shared: list[Field], layers: int) -> None:

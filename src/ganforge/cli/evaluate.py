@@ -19,6 +19,7 @@ from ganforge.cli.options import (
 )
 
 WHAT = "a run folder, RUN@best, RUN@12000, or images: a folder, a zip, an .npz or .npy file"
+TRUNCATIONS_HELP = "Also a table and a plot of precision and recall at each: 0.3 0.5 0.7 1."
 
 
 def evaluate(words: list[str]) -> None:
@@ -38,11 +39,13 @@ def evaluate(words: list[str]) -> None:
             Annotated[bool, help_text("Also write grids: of the seed, by realism, with nearest real images.")],
             False,
         ),
+        ("truncations", Annotated[tuple[float, ...], help_text(TRUNCATIONS_HELP)], ()),
         data_home_option(),
         json_option(),
     )
     report = evaluating.evaluate(
-        name, options.against, out=options.out, pictures=options.pictures, data_home=options.data_home,
+        name, options.against, out=options.out, pictures=options.pictures, truncations=options.truncations,
+        data_home=options.data_home,
         say=say_aside if options.json else say, **vars(options.evaluation),
     )  # fmt: skip
     if options.json:

@@ -15,6 +15,7 @@ from ganforge.console import Say, silent
 from ganforge.errors import DataError, OptionError
 from ganforge.evaluation.feature_metrics import (
     agreement,
+    choose_features,
     compute_feature_metrics,
     compute_per_class,
     extract_pair,
@@ -23,12 +24,12 @@ from ganforge.evaluation.feature_metrics import (
 )
 from ganforge.evaluation.inputs import EvalInputs, EvalOptions, open_inputs
 from ganforge.evaluation.report import Report, format_report
+from ganforge.evaluation.truncation import check_truncations, measure_truncations, write_truncations
 from ganforge.inference.input_columns import input_columns
 from ganforge.inference.load import RunLike, parse_run_address
 from ganforge.metrics import catalogue
 from ganforge.metrics.estimate import Estimate, normal_estimate
 from ganforge.metrics.extractors.base import Extractor
-from ganforge.metrics.extractors.choose import choose_extractor
 from ganforge.metrics.metric import FeaturePair, Metric
 from ganforge.metrics.sharded import compute_on_first, compute_sharded
 from ganforge.runs.folder import versions
@@ -41,6 +42,7 @@ def evaluate(
     *,
     out: str | Path = "",
     pictures: bool = False,
+    truncations: Sequence[float] = (),
     data_home: str | Path | None = None,
     say: Say = silent,
     **options: object,
@@ -48,7 +50,8 @@ def evaluate(
     """Evaluate a run, `RUN@best`, or images in a folder, zip or array, against data: by default, the run's own.
 
     `options` are the fields of `EvalOptions`.  The report is written to `out`: by default `report.json` in the run
-    folder, or NAME-report.json here.  `pictures` writes grids beside it (see gallery.py).
+    folder, or NAME-report.json here.  `pictures` writes grids beside it (see gallery.py), `truncations` a table and a
+    plot of precision and recall against truncation (see truncation.py).
     Processes started by torchrun share the work; the first one writes and prints.
     Raises OptionError, DataError, RunError or WeightsError; the message says what to change.
     """
@@ -58,14 +61,20 @@ def evaluate(
         with distributed.main_process_first():
             inputs = open_inputs(run, against, eval_options, Path(data_home) if data_home is not None else None)
         target = choose_report_path(run, inputs, eval_options.held_out, out)
+        if truncations:
+            check_truncations(inputs, truncations)
         report, sides = evaluate_inputs(inputs, eval_options, say if distributed.rank() == 0 else silent)
+        curve = measure_truncations(inputs, eval_options, truncations) if truncations else None
         if distributed.rank():
             return report
+    if curve:
+        written = write_truncations(curve, target.with_suffix(""))
+        report = replace(report, pictures=tuple(str(path) for path in written))
     if pictures:
         from ganforge.evaluation.gallery import write_gallery
 
         grids = write_gallery(inputs, sides, target.with_suffix(""))
-        report = replace(report, pictures=tuple(str(path) for path in grids))
+        report = replace(report, pictures=(*report.pictures, *(str(path) for path in grids)))
     report.save(target)
     say(f"{format_report(report)}\nWrote {target}")
     return report
@@ -106,15 +115,7 @@ def evaluate_inputs(inputs: EvalInputs, options: EvalOptions, say: Say = silent)
     sides = None
     if any(metric.of_features for metric in metrics.values()):
         with distributed.main_process_first():
-            extractor, reason = choose_extractor(
-                options.features,
-                inputs.data,
-                weights=options.weights,
-                resize=options.resize,
-                precision=options.precision,
-                device=system.pick_device(options.device),
-                fallback=True,
-            )
+            extractor, reason = choose_features(inputs, options)
         say(f"Features: {extractor.about} ({reason}).")
         sides = extract_pair(inputs, extractor, options)
         if not options.metrics and sides.fake.logits is None:

@@ -7,17 +7,31 @@ from functools import partial
 import numpy as np
 import torch
 
-from ganforge import distributed
+from ganforge import distributed, system
 from ganforge.data.cache import DecodeJob, DecodeReport, fingerprint, is_cached, load_or_decode
 from ganforge.errors import OptionError
 from ganforge.evaluation.inputs import EvalInputs, EvalOptions
 from ganforge.metrics.estimate import Estimate
 from ganforge.metrics.extractors.base import Extractor, Features, extract_features
+from ganforge.metrics.extractors.choose import choose_extractor
 from ganforge.metrics.metric import FeaturePair, Metric, require_logits
 from ganforge.metrics.prdc import proportion
 from ganforge.metrics.sharded import compute_on_first, extract_sharded
 
 PerClass = Mapping[str, tuple[Estimate, ...]]
+
+
+def choose_features(inputs: EvalInputs, options: EvalOptions) -> tuple[Extractor, str]:
+    """(the extractor of an evaluation, the reason for the choice).  Raises as `choose_extractor` does."""
+    return choose_extractor(
+        options.features,
+        inputs.data,
+        weights=options.weights,
+        resize=options.resize,
+        precision=options.precision,
+        device=system.pick_device(options.device),
+        fallback=True,
+    )
 
 
 def extract_pair(inputs: EvalInputs, extractor: Extractor, options: EvalOptions) -> FeaturePair:

@@ -39,11 +39,11 @@ def load_run(what: RunLike, device: str = "auto", trust: bool = False) -> Traine
 
 
 def sample_images(
-    trained: Trained, n: int, seed: int, labels: np.ndarray | None, data: DataSet | None = None
+    trained: Trained, n: int, seed: int, labels: np.ndarray | None, data: DataSet | None = None, **options: Any
 ) -> ImageSet:
     """`n` samples of a run; a conditional game gets the classes `labels` (m,), repeated, in a seeded random order.
 
-    A game that reads sentences gets captions of `data` in such an order.
+    A game that reads sentences gets captions of `data` in such an order.  `options` are others of the game's own.
     """
     questions = {q.meaning: q.name for q in reversed(capabilities(trained.game)["sample"])}
     answers, classes, sentences = dict[str, Tensor](), None, list[str]()
@@ -60,7 +60,7 @@ def sample_images(
 
     def rows(start: int, stop: int) -> Tensor:
         n, own = stop - start, {name: answer[start:stop] for name, answer in answers.items()}
-        return round_to_8_bits(trained.sample(n, seed, start=start, batch=n, **own), trained)
+        return round_to_8_bits(trained.sample(n, seed, start=start, batch=n, **own, **options), trained)
 
     return ImageSet(f"{trained.path} (step {trained.step})", n, rows, classes, tuple(sentences))
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ganforge.capabilities import list_questions
 from ganforge.catalogue import able
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import CLIPPED
@@ -100,6 +101,8 @@ class EvalInputs(MetricInputs):
     """What the metrics read, with the run that the generated images come from."""
 
     run: Trained | None = None
+    truncate: Callable[[float], ImageSet] | None = None
+    """Samples of the seed with a truncation, of a run that has one."""
     notes: tuple[str, ...] = ()
     """Images that were skipped or converted when reading files."""
 
@@ -172,12 +175,18 @@ def build_run_inputs(
     if hasattr(game, "sample"):
         real = select_images(data, most=options.reals or options.n)
         made = sample_images(trained, options.n, options.seed, real.labels, data)
+
+        def truncate(truncation: float) -> ImageSet:
+            drawn = sample_images(trained, options.n, options.seed, real.labels, data, truncation=truncation)
+            return convert_images(drawn, options.size, options.channels)
+
         return EvalInputs(
             convert_images(made, options.size, options.channels),
             real,
             data,
             open_again,
             run=trained,
+            truncate=truncate if any(q.name == "truncation" for q in list_questions(game.sample)) else None,
             match=partial(match_sentences, load_reader(options.reader, trained), made) if options.reader else None,
             walk=partial(step_from_codes, trained, options.seed) if hasattr(game, "decode") else None,
         )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganforge.capabilities import list_questions
+from ganforge.capabilities import capabilities
 from ganforge.catalogue import able
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import CLIPPED
@@ -186,7 +186,7 @@ def build_run_inputs(
             data,
             open_again,
             run=trained,
-            truncate=truncate if any(q.name == "truncation" for q in list_questions(game.sample)) else None,
+            truncate=truncate if any(q.name == "truncation" for q in capabilities(game)["sample"]) else None,
             match=partial(match_sentences, load_reader(options.reader, trained), made) if options.reader else None,
             walk=partial(step_from_codes, trained, options.seed) if hasattr(game, "decode") else None,
         )

@@ -164,6 +164,23 @@ def stylegan2(terms: Terms) -> Iterator[str]:
     yield rates("stylegan2, 64 x 64 colour, batch 16", race(entries, terms.pace), ["usual loop, fp32"], memory=True)
 
 
+def e4e(terms: Terms) -> Iterator[str]:
+    """The `small` preset with all deltas, on a generator of stylegan2's `small`, against the authors' loop."""
+    own = {"model": "e4e", "preset": "small", "parts": GENERATOR, "config": {"wait": 0, "every": 1}, **PLAIN}
+    entries = [*(ours(precision, **own) for precision in precisions()), *(usual("e4e", p) for p in precisions())]
+    yield rates("e4e, 64 x 64 colour, batch 16", race(entries, terms.pace), ["usual loop, fp32"], memory=True)
+
+
+def hyperstyle(terms: Terms) -> Iterator[str]:
+    """The `small` preset, five passes a step, on a generator of stylegan2's `small`, against the authors' loop."""
+    own = {"model": "hyperstyle", "preset": "small", "parts": GENERATOR, **PLAIN}
+    entries = [*(ours(precision, **own) for precision in precisions()), *(usual("hyperstyle", p) for p in precisions())]
+    yield rates("hyperstyle, 64 x 64 colour, batch 16", race(entries, terms.pace), ["usual loop, fp32"], memory=True)
+
+
+GENERATOR = {"generator": "stylegan2"}
+
+
 def lostgan(terms: Terms) -> Iterator[str]:
     """Narrow networks of V1 at 32 x 32 against the authors' loop, and the paper's at 64 x 64."""
     python = find_torchvision(terms)
@@ -365,7 +382,21 @@ def rates(title: str, results: Mapping[str, Result], against: Sequence[str], mem
 CASES: dict[str, Case] = {
     case.__name__: case
     for case in (
-        *(chapter, dcgan64, wgan_gp, cgan, stylegan2, r3gan, pix2pix, cyclegan, spade, lostgan, roialign),
+        *(
+            chapter,
+            dcgan64,
+            wgan_gp,
+            cgan,
+            stylegan2,
+            e4e,
+            hyperstyle,
+            r3gan,
+            pix2pix,
+            cyclegan,
+            spade,
+            lostgan,
+            roialign,
+        ),
         *(text_encoder, gan_cls, stackgan, gigagan, adaptive, anogan),
         *(loader, startup, memory, peak, judging),
     )

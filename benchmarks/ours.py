@@ -13,7 +13,7 @@ from ganforge.catalogue import build_stand_ins, find
 from ganforge.data.dataset import DataSet
 from ganforge.data.loader import BatchLoader
 from ganforge.engine import Engine
-from ganforge.game import rest, resting_ids
+from ganforge.game import Game, rest, resting_ids
 
 CLASSES = tuple("0123456789")
 
@@ -60,8 +60,8 @@ def load_only(model: str, preset: str, **run: Any) -> Program:
 
 
 def build_engine(model: str, preset: str, **run: Any) -> Engine:
-    """An engine before its first step, without checkpoints and callbacks."""
-    found = find(model)
+    """An engine before its first step, without checkpoints and callbacks; `parts` {name: model} are no stand-ins."""
+    found, models = find(model), run.pop("parts", {})
     chosen = found.preset(preset)
     chosen = replace(chosen, config=replace(chosen.config, **run.pop("config", {})))
     run_settings = replace(chosen.run, **run)
@@ -69,9 +69,16 @@ def build_engine(model: str, preset: str, **run: Any) -> Engine:
     images = pictures(side, channels, min(4_000, 4_000 * 64**2 // side**2))
     data = DataSet("noise", *annotate(images, found.game.choose_batches(chosen.config)))
     torch.manual_seed(run_settings.seed)
-    parts = build_stand_ins(found, chosen.config, data.facts)  # usual loops read stored embeddings: this one is tiny
+    known = {name: build_part(model, data.facts) for name, model in models.items()}
+    parts = build_stand_ins(found, chosen.config, data.facts, known)  # usual loops read stored embeddings: it is tiny
     game = rest(found.game(chosen.config, data.facts, **parts), parts)
     return Engine(game, run_settings, BatchLoader(data, game.batch_type, run_settings))
+
+
+def build_part(model: str, facts: Facts) -> Game[Any, Any]:
+    """The untrained game of a model's preset small, at rest."""
+    found = find(model)
+    return rest(found.game(found.preset("small").config, facts), {}).eval()
 
 
 def annotate(images: np.ndarray, batch_type: type[Batch]) -> tuple[Facts, dict[str, np.ndarray]]:

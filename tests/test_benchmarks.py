@@ -13,7 +13,9 @@ from benchmarks.usual import (
     chapter,
     cyclegan,
     dcgan,
+    e4e,
     gan_cls,
+    hyperstyle,
     lostgan,
     pix2pix,
     r3gan,
@@ -40,6 +42,7 @@ def words_of(model: str, **config: object) -> dict[str, object]:
     return {"model": model, "preset": "paper", "batch": 2, "config": {"width": 8, "judge_width": 8, **config}}
 
 
+ENCODER = {"preset": "small", "parts": {"generator": "stylegan2"}}
 LIKE = {
     "chapter": (game, {"model": "dcgan", "preset": "chapter", "batch": 2}, chapter.loop, {"batch": 2}),
     "dcgan64": (game, {"model": "dcgan", "preset": "pytorch", "batch": 2}, dcgan.loop, {"batch": 2}),
@@ -55,6 +58,8 @@ LIKE = {
     "lostgan, paper": (game, lostgan_of(64), lostgan.loop, {"batch": 2, "side": 64, **SMALL}),
     "gan_cls": (game, words_of("gan_cls", encoder_from=0.0), gan_cls.loop, {"batch": 2, "width": 8}),
     "stackgan": (game, words_of("stackgan"), stackgan.loop, {"batch": 2, "width": 8, "judge_width": 8}),
+    "e4e": (game, {"model": "e4e", "batch": 2, **ENCODER}, e4e.loop, {"batch": 2}),
+    "hyperstyle": (game, {"model": "hyperstyle", "batch": 2, **ENCODER}, hyperstyle.loop, {"batch": 2}),
     "anogan": (anomaly.ours, {"batch": 2, "descent": 2}, anomaly.usual, {"batch": 2, "descent": 2}),
     "roialign": (roialign.ours, {"batch": 2, "channels": 4}, roialign.theirs, {"batch": 2, "channels": 4}),
     "gigagan": (game, {"model": "gigagan", "preset": "small", "batch": 2}, adaptive.grouped_steps, {"batch": 2}),
@@ -73,7 +78,7 @@ def test_both_sides_have_the_same_networks_and_data(name):
     b.play(1)
 
 
-@pytest.mark.parametrize("name", ["spade", "lostgan", "text_encoder", "roialign", "anogan"])
+@pytest.mark.parametrize("name", ["spade", "lostgan", "text_encoder", "roialign", "anogan", "e4e"])
 def test_ours_plays_on_maps_and_boxes_that_are_not_files(name):
     build, own, _, _ = LIKE[name]
     build(**own).play(1)

@@ -4,6 +4,8 @@ Modulated weights are made for each image and applied by a grouped convolution, 
 draws anew: G, its path length every 4 steps, D, its R1 every 16.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,9 +48,10 @@ class Modulated(nn.Module):
         )
         self.bias, self.strength = nn.Parameter(torch.zeros(b, 1, 1)), nn.Parameter(torch.zeros(()))
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, change: Tensor | None = None) -> Tensor:
         n, k = len(x), self.weight.shape[2]
-        weight = self.weight * self.affine(w)[:, None, :, None, None]
+        weight = self.weight if change is None else self.weight * (1 + change)
+        weight = weight * self.affine(w)[:, None, :, None, None]
         if k == 1:
             weight = weight / self.weight.shape[1] ** 0.5
         else:
@@ -81,11 +84,13 @@ class Generator(nn.Module):
             z = act(layer(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt() if layer is self.mapping[0] else z))
         return z[:, None].repeat(1, self.layers, 1)
 
-    def forward(self, w: Tensor) -> Tensor:
-        x = self.convs[0](self.const[None].repeat(len(w), 1, 1, 1), w[:, 0])
+    def forward(self, w: Tensor, changes: Sequence[Tensor] = ()) -> Tensor:
+        """`changes`: of the weights of the convolutions, in their order."""
+        own = iter(changes or [None] * self.layers)
+        x = self.convs[0](self.const[None].repeat(len(w), 1, 1, 1), w[:, 0], next(own))
         image = self.rgbs[0](x, w[:, 1])
         for i, (up, conv, rgb) in enumerate(zip(self.ups, self.convs[1:], self.rgbs[1:], strict=True)):
-            x = conv(up(x, w[:, 2 * i + 1]), w[:, 2 * i + 2])
+            x = conv(up(x, w[:, 2 * i + 1], next(own)), w[:, 2 * i + 2], next(own))
             image = upfirdn(image, 2, 1, (2, 1), 4) + rgb(x, w[:, 2 * i + 3])
         return image.float()
 
@@ -120,13 +125,17 @@ class Discriminator(nn.Module):
         self.conv, self.fc, self.out = Conv(top + 1, top, 3), Dense(16 * top, top), Dense(top, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees."""
         x = self.rgb(x)
         for one, two, skip in self.blocks:
             x = (two(one(x)) + skip(x)) / ROOT2
         groups = x.float().reshape(min(4, len(x)), -1, 1, *x.shape[1:])
         deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean((2, 3, 4))
         x = torch.cat([x, deviation.repeat(min(4, len(x)), 1)[..., None, None].expand(-1, -1, 4, 4).to(x.dtype)], 1)
-        return self.out(act(self.fc(self.conv(x).flatten(1))))
+        return act(self.fc(self.conv(x).flatten(1)))
 
 
 def loop(

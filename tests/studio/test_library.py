@@ -1,15 +1,20 @@
 """Runs that are found, kept and trained, without a browser."""
 
+import shutil
 import subprocess
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ganforge.cli import run as command
 from ganforge.errors import DataError, OptionError, RunError
+from ganforge.runs.folder import RunFolder, facts_of
+from ganforge.studio.examples import find_maps, locate_data, read_example
 from ganforge.studio.keeper import BusyError, Keeper, bytes_of
 from ganforge.studio.library import Library, describe
 from ganforge.studio.processes import run_command
@@ -19,12 +24,12 @@ from ganforge.studio.trainings import Trainings
 
 def test_runs_are_found_by_what_they_can_do(tiny_runs: Path):
     library = Library([tiny_runs])
-    assert library.able("sample") == ["00000-classes"]
+    assert library.able("sample") == ["00000-classes", "00000-astyler"]
     assert library.able("translate", "label_map") == ["00004-painter"]
     assert library.able("translate", "boxes") == ["00001-lostgan"]
     assert library.able("translate", "images") == ["00003-autoencoder", "00002-pix2pix"]
     assert library.able("score") == ["00003-autoencoder"]
-    assert library.able("edit") == ["00005-coder", "00000-bare"]
+    assert library.able("edit") == ["00005-coder", "00000-bare", "00000-astyler"]
     assert library.home == tiny_runs
 
 
@@ -246,6 +251,43 @@ def test_a_training_is_found_by_its_run(tmp_path: Path, no_process: list[list[st
     assert trainings.find_key(made.name) == f"00002-{made.name}"
     assert trainings.find(f"00002-{made.name}") is made
     assert trainings.find(f"00003-mine-{made.name}") is None
+
+
+def test_only_known_data_are_read(tmp_path: Path):
+    """Not what the config of a run names, which may come from somebody else."""
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "data" / "leads-out").symlink_to(tmp_path)
+    trainings = Trainings(Library([tmp_path / "runs"]), [tmp_path / "data"])
+    assert trainings.may_read("shapes-maps")
+    assert trainings.may_read(str(tmp_path / "data" / "mine"))
+    others = ("", "fashion-mnist", "/etc", "hub:owner/name", f"{tmp_path}/data/leads-out", f"{tmp_path}/data/../other")
+    others += (f"{tmp_path}/data/none", f"{tmp_path}/data/{'a' * 300}", f"{tmp_path}/data/\0")
+    assert not any(trainings.may_read(other) for other in others)
+    assert not Trainings(Library([tmp_path / "runs"]), [tmp_path / "data"], False).may_read("shapes-maps")
+
+
+def test_examples_are_maps_of_the_held_out_photographs(tmp_path: Path, tiny_runs: Path):
+    known = RunFolder.open(tiny_runs / "00004-painter").run_config
+    facts = facts_of(known)
+    data, run = tmp_path / "data", tmp_path / "run"
+    for number, part in enumerate(("train", "train", "test")):
+        for kind in ("images", "labels"):
+            folder = data / part / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = np.full((6, 8), number, np.uint8)
+            pixels[0] = 3
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    run.mkdir()
+    RunFolder(run).rewrite(replace(known, data={**known.data, "asked": "data", "path": str(data)}))
+    assert locate_data(run) == str(data)
+    assert (read_example(run, facts, 0) == np.array([[3]] + [[2]] * 5)).all()
+    for number in (-1, 1):
+        with pytest.raises(OptionError, match=r"Photographs with maps: 1\. Give a number from 0 to 0"):
+            read_example(run, facts, number)
+    shutil.rmtree(data / "test")
+    find_maps.cache_clear()
+    assert (read_example(run, facts, 1)[1:] == 1).all()
+    find_maps.cache_clear()
 
 
 def test_what_an_ended_training_printed_stays(tmp_path: Path, no_process: list[list[str]]):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganforge.data.open import open_data
 from ganforge.evaluation.edit import draw_random
 from ganforge.images import enlarge, to_uint8, video, visible_channels
 from ganforge.inference.load import load
@@ -222,6 +223,20 @@ def test_a_stroke_changes_the_answer_there_and_hardly_elsewhere(page: Any):
     assert change[half:, half:].max() == 0
     page.click("#paint-canvas button >> text=Undo")
     page.wait_for_function("b => document.querySelector('#paint-images img').src === b", arg=source)
+
+
+def test_the_map_of_a_photograph_is_painted_on(page: Any, studio: Studio):
+    """Of the run's held-out data, which training has not seen."""
+    open_tab(page, "paint", "#paint-images img")
+    source, trained = page.get_attribute("#paint-images img", "src"), load(studio.runs / "00004-painter", "cpu")
+    page.fill("#paint-example input", "7")
+    await_change(page, "#paint-images", source)
+    size = (trained.facts.height, trained.facts.width)
+    column = open_data("shapes-maps", size=size, held_out=True, needed=("images", "label_map")).columns["label_map"]
+    made = visible_channels(to_uint8(trained.translate(column[7, ..., 0])[None]))[0]
+    assert np.array_equal(shown(page, "#paint-images"), made)
+    page.fill("#paint-example input", "1000")
+    page.wait_for_selector("text=Photographs with maps: 1,000. Give a number from 0 to 999.")
 
 
 def test_a_box_is_drawn_dragged_and_deleted(page: Any):

@@ -79,6 +79,16 @@ class Trainings:
                     found.setdefault(path.name, str(path))
         return found
 
+    def may_read(self, data: str) -> bool:
+        """Whether visitors may see data: where they may train, an embedded set, or what lies in the data roots."""
+        if not self.allowed or not data or data in EMBEDDED:
+            return self.allowed and bool(data)
+        try:
+            path = Path(data).resolve()
+            return path.exists() and any(path.is_relative_to(root) for root in self.roots)
+        except (OSError, ValueError):  # a name that is too long, or that has a zero byte
+            return False
+
     def start(self, model: str, data: str, preset: str, steps: int | None = None) -> Training:
         """Start a training.  Raises OptionError for a model that the catalogue lacks, or where it may not be started;
         DataError for data outside the roots.

@@ -1,6 +1,7 @@
 """Label maps to images: a map is painted, and the answer follows after each stroke."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -23,6 +24,7 @@ from ganforge.studio.context import (
     widget,
     word,
 )
+from ganforge.studio.examples import locate_data, read_example
 from ganforge.studio.forms import Field, answers_as_typed, build_fields, read_answers
 from ganforge.studio.pictures import check_uploads, to_uris
 
@@ -53,6 +55,7 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
                     load = gr.UploadButton(
                         word("load_map"), file_types=["image", ".npy"], elem_id="paint-load", interactive=True
                     )
+                    example = build_example(context, trained.path)
                 with gr.Column(scale=1, min_width=280):
                     images = widget("gallery", elem_id="paint-images", save="painted.png", large=True)
                     seed = gr.Slider(0, 999, 0, step=1, label=word("seed"), interactive=True)
@@ -71,16 +74,33 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
             indices = fit_nearest(read_regions(checked, facts, checked.name).numpy(), (facts.height, facts.width))
             return {"map": encode(indices)}
 
+        @answering
+        def load_example(number: float | None) -> Any:
+            path = context.library.path(key)
+            if number is None or not context.trainings.may_read(locate_data(path)):
+                return gr.skip()
+            return {"map": encode(fit_nearest(read_example(path, facts, int(number)), (facts.height, facts.width)))}
+
         for component in given:
             event = component.input if hasattr(component, "input") else component.change
             event(answer, given, [images, typed], **LIVE)
         load.upload(load_map, load, canvas, **ONCE).then(answer, given, [images, typed], **LIVE)
+        if example is not None:
+            loaded = example.input(load_example, example, canvas, **LIVE)
+            loaded.then(answer, given, [images, typed], **LIVE)
         first = np.zeros((facts.height, facts.width), np.int64)
         canvas.value = {"map": encode(first)}
         values = [field.component.value for field in fields]
         images.value, typed.value = answer(canvas.value, 0, 1, *values)
 
     return [run]
+
+
+def build_example(context: Context, run: Path) -> gr.Number | None:
+    """The field for the number of a photograph of the run's data, whose map is loaded; None where none can be read."""
+    if not context.trainings.may_read(locate_data(run)):
+        return None
+    return gr.Number(None, label=word("map_of"), precision=0, minimum=0, elem_id="paint-example", interactive=True)
 
 
 def describe_canvas(facts: Facts) -> dict[str, Any]:

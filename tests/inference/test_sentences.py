@@ -45,6 +45,7 @@ class Echo(Game[Config, Captioned]):
 
     def generate(self, noise: Tensor, text: Text = None, text_b: Text = None, mix: float = 0.5) -> Tensor:
         assert text is not None
+        assert len(text) == len(noise)  # models concatenate both
         share = torch.as_tensor(mix).view(-1, 1).expand(len(noise), 1)
         other = text if text_b is None else text_b
         first = (text * (1 - share) + other * share)[:, None, None] / 100

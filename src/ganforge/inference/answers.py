@@ -42,7 +42,7 @@ def convert_answer(game: Game[Any, Any], question: Question, rows: int, value: A
         tensor = torch.tensor(label, device=device)
         return tensor.expand(rows, *tensor.shape)
     if isinstance(value, Tensor):
-        every = question.meaning == "label" and len(value) == 1
+        every = question.meaning in ("label", "text") and len(value) == 1
         return (value.expand(rows, *value.shape[1:]) if every else value).to(device)
     limits = question.limits
     if limits and value is not None and not limits.low <= value <= limits.high:

@@ -78,13 +78,17 @@ def test_the_divergence_is_a_mean_or_a_sum_over_dimensions():
 def test_a_pair_is_judged_by_itself_where_no_norm_follows_the_condition():
     """With a batch norm there, the other pairs of the batch change the score, so that their kind can be told."""
     judged = {}
-    for norm in (True, False):
-        own = first(joint_norm=norm).discriminator.train()
-        features, conditions = torch.randn(6, 3, 16, 16), torch.randn(6, 4)
+    for norm in ("all", "features", "none"):
+        own = first(judge_norm=norm).discriminator.train()
+        images, conditions = torch.randn(6, 3, 16, 16), torch.randn(6, 4)
         others = torch.cat([conditions[:1], torch.randn(5, 4)])
-        one, other = (own(features, each)[0][0] for each in (conditions, others))
-        judged[norm] = torch.allclose(one, other, atol=1e-6)
-    assert judged == {True: False, False: True}
+        neighbours = torch.cat([images[:1], torch.randn(5, 3, 16, 16)])
+        one, other = (own(images, each)[0][0] for each in (conditions, others))
+        judged[norm] = (
+            torch.allclose(one, other, atol=1e-6),
+            torch.allclose(one, own(neighbours, conditions)[0][0], atol=1e-6),
+        )
+    assert judged == {"all": (False, False), "features": (True, False), "none": (True, True)}
 
 
 def test_means_have_both_signs_without_a_rectifier():
@@ -94,21 +98,34 @@ def test_means_have_both_signs_without_a_rectifier():
         assert bool((torch.stack([mean, log_variance]) < 0).any()) == (not rectified)
 
 
-def test_embeddings_are_scaled():
-    tokens = batch().tokens
-    torch.testing.assert_close(first(text_scale=10.0).read_text(tokens), 10 * first().read_text(tokens))
-    assert not torch.equal(*(draw_once(first(text_scale=scale), tokens) for scale in (1.0, 10.0)))
+def test_a_norm_sets_sentences_apart():
+    text, noise = torch.randn(64, 12) / 12**0.5, torch.zeros(64, 4)
+    spread = [
+        first(text_norm=norm, rectified=False).generator.train().augmentation(text, noise)[1].std(0).mean().item()
+        for norm in (False, True)
+    ]
+    assert spread[0] < 0.1
+    assert spread[1] == pytest.approx(1, abs=0.1)
 
 
-def test_stage_2_reads_embeddings_in_the_scale_of_its_stage_1():
-    tokens, stage1 = batch().tokens, first(text_scale=10.0)
-    torch.testing.assert_close(second(stage1).read_text(tokens), stage1.read_text(tokens))
+def test_the_first_deviation_is_small_where_it_is_said_to_be():
+    text, noise = torch.randn(64, 12), torch.randn(64, 4)
+    condition, mean, _ = first(text_norm=True, rectified=False, deviation=0.1).generator.augmentation(text, noise)
+    assert float((condition - mean).std().detach()) == pytest.approx(0.1, rel=0.3)
 
 
 @pytest.mark.parametrize("name", ["small-stage-2", "paper-stage-2"])
 def test_presets_of_stage_2_leave_out_what_stage_1_decides(name: str):
-    c = presets[name].config
-    assert (c.latent, c.text_scale) == (Config.latent, Config.text_scale)
+    assert presets[name].config.latent == Config.latent
+
+
+def test_the_penalty_and_mode_seeking_are_terms_of_their_own():
+    own, plain = first(r1=2.0, r1_every=2, seek=0.5), first()
+    judged, fooled = terms_of(own, batch())
+    assert {*judged} - {*terms_of(plain, batch())[0]} == {"penalty"}
+    assert {*fooled} - {*terms_of(plain, batch())[1]} == {"seek"}
+    assert judged["penalty"] > 0
+    assert fooled["seek"] > 0
 
 
 @pytest.mark.parametrize("product", [False, True])

@@ -145,8 +145,8 @@ def test_a_style_is_taken_from_an_image(gan_cls: Trained):
 
 
 AS_RELEASED = {
-    "joint_norm": True, "rectified": True, "product": False, "wrongs": 1, "text_scale": 1.0, "kl_weight": 0.0,
-    "condition": 16, "latent": 16, "width": 32, "judge_width": 16, "lr": 4e-4,
+    "judge_norm": "all", "rectified": True, "product": False, "wrongs": 1, "text_norm": False, "deviation": 1.0,
+    "kl_weight": 0.0, "r1": 0.0, "seek": 0.0, "condition": 16, "latent": 16, "width": 32, "judge_width": 16, "lr": 4e-4,
 }  # fmt: skip
 
 

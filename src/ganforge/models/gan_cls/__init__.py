@@ -38,7 +38,7 @@ from ganforge.capabilities import Mix, Range, Text
 from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.gan_cls.networks import Discriminator, Generator, StyleEncoder
 from ganforge.nn.annealing import halve_rates
-from ganforge.nn.losses import fake_loss, mean_where, real_loss
+from ganforge.nn.losses import fake_loss, likeness, mean_where, real_loss
 from ganforge.nn.penalties import squared_slope
 from ganforge.nn.sizes import halve_sides
 from ganforge.nn.text_encoders import TextEncoder, embed_sentences
@@ -158,20 +158,12 @@ class GANCLS(Game[Config, Captioned]):
         if len(asked) > n:
             terms["between"] = c.between_weight * real_loss(on_fake[n:])
         if c.seek:
-            terms["seek"] = c.seek * self.compare(fake[:n], z[:n], text)
+            half = max(1, n // 2)
+            others = self.noise(half)
+            terms["seek"] = c.seek * likeness(z[:half], others, fake[:half], self.generator(others, text[:half]))
         yield Move("generator", **terms)
         if now.progress >= c.encoder_from:
             yield Move("encoder", style=F.mse_loss(self.encoder(fake.detach()), z))  # section 4.4
-
-    def compare(self, fake: Tensor, z: Tensor, text: Tensor) -> Tensor:
-        """How alike two images of a sentence are: |z - z'| / |G(z, t) - G(z', t)|, over half of a batch.
-
-        Images (n, C, H, W) were drawn of z (n, latent) and text (n, K).  https://arxiv.org/abs/1903.05628, equation 2
-        """
-        half = max(1, len(fake) // 2)
-        others = self.noise(half)
-        images = self.generator(others, text[:half])
-        return (z[:half] - others).abs().mean() / (fake[:half] - images).abs().mean().clamp(min=1e-5)
 
     def draw_wrong(self, tokens: Tensor, sentences: int = 1) -> tuple[Tensor, Tensor]:
         """For each caption (n, T) the rows of others, and bool: whether they differ from it; both (sentences n,).

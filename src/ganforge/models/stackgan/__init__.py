@@ -16,8 +16,9 @@ is the paper's, with the sum over dimensions and weight 1.
 Departures: 1. sides other than 64 and 256: Stage I begins with 4 to 7 pixels; 2. a wrong pair is never an equal
 sentence; 3. G learns by -log D, as in the authors' code, not by log(1 - D), and D reads mu, not a projection of its
 own, with the printed objective too; 4. `small` is narrow, 16 pixels and then 64, with one residual block, five
-times the rate and averaged weights; its embeddings are scaled, mu and log sigma^2 have both signs and a smaller weight,
-and D has no batch norm behind the condition, which also multiplies its features, and up to eight wrong pairs an image.
+times the rate and averaged weights; mu and log sigma^2 have both signs, a batch norm and a smaller weight; D has no
+batch norm, its features are also multiplied by the condition, and it sees R1 and up to eight wrong pairs an image; two
+images of a sentence are held apart (mode seeking).
 
 Train it small: `ganforge train stackgan`, then `ganforge train stackgan --preset small-stage-2 --config.stage1 RUN`.
 """
@@ -35,9 +36,11 @@ from ganforge.batches import Captioned, Facts
 from ganforge.capabilities import Mix, Range, Text
 from ganforge.errors import ModelError, OptionError
 from ganforge.game import Clock, Game, Move, Part
-from ganforge.models.stackgan.networks import Discriminator, FirstStage, SecondStage, are_equal
+from ganforge.models.stackgan.first_stage import check_first_stage
+from ganforge.models.stackgan.networks import Discriminator, FirstStage, Norms, SecondStage
 from ganforge.nn.annealing import halve_rates
-from ganforge.nn.losses import fake_loss, mean_where, normal_divergence, real_loss
+from ganforge.nn.losses import fake_loss, likeness, mean_where, normal_divergence, real_loss
+from ganforge.nn.penalties import squared_slope
 from ganforge.nn.sizes import halve_sides
 from ganforge.nn.text_encoders import TextEncoder, embed_sentences
 from ganforge.run import Preset, Run
@@ -68,18 +71,26 @@ class Config:
     """Channels of the discriminator's first maps."""
     blocks: int = 4
     """Residual blocks of Stage II."""
-    text_scale: Annotated[float, Range(0, 1000)] = 1.0
-    """What embeddings are multiplied by.  Those of `text_encoder` have a length of about 1, and the first weights suit
-    larger ones, as the authors have.  Stage II has that of its Stage I."""
+    text_norm: bool = False
+    """A batch norm of mu.  Embeddings of `text_encoder` have a length of about 1, and the first weights
+    suit larger ones, as the authors have."""
     rectified: bool = True
     """Whether a ReLU follows the layer of mu and log sigma^2, as in the authors' code; the paper has none."""
-    joint_norm: bool = True
-    """Whether the discriminator has a batch norm behind the condition, as in the authors' code.  By it a batch of wrong
-    pairs is told from one of right pairs without reading them."""
+    deviation: Annotated[float, Range(0.01, 1)] = 1.0
+    """sigma at first, where it may be below 1."""
+    judge_norm: Norms = "all"
+    """Which maps of the discriminator have a batch norm: all, as in the authors' code, those before the condition, or
+    none.  By the one behind it a batch of wrong pairs is told from one of right pairs without reading them."""
     product: bool = False
     """Whether the condition also multiplies the discriminator's features, by factors that it learns."""
     wrongs: int = 1
     """Wrong pairs of a real image: with the conditions of up to so many next rows, as far as the batch has them."""
+    r1: float = 0.0
+    """gamma of the R1 penalty (Mescheder et al. 2018) on real images with right sentences."""
+    r1_every: Annotated[int, Range(1, 1_000)] = 1
+    """Steps between two penalties, each so many times as large."""
+    seek: float = 0.0
+    """Weight of mode seeking (Mao et al. 2019): two images of a sentence shall differ as their z do."""
     kl_weight: float = 0.0
     """lambda.  0: the objective's own, 2 of the mean over dimensions (released) or 1 of their sum (printed)."""
     halve_every: int = 0
@@ -102,20 +113,30 @@ class StackGAN(Game[Config, Captioned]):
         super().__init__(config, facts)
         c, channels = config, facts.channels
         base, halvings = halve_sides(facts.height, facts.width)
+        reading = c.rectified, c.text_norm, c.deviation
         if c.stage == 2:
-            self.stage1 = check_first_stage(stage1, text, facts)
+            self.stage1: StackGAN = check_first_stage(stage1, text, facts)
             self.text = self.stage1.text
-            self.generator = SecondStage(self.text.text_width, c.condition, c.width, channels, c.blocks, c.rectified)
+            self.generator = SecondStage(self.text.text_width, c.condition, c.width, channels, c.blocks, *reading)
         elif text is None:
             raise ModelError("Stage I of stackgan needs a text encoder: `ganforge train text_encoder` trains one.")
         else:
             self.text = text
             self.generator = FirstStage(
-                text.text_width, c.condition, c.latent, c.width, channels, base, halvings, c.rectified
+                text.text_width,
+                c.condition,
+                c.latent,
+                c.width,
+                channels,
+                base,
+                halvings,
+                c.rectified,
+                c.text_norm,
+                c.deviation,
             )
         alone = c.stage == 2 and c.objective == "released"
         self.discriminator = Discriminator(
-            c.condition, c.judge_width, channels, base, halvings, alone, c.joint_norm, c.product
+            c.condition, c.judge_width, channels, base, halvings, alone, c.judge_norm, c.product
         )
 
     def players(self) -> dict[str, Optimizer]:
@@ -127,12 +148,14 @@ class StackGAN(Game[Config, Captioned]):
         halve_rates(players.values(), now.epoch, self.config.halve_every)
 
     def play(self, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
-        batch, released = next(batches), self.config.objective == "released"
-        fake, mean, log_variance = self.draw_images(self.noise(len(batch)), self.read_text(batch.tokens))
-        condition = mean.detach()
+        c, batch = self.config, next(batches)
+        released, penalised = c.objective == "released", c.r1 > 0 and now.step % c.r1_every == 0
+        z, text = self.noise(len(batch)), embed_sentences(self.text, batch.tokens)
+        fake, mean, log_variance = self.draw_images(z, text)
+        condition, real = mean.detach(), batch.images.detach().requires_grad_(penalised)
 
-        rows = range(1, 1 + max(1, min(self.config.wrongs, len(batch) - 1))) if released else ()
-        on_real, *more_real = self.discriminator(batch.images, condition, [condition[k:] for k in rows])
+        rows = range(1, 1 + max(1, min(c.wrongs, len(batch) - 1))) if released else ()
+        on_real, *more_real = self.discriminator(real, condition, [condition[k:] for k in rows])
         on_fake, *more_fake = self.discriminator(fake.detach(), condition)
         terms = {"real": real_loss(on_real), "fake": fake_loss(on_fake)}
         if released:
@@ -141,10 +164,16 @@ class StackGAN(Game[Config, Captioned]):
             terms["wrong"] = mean_where(F.softplus(more_real.pop()), differs)
             if more_real:  # Stage II's logits of images alone
                 terms |= {"real_alone": real_loss(more_real[0]), "fake_alone": fake_loss(more_fake[0])}
-            terms = {name: term / share_of(name, self.config.stage) for name, term in terms.items()}
+            terms = {name: term / share_of(name, c.stage) for name, term in terms.items()}
+        if penalised:
+            terms["penalty"] = c.r1_every * c.r1 / 2 * squared_slope(on_real, real).mean()
         yield Move("discriminator", **terms, says_real=on_real.detach().mean(), says_fake=on_fake.detach().mean())
         on_fake, *more_fake = self.discriminator(fake, condition)
         terms = {"fool": real_loss(on_fake)} | ({"fool_alone": real_loss(more_fake[0])} if more_fake else {})
+        if c.seek:
+            half = max(1, len(batch) // 2)
+            others = self.noise(half)
+            terms["seek"] = c.seek * likeness(z[:half], others, fake[:half], self.draw_images(others, text[:half])[0])
         yield Move("generator", **terms, kl=self.divergence(mean, log_variance))
 
     def divergence(self, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -153,11 +182,6 @@ class StackGAN(Game[Config, Captioned]):
         if c.objective == "released":
             return (c.kl_weight or 2.0) * each.mean()
         return (c.kl_weight or 1.0) * each.sum(1).mean()
-
-    def read_text(self, text: Tensor | None, text_b: Tensor | None = None, mix: float | Tensor = 0.5) -> Tensor:
-        """The embeddings (n, K) of sentences (n, T), and of what lies between two, as the networks read them."""
-        reader = self.stage1 if self.config.stage == 2 else self
-        return reader.config.text_scale * embed_sentences(self.text, text, text_b, mix)
 
     def draw_images(self, noise: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images, means and log variances of latents z (n, latent of Stage I) and embeddings (n, K)."""
@@ -184,7 +208,7 @@ class StackGAN(Game[Config, Captioned]):
         With a second sentence, the embedding is `mix` of the way from the first to it; `mix` may be (n,).  `both`:
         Stage I's images, enlarged, to the left of Stage II's, (n, C, H, 2W).
         """
-        asked = self.read_text(text, text_b, mix)
+        asked = embed_sentences(self.text, text, text_b, mix)
         if not both:
             return self.draw_images(noise, asked)[0]
         if self.config.stage == 1:
@@ -205,41 +229,17 @@ def share_of(term: str, stage: int) -> float:
     return 2.0 if term.startswith("real") else 3.0
 
 
-def check_first_stage(stage1: StackGAN | None, text: TextEncoder | None, facts: Facts) -> StackGAN:
-    """The part of Stage II.
-
-    Raises ModelError where it is missing, is no Stage I, has another size than a quarter of the sides, or reads another
-    text encoder than the one given.
-    """
-    if stage1 is None:
-        raise ModelError("Stage II needs a run of Stage I: name it with --config.stage1 RUN.")
-    if stage1.config.stage != 1:
-        raise ModelError("The part 'stage1' is a run of Stage II: name one that was trained with --config.stage 1.")
-    h, w = stage1.facts.height, stage1.facts.width
-    if (4 * h, 4 * w) != (facts.height, facts.width):
-        raise ModelError(
-            f"Stage II makes images of four times the side: on a Stage I of {h}x{w} give --size {4 * h} {4 * w}, not "
-            f"{facts.height} {facts.width}."
-        )
-    if text is not None and not are_equal(text, stage1.text):
-        raise ModelError(
-            "The text encoder of Stage II is not that of its Stage I, and both must read a sentence alike: leave "
-            "--config.text out."
-        )
-    return stage1
-
-
 BIRDS = Run(steps=83_000, batch=64, flip=True, crop=True, save_every=5_000)  # 8,855 images, 600 epochs
 SMALL = Config(
-    condition=64, width=64, judge_width=32, blocks=1, rectified=False, joint_norm=False, product=True, wrongs=8,
-    kl_weight=0.2, lr=1e-3,
+    condition=64, width=64, judge_width=32, blocks=1, text_norm=True, rectified=False, judge_norm="none",
+    product=True, wrongs=8, r1=0.05, r1_every=4, seek=0.3, deviation=0.2, kl_weight=0.02, lr=1e-3,
 )  # fmt: skip
 presets = {
     "tiny": Preset(
         Config(latent=4, condition=4, width=4, judge_width=4, blocks=1),
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
-    "small": Preset(replace(SMALL, latent=32, text_scale=10.0), Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
+    "small": Preset(replace(SMALL, latent=32), Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
     "small-stage-2": Preset(
         replace(SMALL, stage=2, width=32, judge_width=16), Run(steps=2_000, batch=16, size=(64,), ema=1_500.0)
     ),

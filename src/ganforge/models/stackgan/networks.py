@@ -1,8 +1,9 @@
 """The networks of StackGAN's two stages (Zhang et al. 2017, sections 3.2 to 3.4, and the authors' code, model.py)."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from ganforge.nn.conditions import tile
 from ganforge.nn.cpu.convolutions import UpConv2d
 
+Norms = Literal["all", "features", "none"]  # all maps, those before the condition, or no map
 Answer = tuple[Tensor, Tensor, Tensor]  # images (N, C, H, W), mean (N, K) and log variance (N, K) of the condition
 
 
@@ -17,14 +19,21 @@ class Augmentation(nn.Module):
     """text (N, inputs), noise (N, K) -> condition, its mean and its log variance, each (N, K) (section 3.2).
 
     `rectified`: a ReLU follows the layer, as in the authors' code, so that neither mean nor log variance is negative.
+    `norm`: a batch norm follows the mean, so that sentences lie as far apart as latents z.  `deviation` is that of the
+    condition at first, times what the log variance adds.
     """
 
-    def __init__(self, inputs: int, condition: int, rectified: bool = True) -> None:
+    def __init__(
+        self, inputs: int, condition: int, rectified: bool = True, norm: bool = False, deviation: float = 1.0
+    ) -> None:
         super().__init__()
         self.layer = nn.Sequential(nn.Linear(inputs, 2 * condition), nn.ReLU() if rectified else nn.Identity())
+        self.norm = nn.BatchNorm1d(condition) if norm else nn.Identity()
+        self.deviation = deviation
 
     def forward(self, text: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = self.layer(text).float().chunk(2, 1)
+        mean, log_variance = self.norm(mean), log_variance + 2 * math.log(self.deviation)
         return mean + (log_variance / 2).exp() * noise, mean, log_variance
 
 
@@ -33,14 +42,19 @@ def enlarge(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(UpConv2d(inputs, outputs, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def shrink(inputs: int, outputs: int, activation: nn.Module) -> list[nn.Module]:
+def shrink(inputs: int, outputs: int, activation: nn.Module, norm: bool = True) -> list[nn.Module]:
     """(N, inputs, H, W) -> (N, outputs, H/2, W/2)."""
-    return [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), activation]
+    return follow(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not norm), outputs, activation, norm)
 
 
-def keep(inputs: int, outputs: int, activation: nn.Module) -> list[nn.Module]:
+def keep(inputs: int, outputs: int, activation: nn.Module, norm: bool = True) -> list[nn.Module]:
     """(N, inputs, H, W) -> (N, outputs, H, W)."""
-    return [nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), activation]
+    return follow(nn.Conv2d(inputs, outputs, 3, 1, 1, bias=not norm), outputs, activation, norm)
+
+
+def follow(layer: nn.Module, outputs: int, activation: nn.Module, norm: bool) -> list[nn.Module]:
+    """A layer, a batch norm if asked, and an activation."""
+    return [layer, nn.BatchNorm2d(outputs) if norm else nn.Identity(), activation]
 
 
 class FirstStage(nn.Module):
@@ -56,9 +70,11 @@ class FirstStage(nn.Module):
         base: tuple[int, int],
         doublings: int,
         rectified: bool = True,
+        text_norm: bool = False,
+        deviation: float = 1.0,
     ) -> None:
         super().__init__()
-        self.augmentation = Augmentation(inputs, condition, rectified)
+        self.augmentation = Augmentation(inputs, condition, rectified, text_norm, deviation)
         widths = [width * 2**i // 2 for i in reversed(range(doublings + 1))]
         units = widths[0] * base[0] * base[1]
         self.start = nn.Sequential(
@@ -94,10 +110,18 @@ class SecondStage(nn.Module):
     """images of Stage I (N, C, H, W), text (N, inputs), noise of the condition (N, K) -> Answer with 4H x 4W pixels."""
 
     def __init__(
-        self, inputs: int, condition: int, width: int, channels: int, blocks: int, rectified: bool = True
+        self,
+        inputs: int,
+        condition: int,
+        width: int,
+        channels: int,
+        blocks: int,
+        rectified: bool = True,
+        text_norm: bool = False,
+        deviation: float = 1.0,
     ) -> None:
         super().__init__()
-        self.augmentation = Augmentation(inputs, condition, rectified)
+        self.augmentation = Augmentation(inputs, condition, rectified, text_norm, deviation)
         self.down = nn.Sequential(
             nn.Conv2d(channels, width, 3, 1, 1, bias=False),
             nn.ReLU(),
@@ -123,7 +147,7 @@ class Discriminator(nn.Module):
 
     Given further conditions (M, K), the logits (M,) of the first M images with each of them follow, one behind the
     other.  Features are halved down to `base` (h, w); where that takes more than four halvings, they are narrowed again
-    to eight widths.  `norm`: with a batch norm behind the condition; `product`: it also multiplies the features.
+    to eight widths.  `norm` says which maps have a batch norm; `product`: the condition also multiplies the features.
     """
 
     def __init__(
@@ -134,25 +158,24 @@ class Discriminator(nn.Module):
         base: tuple[int, int],
         halvings: int,
         alone: bool,
-        norm: bool = True,
+        norm: Norms = "all",
         product: bool = False,
     ) -> None:
         super().__init__()
-        leaky = nn.LeakyReLU(0.2)
+        leaky, normed = nn.LeakyReLU(0.2), norm != "none"
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), leaky]
         for i in range(1, halvings):
-            layers += shrink(width * 2 ** (i - 1), width * 2**i, leaky)
+            layers += shrink(width * 2 ** (i - 1), width * 2**i, leaky, normed)
         for i in range(halvings - 1, 3, -1):
-            layers += keep(width * 2**i, width * 2 ** (i - 1), leaky)
+            layers += keep(width * 2**i, width * 2 ** (i - 1), leaky, normed)
         last = width * 2 ** min(3, halvings - 1)
         self.features = nn.Sequential(*layers)
-        joint = keep((2 if product else 1) * last + condition, last, leaky)
-        if not norm:
-            joint[1] = nn.Identity()
+        joint = keep((2 if product else 1) * last + condition, last, leaky, norm == "all")
         self.pair = nn.Sequential(*joint, nn.Conv2d(last, 1, base), nn.Flatten(0))
         self.alone = nn.Sequential(nn.Conv2d(last, 1, base), nn.Flatten(0)) if alone else None
         self.factors = nn.Linear(condition, last) if product else None
-        self.apply(first_weights)
+        if normed:
+            self.apply(first_weights)
         if self.factors is not None:
             nn.init.normal_(self.factors.weight, std=condition**-0.5)
 
@@ -181,9 +204,3 @@ def first_weights(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
     if isinstance(layer, nn.Linear) and layer.bias is not None:
         nn.init.zeros_(layer.bias)
-
-
-def are_equal(one: Any, other: Any) -> bool:
-    """Whether two modules have the same tensors."""
-    a, b = one.state_dict(), other.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)

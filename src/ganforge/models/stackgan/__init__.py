@@ -130,9 +130,7 @@ class StackGAN(Game[Config, Captioned]):
                 channels,
                 base,
                 halvings,
-                c.rectified,
-                c.text_norm,
-                c.deviation,
+                *reading,
             )
         alone = c.stage == 2 and c.objective == "released"
         self.discriminator = Discriminator(
@@ -231,7 +229,7 @@ def share_of(term: str, stage: int) -> float:
 
 BIRDS = Run(steps=83_000, batch=64, flip=True, crop=True, save_every=5_000)  # 8,855 images, 600 epochs
 SMALL = Config(
-    condition=64, width=64, judge_width=32, blocks=1, text_norm=True, rectified=False, judge_norm="none",
+    width=64, judge_width=48, blocks=1, text_norm=True, rectified=False, judge_norm="none",
     product=True, wrongs=8, r1=0.05, r1_every=4, seek=0.3, deviation=0.2, kl_weight=0.02, lr=1e-3,
 )  # fmt: skip
 presets = {
@@ -239,9 +237,9 @@ presets = {
         Config(latent=4, condition=4, width=4, judge_width=4, blocks=1),
         Run(steps=6, batch=4, size=(16,), log_every=2),
     ),
-    "small": Preset(replace(SMALL, latent=32), Run(steps=4_000, batch=32, size=(16,), ema=5_000.0)),
+    "small": Preset(replace(SMALL, latent=32), Run(steps=8_000, batch=32, size=(16,), schedule="linear", ema=5_000.0)),
     "small-stage-2": Preset(
-        replace(SMALL, stage=2, width=32, judge_width=16), Run(steps=2_000, batch=16, size=(64,), ema=1_500.0)
+        replace(SMALL, stage=2, width=32, judge_width=24), Run(steps=2_000, batch=16, size=(64,), ema=1_500.0)
     ),
     "paper": Preset(Config(halve_every=100), replace(BIRDS, size=(64,))),
     "paper-stage-2": Preset(Config(stage=2, halve_every=100), replace(BIRDS, size=(256,))),

@@ -147,7 +147,7 @@ def test_the_baselines_at_equal_time_find_flaws_too(runs: Runs):
         measure_pace(model, runs.home, config=config)
         for model, config in (("wgan_gp", {}), ("f_anogan", {"generator": str(runs.gan.path)}), ("autoencoder", {}))
     ]
-    steps = round(runs.gan.step * paces[0] / paces[2] + runs.encoder.step * paces[1] / paces[2], -2)
+    steps = 100 * round((runs.gan.step * paces[0] + runs.encoder.step * paces[1]) / paces[2] / 100)
     own = score(train_once("autoencoder", **options, steps=steps), DATA, runs.home / "autoencoder")
     sound = to_images(np.array(open_data(DATA, size=(32, 32)).columns["images"][:500]))
     bank = NearestFeatures().fit(sound.split(50))

@@ -49,7 +49,6 @@ RUNS: dict[str, dict[str, Any]] = {
     "infogan-digits": {"data": "shapes-digits"},
     "bicyclegan": {"data": "shapes-edges"},
     "stargan": {"data": "shapes-attributes"},
-    "f_anogan": {"steps": 1_500},
 }
 """Training options of a model's image, where they differ from `ganforge train NAME` on Fashion-MNIST.
 
@@ -108,9 +107,8 @@ CAPTIONS: dict[str, str] = {
         "other objects stay as they are; the ground behind its old place is filled in."
     ),
     "f_anogan": (
-        "from above an image, what the generator draws of it, the heat map, the flaw; the GAN had 801 of its 1,500 "
-        "steps. Every flaw can be seen in its map. The generator does not always draw the weave where it is, so that "
-        "sound cloth has some heat as well, in the first three columns too."
+        "from above an image, what the generator draws of it, the heat map, the flaw. Every flaw can be seen in its "
+        "map. The generator does not always draw the weave where it is, so that sound cloth has some heat as well."
     ),
     "srgan": (
         "low-resolution image, output at four times its side, target. Edges are sharp; corners and tips are a little "

@@ -20,7 +20,10 @@ times the rate and averaged weights; mu and log sigma^2 have both signs, a batch
 batch norm, its features are also multiplied by the condition, and it sees R1 and up to eight wrong pairs an image; two
 images of a sentence are held apart (mode seeking).
 
-Train it small: `ganforge train stackgan`, then `ganforge train stackgan --preset small-stage-2 --config.stage1 RUN`.
+Train it small: `ganforge train stackgan`, then `ganforge train stackgan --preset small-stage-2 --config.stage1 RUN`
+(a quarter and half an hour of one core).  In samples of combinations of colour and kind that the data never showed
+together, a classifier reads the colour in 100 % and the kind in 67 %; in Stage I's, enlarged, in 30 %.  The picture has
+a row for each kind and a column for each colour.
 """
 
 from collections.abc import Iterator, Mapping
@@ -239,7 +242,7 @@ presets = {
     ),
     "small": Preset(replace(SMALL, latent=32), Run(steps=8_000, batch=32, size=(16,), schedule="linear", ema=5_000.0)),
     "small-stage-2": Preset(
-        replace(SMALL, stage=2, width=32, judge_width=24), Run(steps=2_000, batch=16, size=(64,), ema=1_500.0)
+        replace(SMALL, stage=2, width=32, judge_width=24), Run(steps=5_000, batch=16, size=(64,), ema=1_500.0)
     ),
     "paper": Preset(Config(halve_every=100), replace(BIRDS, size=(64,))),
     "paper-stage-2": Preset(Config(stage=2, halve_every=100), replace(BIRDS, size=(256,))),

@@ -355,7 +355,7 @@ def test_a_run_remembers_how_its_data_is_read(tmp_path):
     other = ganforge.train(str(tmp_path / "toy.py"), tmp_path / "photos", steps=4, make="blur", **options)
     for one, same in ((whole, True), (other, False)):
         assert torch.equal(one.game.generator.weight, again.game.generator.weight) == same
-    assert ganforge.show(str(run.path))["data"]["reading"] == {**reading, "unknown": 255, "tokens": "words"}
+    assert ganforge.show(str(run.path))["data"]["reading"] == {**reading, "unknown": 255, "tokens": "words", "only": ""}
     drawn = ganforge.train(str(tmp_path / "toy.py"), steps=1, **options)
     assert drawn.path.name.endswith("toy-shapes-pairs")
     assert to_uint8(drawn.translate(images(1, 3, 16, 16))).shape == (1, 16, 16, 3)

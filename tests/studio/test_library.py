@@ -159,6 +159,9 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         def poll(self) -> None:
             return None
 
+        def wait(self, timeout: float) -> None:
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
     monkeypatch.setattr(subprocess, "Popen", Process)
     return started
 
@@ -288,6 +291,35 @@ def test_examples_are_maps_of_the_held_out_photographs(tmp_path: Path, tiny_runs
     find_maps.cache_clear()
     assert (read_example(run, facts, 1)[1:] == 1).all()
     find_maps.cache_clear()
+
+
+def test_a_run_that_goes_on_is_found_by_the_name_under_which_it_was_started(
+    tmp_path: Path, no_process: list[list[str]]
+):
+    """The page Home watches a run by that name: Stop must reach the process that runs now."""
+    trainings = Trainings(Library([tmp_path / "runs"]))
+    made = trainings.start("dcgan", "", "tiny")
+    run = tmp_path / "runs" / f"00000-{made.name}"
+    run.mkdir(parents=True)
+    (run / "config.yaml").touch()
+    made.process.poll = lambda: 0  # pyright: ignore
+    resumed = trainings.resume(run.name)
+    assert trainings.find(made.name) is resumed
+    assert trainings.find(run.name) is resumed
+
+
+def test_a_training_that_is_about_to_end_is_awaited(tmp_path: Path, no_process: list[list[str]]):
+    """It has released its run, and its process lives for a second: Resume waits for that."""
+    (tmp_path / "runs" / "00000-a").mkdir(parents=True)
+    (tmp_path / "runs" / "00000-a" / "config.yaml").touch()
+    trainings = Trainings(Library([tmp_path / "runs"]))
+    first = trainings.resume("00000-a")
+
+    def end(_seconds: float) -> None:
+        first.process.poll = lambda: 0  # pyright: ignore
+
+    first.process.wait = end  # pyright: ignore
+    assert trainings.resume("00000-a") is trainings.find("00000-a") is not first
 
 
 def test_what_an_ended_training_printed_stays(tmp_path: Path, no_process: list[list[str]]):

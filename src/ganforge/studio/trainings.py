@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -22,6 +23,7 @@ from ganforge.studio.processes import ENVIRONMENT, run_command
 
 EMBEDDED = ("", *(name for name in NAMED if name not in DOWNLOADED))
 """Data without a file; the first stands for the model's own choice."""
+ENDING = 10.0  # seconds that a training may take to end after it has released its run
 MOST = 4  # trainings and other commands at a time
 
 
@@ -106,7 +108,11 @@ class Trainings:
     def resume(self, key: object) -> Training:
         """Go on with a run.  Raises RunError where it is none, or trains already."""
         path = self.library.path(key)
-        if is_active(path) or any(training.live and training.run == path for training in self.started):
+        before = [training for training in self.started if training.live and training.run == path]
+        for training in [] if is_active(path) else before:  # it has saved, and is about to end
+            with suppress(subprocess.TimeoutExpired):
+                training.process.wait(ENDING)
+        if is_active(path) or any(training.live for training in before):
             raise RunError(f"{path.name} is being trained already.")
         return self.launch(["resume", path], f"{path.name}-{token_hex(3)}", path)
 
@@ -160,9 +166,10 @@ class Trainings:
             return training
 
     def find(self, name: str) -> Training | None:
-        """The newest training that this studio started of that name, or of the run of that key; None for others."""
-        path = self.library.runs().get(name)
-        return next((t for t in reversed(self.started) if name == t.name or (path and t.run == path)), None)
+        """The newest training of a run, by its key or the name of any of its trainings; None for those of others."""
+        named = next((training for training in self.started if training.name == name), None)
+        path = self.library.runs().get(name) or (named.run if named else None)
+        return next((training for training in reversed(self.started) if path and training.run == path), named)
 
     def find_key(self, name: str) -> str:
         """The key of a run, by itself or by the name of the training that makes it; empty where there is none yet."""

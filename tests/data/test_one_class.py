@@ -53,6 +53,8 @@ def test_a_class_that_is_not_there_is_one_sentence(cells: Path):
         open_data(str(cells), size=(8, 8), reading=ReadOptions(only="goood"))
     with pytest.raises(DataError, match="has no classes: leave --only good out"):
         open_data(str(cells / "train" / "good"), size=(8, 8), reading=ONLY_GOOD)
+    with pytest.raises(OptionError, match="this model learns several: leave --only out"):
+        open_data(str(cells), size=(8, 8), reading=ONLY_GOOD, needed=("images", "condition"))
     for side in ("A", "B"):
         write_image(cells / "pairs" / side / "0.png", (8, 8, 3))
     with pytest.raises(OptionError, match="has two sides"):

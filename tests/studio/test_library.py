@@ -336,7 +336,7 @@ def test_what_an_ended_training_printed_stays(tmp_path: Path, no_process: list[l
 
 
 def test_all_embedded_data_can_be_trained_on(tmp_path: Path):
-    from ganforge.data.open import NAMED
+    from ganforge.data.named_sets import NAMED
 
     known = Trainings(Library([tmp_path / "runs"])).data()
     assert {"", "shapes-defects", "shapes-scenes", "shapes-digits", "shapes-attributes"} <= {*known}

@@ -2,18 +2,15 @@
 
 import difflib
 import os
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
-from ganforge.batches import column_of, is_image, is_mask
+from ganforge.batches import column_of
 from ganforge.console import Say, silent
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import DecodeOptions, LazyImage
+from ganforge.data.decode import DecodeOptions
 from ganforge.data.layouts.captions import CaptionSource, build_captioned, find_captions
 from ganforge.data.layouts.derived_pairs import derive_from_maps, derive_pairs
 from ganforge.data.layouts.folders import find_images
@@ -25,39 +22,21 @@ from ganforge.data.layouts.pairs import build_two_sided_dataset
 from ganforge.data.layouts.segmented import build_segmented
 from ganforge.data.layouts.superresolution import build_superresolution_pairs, has_two_sizes
 from ganforge.data.layouts.two_folders import split_halves
+from ganforge.data.named_sets import NAMED, OpenOptions, to_source
 from ganforge.data.one_class import select_rows, select_source
 from ganforge.data.paths import data_home
 from ganforge.data.read_options import DEFAULT_READ_OPTIONS, ReadOptions
-from ganforge.data.source import ImageSource, Labels, build_dataset
-from ganforge.data.synthetic.captions import VARIANTS as CAPTIONED
-from ganforge.data.synthetic.captions import open_described
-from ganforge.data.synthetic.domains import DOMAINS, open_domains
-from ganforge.data.synthetic.places import VARIANTS, open_places
-from ganforge.data.tokens import TokenColumn, tokenise
+from ganforge.data.source import ImageSource, build_dataset
+from ganforge.data.synthetic.places import VARIANTS
+from ganforge.data.tokens import tokenise
 from ganforge.data.value_range import Range
 from ganforge.errors import DataError, OptionError
-from ganforge.images import header_of
 from ganforge.text.tokeniser import Tokeniser
 
 HUB = "hub:"
 OTHER = {"source": "target", "target": "source", "a": "b", "b": "a", "a_masks": "b_masks", "b_masks": "a_masks"}
 OF_MAPS = ("colours", "one-hot")  # pairs that are made of label maps
 NO_RANGES: Mapping[str, Range] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class OpenOptions:
-    """The arguments of `open_data` that the opener of a named set receives."""
-
-    size: tuple[int, int] | None
-    channels: int
-    crop: bool
-    seed: int
-    home: Path | None
-    held_out: bool
-    native: bool = False
-    captions: bool = False
-    """Whether captions are wanted, of a set that has them for the models that read them."""
 
 
 def open_data(
@@ -98,6 +77,8 @@ def open_data(
         raise OptionError(f"--make {reading.make} makes pairs, and this model needs {' and '.join(needed)}.")
     if reading.direction == "BtoA" and not sided:
         raise OptionError("--direction is for two sides, and this model learns from one.")
+    if reading.only and "condition" in needed:
+        raise OptionError(f"--only {reading.only} takes one class, and this model learns several: leave --only out.")
     if spec in NAMED and reading.make == "halves":
         raise OptionError(f"--make halves is for images of a person's own, and {spec} is a named set.")
     if spec in NAMED:
@@ -232,7 +213,7 @@ def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) ->
         DataError: there is no such data set.
     """
     if spec in NAMED:
-        return _source_of_named_set(NAMED[spec](OpenOptions(None, 0, False, 0, home, held_out, captions=True)))
+        return to_source(NAMED[spec](OpenOptions(None, 0, False, 0, home, held_out, captions=True)))
     if spec.startswith(HUB):
         from ganforge.data.layouts.hub import open_hub
 
@@ -247,102 +228,3 @@ def find_data(spec: str, *, home: Path | None = None, held_out: bool = False) ->
             f"and the named sets are {', '.join(NAMED)}; hub:owner/name is one of the Hugging Face Hub.{hint}"
         )
     return find_images(path, held_out)
-
-
-def _source_of_named_set(data: DataSet) -> ImageSource:
-    """A named set as a source of images, as if they were files."""
-    columns = {name: _lazy_images(name, data.columns[name]) for name in data.columns if is_image(name) or is_mask(name)}
-    names = [name for name in columns if is_image(name)]
-    labels, keys = Labels(data.columns.get("condition"), data.facts.labels, data.facts.attributes), ()
-    if len(names) == 1:
-        images, tokens = columns[names[0]], data.columns.get("tokens")
-        source = ImageSource(data.name, "a named set", data.fingerprint, images, labels, data.notes, named=data)
-        if not isinstance(tokens, TokenColumn):
-            return source
-        return replace(source, read_captions=lambda: [tokens.captions(row) for row in range(len(tokens))])
-    if "source" in columns:
-        keys = tuple(str(k) for k in range(len(data)))
-    masks = {name: tuple((mask,) for mask in columns.get(f"{name}_masks", ())) for name in names}
-    sides = tuple(
-        ImageSource(
-            f"{data.name}: {name}", "one side", (data.fingerprint, name), columns[name], keys=keys, masks=masks[name]
-        )
-        for name in names
-    )
-    images = [image for side in sides for image in side.images]
-    layout = "a named set of pairs" if keys else "a named set of two domains" + " with masks" * ("a_masks" in columns)
-    return ImageSource(data.name, layout, data.fingerprint, images, Labels(), data.notes, sides=sides)
-
-
-def _lazy_images(name: str, column: np.ndarray) -> list[LazyImage]:
-    def lazy_image(k: int) -> LazyImage:
-        return LazyImage(
-            f"{name} {k}" if name != "images" else f"image {k}",
-            lambda: header_of(column[k]),
-            partial(column.__getitem__, k),
-        )
-
-    return [lazy_image(k) for k in range(len(column))]
-
-
-def _shapes_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
-    def open_variant(options: OpenOptions) -> DataSet:
-        from ganforge.data.synthetic.shapes import open_shapes
-
-        size, channels = options.size or (32, 32), options.channels or 3
-        held_out, captions = options.held_out, options.captions and variant == "shapes-scenes"
-        return open_shapes(
-            variant, size=size, channels=channels, seed=options.seed, held_out=held_out, captions=captions
-        )
-
-    return open_variant
-
-
-def _domains_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
-    def open_variant(options: OpenOptions) -> DataSet:
-        size, channels, seed = options.size or (32, 32), options.channels, options.seed
-        return open_domains(
-            variant, size=size, channels=channels, crop=options.crop, seed=seed, held_out=options.held_out
-        )
-
-    return open_variant
-
-
-def _places_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
-    def open_variant(options: OpenOptions) -> DataSet:
-        size, channels, seed = options.size, options.channels, options.seed
-        return open_places(
-            variant, size=size, channels=channels, crop=options.crop, seed=seed, held_out=options.held_out
-        )
-
-    return open_variant
-
-
-def _described_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
-    def open_variant(options: OpenOptions) -> DataSet:
-        size, channels, seed = options.size, options.channels, options.seed
-        return open_described(variant, size=size, channels=channels, seed=seed, held_out=options.held_out)
-
-    return open_variant
-
-
-def _open_fashion_mnist(options: OpenOptions) -> DataSet:
-    from ganforge.data.layouts.fashion_mnist import open_fashion_mnist
-
-    arguments = {"size": options.size, "channels": options.channels, "native": options.native}
-    return open_fashion_mnist(options.home, held_out=options.held_out, **arguments)
-
-
-NAMED: dict[str, Callable[[OpenOptions], DataSet]] = {
-    "shapes": _shapes_opener("shapes"),
-    "shapes-scenes": _shapes_opener("shapes-scenes"),
-    "shapes-digits": _shapes_opener("shapes-digits"),
-    "shapes-defects": _shapes_opener("shapes-defects"),
-    **{name: _domains_opener(name) for name in DOMAINS},
-    **{name: _places_opener(name) for name in VARIANTS},
-    "shapes-attributes": _shapes_opener("shapes-attributes"),
-    **{name: _described_opener(name) for name in CAPTIONED},
-    "fashion-mnist": _open_fashion_mnist,
-}
-DOWNLOADED = frozenset({"fashion-mnist"})
-"""Named sets that are fetched from the network where they are not there."""

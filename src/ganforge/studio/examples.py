@@ -9,7 +9,8 @@ import numpy as np
 
 from ganforge.batches import Facts
 from ganforge.data.layouts.label_maps import find_label_maps, read_map
-from ganforge.data.open import NAMED, find_data, open_data
+from ganforge.data.named_sets import NAMED
+from ganforge.data.open import find_data, open_data
 from ganforge.data.source import ImageSource
 from ganforge.errors import DataError, OptionError
 from ganforge.inference.input_columns import index_regions

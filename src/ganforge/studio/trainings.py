@@ -15,7 +15,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from ganforge.catalogue import Model, find, names
-from ganforge.data.open import DOWNLOADED, NAMED
+from ganforge.data.named_sets import DOWNLOADED, NAMED
 from ganforge.errors import DataError, OptionError, RunError
 from ganforge.runs.folder import is_active
 from ganforge.studio.library import Library

@@ -13,7 +13,8 @@ from ganforge.catalogue import Model, build_stand_ins
 from ganforge.console import Say
 from ganforge.data.dataset import DataSet
 from ganforge.data.mirroring import find_side
-from ganforge.data.open import HUB, NAMED, find_data
+from ganforge.data.named_sets import NAMED
+from ganforge.data.open import HUB, find_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.data.tokens import examples_of
 from ganforge.errors import DataError, GANForgeError

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ganforge.batches import Captioned
-from ganforge.data.open import NAMED, open_data
+from ganforge.data.named_sets import NAMED
+from ganforge.data.open import open_data
 from ganforge.data.synthetic.captions import (
     PLACES,
     SIZE,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ganforge.batches import LaidOut, Paired, Segmented, Unpaired
-from ganforge.data.open import NAMED, open_data
+from ganforge.data.named_sets import NAMED
+from ganforge.data.open import open_data
 from ganforge.data.synthetic.choose import choose_synthetic_data
 from ganforge.data.synthetic.places import (
     OBJECTS,

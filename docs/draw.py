@@ -7,6 +7,7 @@
 Fashion-MNIST is read from GANFORGE_DATA.
 """
 
+import ast
 import inspect
 import shutil
 import sys
@@ -324,14 +325,13 @@ def format_page(model: Model) -> str:
 
 
 def parse_field_docs(config: type) -> dict[str, str]:
-    """{field: the docstring below it} of a Config."""
+    """{field: the docstring below it} of a Config, as one line."""
     found, last = {}, ""
-    for line in inspect.getsource(config).splitlines():
-        text = line.strip()
-        if text.startswith('"""') and last:
-            found[last], last = text.strip('"').strip(), ""
-        elif ":" in text and text.partition(":")[0].isidentifier():
-            last = text.partition(":")[0]
+    for node in ast.parse(inspect.cleandoc(inspect.getsource(config))).body[0].body:  # pyright: ignore
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            last = node.target.id
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and last:
+            found[last], last = " ".join(str(node.value.value).split()), ""
     return found
 
 

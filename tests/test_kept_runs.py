@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.kept_runs import code_of, train_once
+from tests.support.kept_runs import PACKAGE, code_of, model_files, train_once
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,18 @@ def test_a_cut_training_goes_on():
     again = train_once("gan", **asked)
     assert (again.path, again.step) == (whole.path, 6)
     torch.testing.assert_close(again.sample(2, seed=0), whole.sample(2, seed=0), rtol=0, atol=0)
+
+
+def test_other_code_is_another_run(tmp_path: Path):
+    """Of the model's own file, and of what it imports from nn/."""
+    model = tmp_path / "own.py"
+    text = (PACKAGE / "models" / "gan.py").read_text(encoding="utf-8")
+    paths = []
+    for content in (text, f"{text}\nNUMBER = 1\n"):
+        model.write_text(content, encoding="utf-8")
+        paths.append(train_once(str(model), "shapes", "tiny", steps=2).path)
+    assert paths[0] != paths[1]
+    assert {PACKAGE / "nn" / "losses.py", PACKAGE / "models" / "gan_cls" / "networks.py"} <= {*model_files("gan_cls")}
 
 
 def test_prose_is_no_code(tmp_path: Path):

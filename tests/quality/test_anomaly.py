@@ -22,7 +22,7 @@ from ganforge.inference.trained import Trained
 from ganforge.metrics.anomaly import auroc, choose_threshold
 from ganforge.metrics.nearest_features import NearestFeatures
 from ganforge.models.anogan import AnoGAN, Config
-from tests.support.kept_runs import train_once
+from tests.support.kept_runs import measure_pace, train_once
 
 pytestmark = pytest.mark.quality
 DATA = "shapes-defects"
@@ -57,16 +57,6 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def values(report: ScoreReport) -> dict[str, float]:
     return {name: round(figure.value, 4) for name, figure in report.figures.items()}
-
-
-def measure_pace(model: str, home: Path, **options: Any) -> float:
-    """Processor seconds of a step, from the second half of a short training."""
-    taken = []
-    for steps in (20, 60):
-        began = time.process_time()
-        ganforge.train(model, outdir=home / "paces", steps=steps, quiet=True, **PART, **options)
-        taken.append(time.process_time() - began)
-    return (taken[1] - taken[0]) / 40
 
 
 def scenes_from(first: int, count: int) -> tuple[Tensor, np.ndarray, np.ndarray]:
@@ -144,7 +134,7 @@ def test_the_baselines_at_equal_time_find_flaws_too(runs: Runs):
     """Reported beside f_anogan, whichever wins; the autoencoder has the time of both of its trainings."""
     options = {**PART, "seed": runs.seed}
     paces = [
-        measure_pace(model, runs.home, config=config)
+        measure_pace(model, runs.home, data=DATA, config=config)
         for model, config in (("wgan_gp", {}), ("f_anogan", {"generator": str(runs.gan.path)}), ("autoencoder", {}))
     ]
     steps = 100 * round((runs.gan.step * paces[0] + runs.encoder.step * paces[1]) / paces[2] / 100)

@@ -314,6 +314,10 @@ def test_a_training_that_is_about_to_end_is_awaited(tmp_path: Path, no_process: 
     (tmp_path / "runs" / "00000-a" / "config.yaml").touch()
     trainings = Trainings(Library([tmp_path / "runs"]))
     first = trainings.resume("00000-a")
+    with pytest.raises(RunError, match="being trained already"):
+        trainings.resume("00000-a")
+    first.process.send_signal = lambda _number: None  # pyright: ignore
+    trainings.stop("00000-a")
 
     def end(_seconds: float) -> None:
         first.process.poll = lambda: 0  # pyright: ignore

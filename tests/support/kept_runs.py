@@ -1,15 +1,18 @@
 """Runs of the quality tests, kept between calls of pytest: nothing is trained twice, and a cut training goes on.
 
-A run lies under a hash of the code of its model, of its settings and of its data.  The engine and the networks in nn/
-are not part of the hash: delete the folder, or name another with GANFORGE_QUALITY_RUNS, to train everything again.
+A run lies under a hash of the code of its model and of the files in models/ and nn/ that this imports, of its settings,
+its data and its kind of device.  The engine is not part of the hash: delete the folder, or name another with
+GANFORGE_QUALITY_RUNS, to train everything again.
 """
 
 import ast
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import ganforge
+from ganforge import system
 from ganforge.catalogue import file_of, is_own
 from ganforge.data.cache import fingerprint
 from ganforge.data.paths import cache_home
@@ -17,6 +20,8 @@ from ganforge.inference.load import load_part
 from ganforge.inference.trained import Trained
 from ganforge.serialize import to_plain
 from ganforge.training.plan import Plan, plan
+
+PACKAGE = Path(ganforge.__file__).parent
 
 
 def runs_home() -> Path:
@@ -38,21 +43,50 @@ def train_once(
         return ganforge.train(model, data, preset, outdir=home, name="run", quiet=True, tensorboard=False, **options)
     run = begun[-1].parent
     kept = ganforge.load(run) if list(run.glob("checkpoints/*")) else None
-    return kept if kept and kept.step >= planned.run.steps else ganforge.resume(run, quiet=True)
+    if kept and kept.step >= planned.run.steps:
+        return kept
+    return ganforge.resume(run, quiet=True, tensorboard=False, data_home=options.get("data_home"))
 
 
 def describe(planned: Plan) -> str:
     """A hash of a planned run: its model's code, its settings, its data; parts are named by their folders."""
     run = {key: value for key, value in to_plain(planned.run).items() if key not in {"device", "threads"}}
-    return fingerprint(
-        code_of(model_files(planned.model.name)), to_plain(planned.config), run, planned.data.fingerprint
-    )
+    device = system.pick_device(planned.run.device).type
+    code = code_of(model_files(planned.model.name))
+    return fingerprint(code, to_plain(planned.config), run, planned.data.fingerprint, device)
 
 
 def model_files(model: str) -> list[Path]:
-    """The files that a model's code stands in."""
+    """The files that a model's code stands in, and those in models/ and nn/ that they import, directly or not."""
     file = Path(model) if is_own(model) else file_of(model)
-    return sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+    left = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+    found = set[Path]()
+    while left:
+        if (file := left.pop()) not in found:
+            found.add(file)
+            left += list_imports(file)
+    return sorted(found)
+
+
+def list_imports(file: Path) -> list[Path]:
+    """The files in models/ and nn/ that a file imports."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    places = [
+        PACKAGE.parent.joinpath(*m.split(".")) for m in modules if m.startswith(("ganforge.models.", "ganforge.nn."))
+    ]
+    files = [place / "__init__.py" if place.is_dir() else place.with_suffix(".py") for place in places]
+    return [file for file in files if file.exists()]
+
+
+def measure_pace(model: str, home: Path, **options: Any) -> float:
+    """Processor seconds of a step, from the second half of a short training."""
+    taken = []
+    for steps in (20, 60):
+        began = time.process_time()
+        ganforge.train(model, outdir=home / "paces", steps=steps, quiet=True, **{**options, "sample_every": 0})
+        taken.append(time.process_time() - began)
+    return (taken[1] - taken[0]) / 40
 
 
 def code_of(files: list[Path]) -> list[str]:

@@ -42,6 +42,8 @@ class Training:
     """The folder in which a new run is made."""
     resumed: Path | None = None
     """The run that it goes on with."""
+    stopping: bool = False
+    """Whether it was asked to end."""
 
     @property
     def live(self) -> bool:
@@ -82,9 +84,11 @@ class Trainings:
         return found
 
     def may_read(self, data: str) -> bool:
-        """Whether visitors may see data: where they may train, an embedded set, or what lies in the data roots."""
-        if not self.allowed or not data or data in EMBEDDED:
-            return self.allowed and bool(data)
+        """Whether visitors may see data: those who may train, embedded sets and what lies in the data roots."""
+        if not self.allowed or not data:
+            return False
+        if data in EMBEDDED:
+            return True
         try:
             path = Path(data).resolve()
             return path.exists() and any(path.is_relative_to(root) for root in self.roots)
@@ -108,13 +112,16 @@ class Trainings:
     def resume(self, key: object) -> Training:
         """Go on with a run.  Raises RunError where it is none, or trains already."""
         path = self.library.path(key)
-        before = [training for training in self.started if training.live and training.run == path]
-        for training in [] if is_active(path) else before:  # it has saved, and is about to end
-            with suppress(subprocess.TimeoutExpired):
-                training.process.wait(ENDING)
-        if is_active(path) or any(training.live for training in before):
-            raise RunError(f"{path.name} is being trained already.")
+        for training in self.of(path):
+            if training.stopping and not is_active(path):  # it has saved, and is about to end
+                with suppress(subprocess.TimeoutExpired):
+                    training.process.wait(ENDING)
         return self.launch(["resume", path], f"{path.name}-{token_hex(3)}", path)
+
+    def of(self, path: Path) -> list[Training]:
+        """The trainings of a run that this studio started, the live ones first, then the newest."""
+        own = [training for training in reversed(self.started) if training.run == path]
+        return sorted(own, key=lambda training: not training.live)
 
     def check_allowed(self) -> None:
         """Raise OptionError where visitors may neither train nor look at data."""
@@ -149,9 +156,13 @@ class Trainings:
                 self.commands -= 1
 
     def launch(self, words: Sequence[str | Path], name: str, resumed: Path | None = None) -> Training:
-        """Start the public command as a process that outlives this one.  Raises OptionError where it may not be."""
+        """Start the public command as a process that outlives this one.  Raises OptionError where it may not be,
+        RunError for a run that trains already.
+        """
         self.check_allowed()
         with self.turn:
+            if resumed and (is_active(resumed) or any(training.live for training in self.of(resumed))):
+                raise RunError(f"{resumed.name} is being trained already.")
             self.check_count()
             self.library.home.mkdir(parents=True, exist_ok=True)
             output = self.library.home / f".studio-{name}.log"
@@ -169,7 +180,7 @@ class Trainings:
         """The newest training of a run, by its key or the name of any of its trainings; None for those of others."""
         named = next((training for training in self.started if training.name == name), None)
         path = self.library.runs().get(name) or (named.run if named else None)
-        return next((training for training in reversed(self.started) if path and training.run == path), named)
+        return next(iter(self.of(path)), named) if path else named
 
     def find_key(self, name: str) -> str:
         """The key of a run, by itself or by the name of the training that makes it; empty where there is none yet."""
@@ -183,6 +194,7 @@ class Trainings:
         training = self.find(name)
         if training is None or not training.live:
             raise OptionError("This studio did not start that training: stop it in its terminal with Ctrl-C.")
+        training.stopping = True
         training.process.send_signal(signal.SIGINT)
 
     def said(self, name: str) -> str:

@@ -77,8 +77,10 @@ def build(context: Context, tab: gr.Tab) -> list[gr.Dropdown]:
         @answering
         def load_example(number: float | None) -> Any:
             path = context.library.path(key)
-            if number is None or not context.trainings.may_read(locate_data(path)):
+            if number is None:
                 return gr.skip()
+            if not context.trainings.may_read(locate_data(path)):
+                raise OptionError("This studio does not show the data of that run: name their folder with --data-root.")
             return {"map": encode(fit_nearest(read_example(path, facts, int(number)), (facts.height, facts.width)))}
 
         for component in given:

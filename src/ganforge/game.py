@@ -105,6 +105,18 @@ class Part:
         return ANY in map(str.strip, self.model.split("|"))
 
 
+@dataclass(frozen=True)
+class OnlyClass:
+    """Marks a Config field that names the class of the data that the game learns from alone; empty: all of them."""
+
+
+def only_class(config: Any) -> str:
+    """The class that the field with `OnlyClass` names; empty where there is none."""
+    hints = get_type_hints(type(config), include_extras=True)
+    named = [name for name, hint in hints.items() if any(isinstance(note, OnlyClass) for note in get_args(hint)[1:])]
+    return str(getattr(config, named[0])) if named else ""
+
+
 def part_fields(config: Any) -> dict[str, Part]:
     """{field: its Part} for every field of a Config that may name a part."""
     fields = {}
@@ -239,11 +251,6 @@ class Game(nn.Module, ABC, Generic[C, B]):
     def token_kind(cls, config: Any) -> Literal["words", "characters"]:
         """What captions are split into, unless the user says another: of a model that makes its tokens itself."""
         return "words"
-
-    @classmethod
-    def only_class(cls, config: Any) -> str:
-        """The class whose images alone the game learns from, unless the user says another; empty: all."""
-        return ""
 
     def augment_p(self, now: Clock) -> float | None:
         """The probability of `--augment ada --augment-p game` in a step, in [0, 1]; None: the game has none."""

@@ -260,7 +260,7 @@ def test_styles_are_mixed_in_a_table(runs: dict[str, Trained], tmp_path: Path):
         ({"layers": run.count_layers()}, "--layers must lie between 1 and"),
         ({"layers": -1}, "layers"),
         ({"coarse": ()}, "needs images for both"),
-        ({"fine": (-1,)}, "no image -1"),
+        ({"fine": (-1,)}, "number of an image cannot be -1"),
         ({"truncation": 3.0}, "--truncation must lie between"),
         ({"style": 1.0}, "does not know --style"),
     ):

@@ -1,6 +1,7 @@
 """The lock of a run folder, and the question whether a process holds it."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,12 @@ def test_a_training_starts_although_somebody_asks_whether_it_does(tmp_path: Path
     asked.acquire()  # the first folder is collected, and its lock with it
     with pytest.raises(RunError, match="Another process is training"):
         RunFolder(tmp_path).lock()
+
+
+def test_those_who_ask_do_not_take_each_other_for_a_training(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    folder.lock()
+    assert is_active(tmp_path)
+    folder.unlock()
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(lambda _: is_active(tmp_path), range(400)))

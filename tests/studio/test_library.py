@@ -369,7 +369,7 @@ def test_a_walk_is_between_the_images_that_were_chosen(tiny_runs: Path):
     ends = [walk[0, 0], walk[0, -1], walk[1, 0], walk[1, -1]]
     assert all((end - images[k]).abs().max() < 1e-5 for end, k in zip(ends, (4, 1, 1, 2), strict=True))
     assert (walk[0, 1] - images[4]).abs().max() > 1e-4
-    with pytest.raises(OptionError, match="no image -1"):
+    with pytest.raises(OptionError, match="number of an image cannot be -1"):
         trained.interpolate(between=(-1, 2), label="plain")
 
 

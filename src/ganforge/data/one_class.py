@@ -1,24 +1,27 @@
 """The images of one class alone, of data in classes: what a model of sound images learns from."""
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import PurePath
 
 import numpy as np
 
 from ganforge.data.cache import fingerprint
 from ganforge.data.dataset import DataSet
-from ganforge.data.source import ImageSource, Labels
+from ganforge.data.read_options import ReadOptions
+from ganforge.data.source import ImageSource, Labels, take_rows
 from ganforge.data.tokens import TokenColumn, pack_captions
 from ganforge.errors import DataError, OptionError
 from ganforge.serialize import shorten
+
+HINT = "to learn it alone, for `score`: --only"
+"""Of the note on data in classes, one of which is sound."""
 
 
 def select_source(source: ImageSource, name: str) -> ImageSource:
     """The images of class `name`, not decoded yet, without labels.
 
-    Raises:
+    Data that lie in a folder of that name alone are of that class.  Raises:
         OptionError: the data have two sides.
         DataError: the labels cannot be used, or there is no such class, or it has no image in this split.
     """
@@ -26,22 +29,18 @@ def select_source(source: ImageSource, name: str) -> ImageSource:
         raise OptionError(f"--only {name} is for single images in classes, and {source.where} has two sides.")
     if source.label_error:
         raise source.label_error
+    folders = [PurePath(source.where, image.name).parent.parts for image in source.images]
+    if source.labels.column is None and all(name in parts for parts in folders):
+        return source
     rows = find_rows(source.where, source.labels.column, source.labels.names, name)
-    read = source.read_captions
-
-    def read_rows() -> list[Sequence[Any]]:
-        captions = read() if read else ()
-        return [captions[row] for row in rows]
-
     kept = f"{len(rows):,} of {len(source.images):,} images are taken, those of class {name}."
-    return replace(
-        source,
-        identity=(source.identity, "only", name),
-        images=[source.images[row] for row in rows],
-        labels=Labels(),
-        notes=(*source.notes, kept),
-        read_captions=read_rows if read else None,
-    )
+    notes = tuple(note for note in source.notes if HINT not in note)
+    return replace(take_rows(source, rows.tolist(), "only"), labels=Labels(), notes=(*notes, kept))
+
+
+def drop_unknown_class(reading: ReadOptions, source: ImageSource) -> ReadOptions:
+    """How other data than a run's are read: whole, where they have no class of the name that the run takes alone."""
+    return reading if reading.only in source.labels.names else replace(reading, only="")
 
 
 def select_rows(data: DataSet, name: str) -> DataSet:
@@ -67,7 +66,9 @@ def select_rows(data: DataSet, name: str) -> DataSet:
 def find_rows(where: str, column: np.ndarray | None, classes: tuple[str, ...], name: str) -> np.ndarray:
     """The rows of class `name`.  Raises DataError where there are none."""
     if column is None or not classes:
-        raise DataError(f"{where} has no classes: leave --only {name} out, or give data with a folder for each class.")
+        raise DataError(
+            f"{where} has no classes, and {name} alone is asked for: leave that out, or give a folder for each class."
+        )
     if name not in classes:
         near = difflib.get_close_matches(name, classes, 1)
         hint = f" Did you mean {near[0]}?" if near else ""

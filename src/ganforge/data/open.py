@@ -77,8 +77,8 @@ def open_data(
         raise OptionError(f"--make {reading.make} makes pairs, and this model needs {' and '.join(needed)}.")
     if reading.direction == "BtoA" and not sided:
         raise OptionError("--direction is for two sides, and this model learns from one.")
-    if reading.only and "condition" in needed:
-        raise OptionError(f"--only {reading.only} takes one class, and this model learns several: leave --only out.")
+    if reading.only and not {*needed} <= {"images", "tokens"}:
+        raise OptionError(f"One class alone is for models of single images; this one needs {' and '.join(needed)}.")
     if spec in NAMED and reading.make == "halves":
         raise OptionError(f"--make halves is for images of a person's own, and {spec} is a named set.")
     if spec in NAMED:

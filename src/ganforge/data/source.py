@@ -1,7 +1,7 @@
 """Build a data set from the images that a layout found; every reader of files ends here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,20 @@ class ImageSource:
         """The note for a model of single images, which trains on both sides if there are two."""
         alone = [side.where for side in self.sides if Path(side.where).is_dir()]
         return tuple(f"A model of single images takes both sides; one alone is --data {where}." for where in alone[:1])
+
+
+def take_rows(source: ImageSource, rows: Sequence[int], why: str) -> ImageSource:
+    """The images `rows` of a source, with their labels and captions; `why` is part of their identity."""
+    labels, read = source.labels, source.read_captions
+    if labels.column is not None:
+        labels = replace(labels, column=labels.column[list(rows)])
+
+    def read_rows() -> list[Sequence[Any]]:
+        captions = read() if read else ()
+        return [captions[row] for row in rows]
+
+    images, identity = [source.images[row] for row in rows], (why, source.identity, [*rows])
+    return replace(source, images=images, labels=labels, identity=identity, read_captions=read_rows if read else None)
 
 
 def build_dataset(

@@ -1,6 +1,7 @@
 """Find the directions of a run's codes, store them by name, and draw a sheet of each."""
 
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,12 @@ def find_labels(
     places = [classifier.labels.index(one.label) for one in boundaries]
     opposed = opposed_of(classifier, opened)
     normals = condition(boundaries, opposed[places][:, places]) if conditional else [one.normal for one in boundaries]
-    found = []
+    found, taken = list[tuple[Direction, Movement]](), set[str]()
     for boundary, normal, place in zip(boundaries, normals, places, strict=True):
-        found.append(measure_label(trained, boundary, normal, place, codes, logits, opposed, classifier))
+        one, movement = measure_label(trained, boundary, normal, place, codes, logits, opposed, classifier)
+        name = next(name for k in count(1) if (name := one.name if k == 1 else f"{one.name}-{k}") not in taken)
+        taken.add(name)  # labels that differ in what no file's name holds
+        found.append((replace(one, name=name), movement))
     return found
 
 
@@ -152,7 +156,7 @@ def open_labelled(trained: Trained, spec: str, home: Path | None) -> DataSet:
         home=home,
         needed=PerhapsLabelled.columns(),
         optional=PerhapsLabelled.optional_columns(),
-        reading=read_options_of(run_config),
+        reading=replace(read_options_of(run_config), only=""),
         native=run_of(run_config).native,
     )
 

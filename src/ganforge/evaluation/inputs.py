@@ -15,7 +15,8 @@ from ganforge.capabilities import capabilities
 from ganforge.catalogue import able
 from ganforge.data.dataset import DataSet
 from ganforge.data.decode import CLIPPED
-from ganforge.data.open import open_data
+from ganforge.data.one_class import drop_unknown_class
+from ganforge.data.open import find_data, open_data
 from ganforge.data.tokens import UNKNOWN_NOTE
 from ganforge.data.value_range import UNIT_RANGES
 from ganforge.errors import OptionError
@@ -142,12 +143,14 @@ def open_run_inputs(
     """Open a run and its own or other data, according to what it does: sample, translate, or superresolve."""
     run_config, game = RunFolder.open(trained.path).run_config, trained.game
     needs = game.batch_type.columns()
+    reading = read_options_of(run_config)
     if against is None:
         remedy = "name the data to compare with by --against DATA"
         check_run_data(run_config, game.batch_type, home, remedy, trained.tokeniser)
         where = run_data_arguments(run_config)
     else:
         where = {"spec": str(against), "ranges": ranges_of(run_config) or {}}
+        reading = drop_unknown_class(reading, find_data(str(against), home=home)) if reading.only else reading
     open_again = partial(
         open_data,
         **where,
@@ -156,7 +159,7 @@ def open_run_inputs(
         home=home,
         needed=needs,
         optional=game.batch_type.optional_columns(),
-        reading=read_options_of(run_config),
+        reading=reading,
         native=run_of(run_config).native,
         tokeniser=trained.tokeniser,
     )

@@ -18,7 +18,7 @@ from ganforge.evaluation.feature_metrics import choose_features, extract_pair
 from ganforge.evaluation.inputs import EvalInputs, EvalOptions
 from ganforge.files import replacing
 from ganforge.metrics.estimate import Estimate
-from ganforge.metrics.prdc import prdc
+from ganforge.metrics.prdc import NEIGHBOURS, prdc
 from ganforge.metrics.sharded import compute_on_first
 
 NAMES = ("precision", "recall")
@@ -63,6 +63,8 @@ def check_truncations(inputs: EvalInputs, truncations: Sequence[float]) -> None:
         raise OptionError(f"--truncations needs a run whose samples have a truncation; {what}.")
     if len({*truncations}) < 2:
         raise OptionError("--truncations draws a line between points: give two or more, as in 0.3 0.5 0.7 1.")
+    if min(inputs.fake.count, inputs.real.count) <= NEIGHBOURS:
+        raise OptionError(f"--truncations compares each image with its {NEIGHBOURS} nearest: take more images with -n.")
     for truncation in truncations:
         inputs.truncate(truncation).rows(0, 1)
 
@@ -74,17 +76,16 @@ def write_truncations(curve: Curve, stem: Path) -> tuple[Path, Path]:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["truncation", *(f"{name}{part}" for name in NAMES for part in ("", "_low", "_high"))])
     for point in curve.points:
-        cells = [getattr(figure, part) for figure in figures_of(point) for part in ("value", "low", "high")]
+        cells = [
+            getattr(figure, part)
+            for figure in (getattr(point, name) for name in NAMES)
+            for part in ("value", "low", "high")
+        ]
         writer.writerow([f"{point.truncation:g}", *(f"{cell:.6g}" for cell in cells)])
     with replacing(table) as file:
         file.write(buffer.getvalue().encode())
     draw_truncations(curve, picture)
     return table, picture
-
-
-def figures_of(point: Point) -> tuple[Estimate, Estimate]:
-    """Precision and recall."""
-    return point.precision, point.recall
 
 
 def draw_truncations(curve: Curve, path: Path) -> None:

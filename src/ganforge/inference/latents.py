@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import OptionError
+from ganforge.inference.given_images import whole_number
+
+LAST = 99_999  # image of a seed that can be named: all latents before it are drawn as well
 
 
 def interpolate_latents(start: Tensor, end: Tensor, steps: int, path: Literal["spherical", "linear"]) -> Tensor:
@@ -30,14 +33,12 @@ def number_ends(rows: int, steps: int, closed: bool, between: Sequence[int]) -> 
     """The numbers of the latents between which walks go, each to the next: those in `between`, else the first.
 
     There are `rows` walks, or one less than numbers in `between`; with `closed` one more goes from the last to the
-    first.  Raises OptionError where there is no walk, for fewer than 2 steps, and for numbers below 0.
+    first.  Raises OptionError where there is no walk, for fewer than 2 steps, and for what is no number of an image.
     """
-    numbers = [*(between or range(rows + (not closed)))]
+    numbers = [whole_number("A number of an image", k, 0, LAST) for k in between or range(rows + (not closed))]
     if len(numbers) < 1 + (not closed) or steps < 2:
         count = len(numbers) - (not closed)
         raise OptionError(f"{count} rows of {steps} steps are not possible: ask for at least 1 row and 2 steps.")
-    if min(numbers) < 0:
-        raise OptionError(f"There is no image {min(numbers)}: the images of a seed have the numbers 0, 1, 2 and so on.")
     return numbers
 
 

@@ -30,8 +30,6 @@ def compute_r_precision(inputs: MetricInputs, options: MetricOptions, say: Say) 
     starts = range(0, count, options.batch)
     parts = [inputs.match(start, min(start + options.batch, count)) for start in starts]
     seen, read, tokens = (torch.cat(side) for side in zip(*parts, strict=True))
-    if count < 2:
-        raise OptionError("Among one sentence every image finds its own: --metrics r_precision needs -n 2 or more.")
     among = min(AMONG, count)
     groups = [slice(k, k + among) for k in range(0, count - among + 1, among)]
     found = torch.cat([retrieve(seen[group], read[group], tokens[group]) for group in groups]).double()

@@ -28,7 +28,7 @@ from torch.optim import Optimizer
 from ganforge.batches import Facts, Images
 from ganforge.capabilities import list_questions
 from ganforge.errors import ModelError
-from ganforge.game import Clock, Game, Move, Part
+from ganforge.game import Clock, Game, Move, OnlyClass, Part
 from ganforge.nn.last_layer import features_of
 from ganforge.run import Preset, Run
 
@@ -39,7 +39,7 @@ class Config:
 
     generator: Annotated[str, Part("dcgan|*", needed=True, can=("generate", "features"))] = ""
     """The run whose generator draws and whose discriminator has the features: the paper's is one of dcgan."""
-    sound: str = ""
+    sound: Annotated[str, OnlyClass()] = ""
     """The class of sound images, of data in classes; the others are not learnt from.  Empty: all images are sound."""
     feature_weight: float = 0.1
     """lambda (section 3)."""
@@ -69,10 +69,6 @@ class AnoGAN(Game[Config, Images]):
             )
         self.generator = generator
         self.descent = config.steps, config.lr
-
-    @classmethod
-    def only_class(cls, config: Config) -> str:
-        return config.sound
 
     def players(self) -> dict[str, Optimizer]:
         return {}

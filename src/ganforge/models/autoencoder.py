@@ -16,12 +16,13 @@ Train it small: `ganforge train autoencoder --data shapes-defects` (minutes), th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ganforge.batches import Facts, Images
-from ganforge.game import Clock, Game, Move
+from ganforge.game import Clock, Game, Move, OnlyClass
 from ganforge.nn.residual import ResidualFeatures, ResidualGenerator, begin
 from ganforge.nn.sizes import halve_sides
 from ganforge.run import Preset, Run
@@ -37,7 +38,7 @@ class Config:
     """Channels next to the image; they double at every halving, up to eight times as many."""
     lr: float = 1e-4
     """Adam."""
-    sound: str = ""
+    sound: Annotated[str, OnlyClass()] = ""
     """The class of sound images, of data in classes; the others are not learnt from.  Empty: all images are sound."""
 
 
@@ -56,10 +57,6 @@ class Autoencoder(Game[Config, Images]):
         self.encoder = nn.Sequential(body, nn.Linear(body.features, c.latent))
         self.generator = ResidualGenerator(c.latent, c.width, facts.channels, base, halvings)
         begin(self.encoder[1], 1.0)
-
-    @classmethod
-    def only_class(cls, config: Config) -> str:
-        return config.sound
 
     def players(self) -> dict[str, Optimizer]:
         return {"autoencoder": Adam([*self.encoder.parameters(), *self.generator.parameters()], self.config.lr)}

@@ -29,7 +29,7 @@ from torch.optim import Optimizer, RMSprop
 
 from ganforge.batches import Facts, Images
 from ganforge.errors import ModelError
-from ganforge.game import Clock, Game, Move, Part
+from ganforge.game import Clock, Game, Move, OnlyClass, Part
 from ganforge.nn.last_layer import features_of
 from ganforge.nn.residual import ResidualFeatures, begin
 from ganforge.nn.sizes import halve_sides
@@ -44,7 +44,7 @@ class Config:
 
     generator: Annotated[str, Part("wgan_gp", needed=True)] = ""
     """The run whose generator draws and whose critic has the features."""
-    sound: str = ""
+    sound: Annotated[str, OnlyClass()] = ""
     """The class of sound images, of data in classes; the others are not learnt from.  Empty: all images are sound."""
     training: Literal["izi_f", "izi", "ziz"] = "izi_f"
     """What E makes small: residuals of image and features, of the image alone, or of the code."""
@@ -102,10 +102,6 @@ class FAnoGAN(Game[Config, Images]):
         base, halvings = halve_sides(facts.height, facts.width)
         self.latent: int = generator.config.latent
         self.encoder = Encoder(c.width, facts.channels, self.latent, base, halvings, c.bound, c.reach)
-
-    @classmethod
-    def only_class(cls, config: Config) -> str:
-        return config.sound
 
     def players(self) -> dict[str, Optimizer]:
         # alpha and eps are TensorFlow's defaults, in which the authors' code was written.

@@ -41,9 +41,9 @@ class Likeness:
         """Raise ModelError where `identity` is `own` and the discriminator of `gan` also needs a label."""
         if self.identity == "own" and gan.labelled and (gan.facts.labels or gan.facts.attributes):
             raise ModelError(
-                f"--config.identity own reads images without labels, and the discriminator of this "
+                f"{self.flags}identity own reads images without labels, and the discriminator of this "
                 f"{type(gan).__name__} needs them: name an unconditional run with --config.generator, or say "
-                "--config.identity face, or none."
+                f"{self.flags}identity face, or none."
             )
 
     def terms(

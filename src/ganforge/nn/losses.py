@@ -31,7 +31,7 @@ def mean_where(values: Tensor, rows: Tensor) -> Tensor:
     return (values * rows).sum() / rows.sum().clamp(min=1)
 
 
-def likeness(z: Tensor, others: Tensor, images: Tensor, drawn: Tensor) -> Tensor:
+def mode_seeking(z: Tensor, others: Tensor, images: Tensor, drawn: Tensor) -> Tensor:
     """How alike two images of a condition are, a scalar: |z - z'| / |G(z, t) - G(z', t)| (Mao et al. 2019, equation 2).
 
     `images` and `drawn` (n, C, H, W) were made of z and `others` (n, latent).  https://arxiv.org/abs/1903.05628

@@ -226,17 +226,36 @@ def is_active(path: Path) -> bool:
 
     A folder without a lock, or whose lock this process may not open, counts as not active.
     """
-    from filelock import FileLock, Timeout
-
     try:
-        if not (path / LOCK).exists():  # FileLock would make it
+        if not (path / LOCK).exists():
             return False
-        with FileLock(path / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
+        return is_locked(path / LOCK)
     except OSError:
         return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a lock.  Raises OSError for a file that cannot be opened.
+
+    Asked by a shared lock, so that those who ask at the same time do not take each other for its holder; where a system
+    has none, by the lock itself.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def build_run_config(path: Path, values: Mapping[str, Any]) -> RunConfig:

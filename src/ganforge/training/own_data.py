@@ -14,6 +14,7 @@ from ganforge.console import Say
 from ganforge.data.dataset import DataSet
 from ganforge.data.mirroring import find_side
 from ganforge.data.named_sets import NAMED
+from ganforge.data.one_class import select_source
 from ganforge.data.open import HUB, find_data
 from ganforge.data.read_options import ReadOptions
 from ganforge.data.tokens import examples_of
@@ -44,7 +45,7 @@ def choose_size(
     if run.native or not run.size or "low" in batches.optional_columns():
         return run
     halves = "source" in needed and reading.make == "none"
-    median = median_size(data_spec, home, halves)
+    median = median_size(data_spec, home, halves, reading.only)
     if median is None:
         return run
     large = min(median) >= 256 and system.pick_device(run.device).type != "cpu"
@@ -57,9 +58,10 @@ def choose_size(
     return run
 
 
-def median_size(data_spec: str, home: str | Path | None, halves: bool) -> tuple[int, int] | None:
+def median_size(data_spec: str, home: str | Path | None, halves: bool, only: str = "") -> tuple[int, int] | None:
     """(height, width): the medians of the images, or of their halves; None where none can be read."""
     source = find_data(data_spec, home=Path(home) if home is not None else None)
+    source = select_source(source, only) if only else source
     rows = np.unique(np.linspace(0, len(source.images) - 1, min(HEADERS, len(source.images))).astype(int))
     sizes = []
     for row in rows:

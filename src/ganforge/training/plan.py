@@ -22,7 +22,7 @@ from ganforge.data.tokens import tokeniser_of
 from ganforge.data.value_range import Range
 from ganforge.errors import OptionError
 from ganforge.evaluation import selection
-from ganforge.game import Clock, Game, missing_parts, parameters
+from ganforge.game import Clock, Game, missing_parts, only_class, parameters
 from ganforge.inference import parts
 from ganforge.inference.load import build_game
 from ganforge.inference.trained import Trained
@@ -154,8 +154,10 @@ def resolve_reading(
 
     Raises OptionError for what does not fit.
     """
-    tokens, only = game.token_kind(settings) if tokens == "auto" else tokens, only or game.only_class(settings)
-    asked = {"direction": direction, "make": make, "unknown": unknown, "tokens": tokens, "only": only}
+    tokens, own = game.token_kind(settings) if tokens == "auto" else tokens, only_class(settings)
+    if own and only and own != only:
+        raise OptionError(f"The settings name the class {own}, and --only another, {only}: say one of them.")
+    asked = {"direction": direction, "make": make, "unknown": unknown, "tokens": tokens, "only": only or own}
     return from_plain(ReadOptions, asked)
 
 

@@ -17,7 +17,7 @@ from ganforge.data.tokens import examples_of, tokeniser_of
 from ganforge.engine import Callback, Engine
 from ganforge.errors import DataError, ModelError, OptionError, ProcessError
 from ganforge.evaluation import selection
-from ganforge.game import missing_parts
+from ganforge.game import missing_parts, only_class
 from ganforge.inference import parts
 from ganforge.inference.load import RunLike, build_game, config_of, load_part, model_of, name_folder, parse_run_address
 from ganforge.inference.trained import Trained
@@ -70,7 +70,7 @@ def train(
         entry, settings = planning.resolve_settings(model, preset, options)
         if missing_parts(settings):
             options = planning.keep_given(options, settings)
-            options |= {"only": only} if (only := entry.game.only_class(settings)) and "only" not in options else {}
+            options |= {"only": only} if (only := only_class(settings)) and "only" not in options else {}
             if str(data):
                 raise ModelError(chain.describe_chain(entry, str(data), preset, settings, options, outdir, name))
             options = {**options, "config": settings}

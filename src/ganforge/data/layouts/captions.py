@@ -19,7 +19,7 @@ from ganforge.data.layouts.caption_lists import (
 from ganforge.data.layouts.files import Files
 from ganforge.data.layouts.names import shorten
 from ganforge.data.layouts.tables import RepeatedError
-from ganforge.data.source import ImageSource, build_dataset
+from ganforge.data.source import ImageSource, build_dataset, take_rows
 from ganforge.errors import DataError
 from ganforge.text.vocabulary import split_words
 
@@ -63,7 +63,9 @@ def find_captions(source: ImageSource) -> CaptionSource | None:
     captions = tuple(cleaned[row] for row in rows)
     total, most = sum(map(len, captions)), max(map(len, captions))
     layout = f"{count(total, 'caption')} from {kind}, " + ("one an image" if most == 1 else f"at most {most} an image")
-    return CaptionSource(select_rows(source, rows), captions, layout, (f"{layout[0].upper()}{layout[1:]}.",), problems)
+    return CaptionSource(
+        take_captioned(source, rows), captions, layout, (f"{layout[0].upper()}{layout[1:]}.",), problems
+    )
 
 
 def read_raw(source: ImageSource) -> tuple[str, Sequence[Sequence[Any]] | None]:
@@ -83,18 +85,13 @@ def read_raw(source: ImageSource) -> tuple[str, Sequence[Sequence[Any]] | None]:
     return "", None
 
 
-def select_rows(source: ImageSource, rows: Sequence[int]) -> ImageSource:
-    """The images `rows` of a source, with their labels; the source itself if these are all."""
+def take_captioned(source: ImageSource, rows: Sequence[int]) -> ImageSource:
+    """The images `rows` of a source, which have captions; the source itself if these are all."""
     notes = tuple(note for note in map(drop_used_columns, source.notes) if note)
     if isinstance(source.label_error, RepeatedError):
         source = replace(source, label_error=None)
-    if len(rows) == len(source.images):
-        return replace(source, notes=notes)
-    labels = source.labels
-    if labels.column is not None:
-        labels = replace(labels, column=labels.column[list(rows)])
-    images = [source.images[row] for row in rows]
-    return replace(source, images=images, labels=labels, notes=notes, identity=("captioned", source.identity, [*rows]))
+    source = replace(source, notes=notes)
+    return source if len(rows) == len(source.images) else take_rows(source, rows, "captioned")
 
 
 def drop_used_columns(note: str) -> str:

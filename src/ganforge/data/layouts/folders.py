@@ -30,6 +30,7 @@ from ganforge.data.layouts.splits import Splits, phase_of
 from ganforge.data.layouts.two_folders import find_two_sides
 from ganforge.data.layouts.untaken import describe_untaken
 from ganforge.data.layouts.zips import list_zip
+from ganforge.data.one_class import HINT
 from ganforge.data.source import ImageSource, Labels, build_dataset
 from ganforge.errors import DataError
 
@@ -232,7 +233,7 @@ def _note_on_lookalikes(where: str, split: str, classes: tuple[str, ...]) -> lis
             one = f"{where}/{split}{min(names)}"
             return [f"The folders look like {what}, taken as classes here; to learn one alone: --data {one}."]
     if sound := [name for name in classes if name.lower() in SOUND]:
-        return [f"One of {len(classes)} classes is {sound[0]}; to learn it alone, for `score`: --only {sound[0]}."]
+        return [f"One of {len(classes)} classes is {sound[0]}; {HINT} {sound[0]}."]
     return []
 
 

@@ -38,7 +38,7 @@ from ganforge.capabilities import Mix, Range, Text
 from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.gan_cls.networks import Discriminator, Generator, StyleEncoder
 from ganforge.nn.annealing import halve_rates
-from ganforge.nn.losses import fake_loss, likeness, mean_where, real_loss
+from ganforge.nn.losses import fake_loss, mean_where, mode_seeking, real_loss
 from ganforge.nn.penalties import squared_slope
 from ganforge.nn.sizes import halve_sides
 from ganforge.nn.text_encoders import TextEncoder, embed_sentences
@@ -160,7 +160,7 @@ class GANCLS(Game[Config, Captioned]):
         if c.seek:
             half = max(1, n // 2)
             others = self.noise(half)
-            terms["seek"] = c.seek * likeness(z[:half], others, fake[:half], self.generator(others, text[:half]))
+            terms["seek"] = c.seek * mode_seeking(z[:half], others, fake[:half], self.generator(others, text[:half]))
         yield Move("generator", **terms)
         if now.progress >= c.encoder_from:
             yield Move("encoder", style=F.mse_loss(self.encoder(fake.detach()), z))  # section 4.4

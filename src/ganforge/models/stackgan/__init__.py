@@ -42,7 +42,7 @@ from ganforge.game import Clock, Game, Move, Part
 from ganforge.models.stackgan.first_stage import check_first_stage
 from ganforge.models.stackgan.networks import Discriminator, FirstStage, Norms, SecondStage
 from ganforge.nn.annealing import halve_rates
-from ganforge.nn.losses import fake_loss, likeness, mean_where, normal_divergence, real_loss
+from ganforge.nn.losses import fake_loss, mean_where, mode_seeking, normal_divergence, real_loss
 from ganforge.nn.penalties import squared_slope
 from ganforge.nn.sizes import halve_sides
 from ganforge.nn.text_encoders import TextEncoder, embed_sentences
@@ -80,20 +80,20 @@ class Config:
     rectified: bool = True
     """Whether a ReLU follows the layer of mu and log sigma^2, as in the authors' code; the paper has none."""
     deviation: Annotated[float, Range(0.01, 1)] = 1.0
-    """sigma at first, where it may be below 1."""
+    """sigma where the layer gives 0: about the first one, and where rectified the least."""
     judge_norm: Norms = "all"
     """Which maps of the discriminator have a batch norm: all, as in the authors' code, those before the condition, or
-    none.  By the one behind it a batch of wrong pairs is told from one of right pairs without reading them."""
+    none, with torch's first weights.  By one behind it wrong pairs are told from right ones without reading them."""
     product: bool = False
     """Whether the condition also multiplies the discriminator's features, by factors that it learns."""
-    wrongs: int = 1
+    wrongs: Annotated[int, Range(1, 1_000)] = 1
     """Wrong pairs of a real image: with the conditions of up to so many next rows, as far as the batch has them."""
-    r1: float = 0.0
+    r1: Annotated[float, Range(0, 1e6)] = 0.0
     """gamma of the R1 penalty (Mescheder et al. 2018) on real images with right sentences."""
     r1_every: Annotated[int, Range(1, 1_000)] = 1
     """Steps between two penalties, each so many times as large."""
-    seek: float = 0.0
-    """Weight of mode seeking (Mao et al. 2019): two images of a sentence shall differ as their z do."""
+    seek: Annotated[float, Range(0, 1e6)] = 0.0
+    """Weight of mode seeking (Mao et al. 2019): two images of a sentence, each with a condition, differ as their z."""
     kl_weight: float = 0.0
     """lambda.  0: the objective's own, 2 of the mean over dimensions (released) or 1 of their sum (printed)."""
     halve_every: int = 0
@@ -172,9 +172,9 @@ class StackGAN(Game[Config, Captioned]):
         on_fake, *more_fake = self.discriminator(fake, condition)
         terms = {"fool": real_loss(on_fake)} | ({"fool_alone": real_loss(more_fake[0])} if more_fake else {})
         if c.seek:
-            half = max(1, len(batch) // 2)
-            others = self.noise(half)
-            terms["seek"] = c.seek * likeness(z[:half], others, fake[:half], self.draw_images(others, text[:half])[0])
+            others = self.noise(half := max(1, len(batch) // 2))
+            drawn = self.draw_images(others, text[:half])[0]
+            terms["seek"] = c.seek * mode_seeking(z[:half], others, fake[:half], drawn)
         yield Move("generator", **terms, kl=self.divergence(mean, log_variance))
 
     def divergence(self, mean: Tensor, log_variance: Tensor) -> Tensor:

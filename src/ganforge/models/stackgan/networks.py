@@ -18,9 +18,9 @@ Answer = tuple[Tensor, Tensor, Tensor]  # images (N, C, H, W), mean (N, K) and l
 class Augmentation(nn.Module):
     """text (N, inputs), noise (N, K) -> condition, its mean and its log variance, each (N, K) (section 3.2).
 
-    `rectified`: a ReLU follows the layer, as in the authors' code, so that neither mean nor log variance is negative.
-    `norm`: a batch norm follows the mean, so that sentences lie as far apart as latents z.  `deviation` is that of the
-    condition at first, times what the log variance adds.
+    `rectified`: a ReLU follows the layer, as in the authors' code, so that what it gives is not negative.  `norm`: a
+    batch norm of the mean, so that sentences lie as far apart as latents z.  `deviation` is that of the condition where
+    the layer gives 0: about the first one, and with `rectified` the least.
     """
 
     def __init__(

@@ -78,7 +78,7 @@ def test_both_sides_have_the_same_networks_and_data(name):
     b.play(1)
 
 
-@pytest.mark.parametrize("name", ["spade", "lostgan", "text_encoder", "roialign", "anogan", "e4e"])
+@pytest.mark.parametrize("name", ["spade", "lostgan", "text_encoder", "roialign", "anogan", "e4e", "hyperstyle"])
 def test_ours_plays_on_maps_and_boxes_that_are_not_files(name):
     build, own, _, _ = LIKE[name]
     build(**own).play(1)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.program import Program
-from benchmarks.usual.stylegan2 import Discriminator, Generator
+from benchmarks.usual.stylegan2 import Discriminator, Generator, widths_of
 from benchmarks.usual.training import autocast, count, data
 from ganforge.models.e4e.encoder import StyleEncoder
 from ganforge.nn.ranger import Ranger
@@ -43,11 +43,6 @@ def compare(judge: Discriminator, made: Tensor, real: Tensor) -> tuple[Tensor, T
     distance = (one - other).square().sum(1) / other.square().sum(1)
     one, other = judge.features(made), judge.features(real).detach()
     return distance.mean(), (1 - F.cosine_similarity(one, other)).mean()
-
-
-def widths_of(side: int, capacity: int, most: int) -> list[int]:
-    """The generator's channels from 4 x 4 on."""
-    return [min(capacity // (4 << i), most) for i in range((side // 4).bit_length())]
 
 
 def loop(

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.program import Program
-from benchmarks.usual.e4e import compare, widths_of
-from benchmarks.usual.stylegan2 import Discriminator, Generator
+from benchmarks.usual.e4e import compare
+from benchmarks.usual.stylegan2 import Discriminator, Generator, widths_of
 from benchmarks.usual.training import autocast, count, data
 from ganforge.models.e4e.encoder import WEncoder
 from ganforge.models.hyperstyle.hypernetwork import HyperNetwork

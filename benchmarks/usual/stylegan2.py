@@ -138,11 +138,16 @@ class Discriminator(nn.Module):
         return act(self.fc(self.conv(x).flatten(1)))
 
 
+def widths_of(side: int, capacity: int, most: int) -> list[int]:
+    """The generator's channels from 4 x 4 on."""
+    return [min(capacity // (4 << i), most) for i in range((side // 4).bit_length())]
+
+
 def loop(
     batch: int = 16, side: int = 64, style: int = 128, capacity: int = 2_048, most: int = 128, precision: str = "fp32"
 ) -> Program:
     """The usual loop."""
-    widths = [min(capacity // (4 << i), most) for i in range((side // 4).bit_length())]
+    widths = widths_of(side, capacity, most)
     images, net_g, net_d = data(side, 3), Generator(widths, style), Discriminator(widths)
     step_g = torch.optim.Adam(net_g.parameters(), 0.002 * 4 / 5, (0.0, 0.99 ** (4 / 5)))
     step_d = torch.optim.Adam(net_d.parameters(), 0.002 * 16 / 17, (0.0, 0.99 ** (16 / 17)))

@@ -1,6 +1,6 @@
 """Write samples, interpolations and traversals of a run to files."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -129,11 +129,16 @@ def interpolate(
     around = walk(rows, steps + 1, seed, closed=True)[:, :-1]
     frames = enlarge(visible_channels(to_uint8(around.flatten(0, 1))), ANIMATED)
     animation = target.with_suffix(ending)
-    if ending == ".mp4":
-        video.write(animation, (recolour(frame, 3) for frame in frames), 1 / FRAME)
-    else:
-        write_gif(animation, list(frames), float(FRAME))
+    write_walk(animation, list(frames))
     return target, animation
+
+
+def write_walk(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """Write the images of a walk, uint8 (H, W, C), as a GIF, or as a video where the path ends in .mp4."""
+    if path.suffix == ".mp4":
+        video.write(path, (recolour(frame, 3) for frame in frames), 1 / FRAME)
+    else:
+        write_gif(path, frames, float(FRAME))
 
 
 def mix(

@@ -2,14 +2,14 @@
 
 import tempfile
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from ganforge.images import encode_gif, enlarge, recolour, to_uint8, video, visible_channels
+from ganforge.images import enlarge, to_uint8, video, visible_channels
+from ganforge.inference.sample import ANIMATED, write_walk
 from ganforge.studio.context import (
     LIVE,
     ONCE,
@@ -27,7 +27,7 @@ from ganforge.studio.pictures import to_data, to_uri, to_uris
 
 NAME = "sample"
 MOST, FIRST = 64, 16  # images of a page
-FRAMES, ANIMATED = 24, 128  # of a walk; pixels to which its frames are enlarged at least
+FRAMES = 24  # of a walk
 MIXED = 6  # images of either kind in a table of mixed styles
 
 
@@ -108,9 +108,8 @@ def build_walk(
         frames = visible_channels(to_uint8(made))
         large = enlarge(frames, ANIMATED)
         around = [*large, *large[-2:0:-1]]
-        files = {"gif": to_data(encode_gif(around), "image/gif")}
-        if video.is_supported():
-            files["mp4"] = to_data(encode_video(around, context.uploads), "video/mp4")
+        kinds = {"gif": "image/gif"} | ({"mp4": "video/mp4"} if video.is_supported() else {})
+        files = {kind: to_data(encode_walk(around, kind, context.uploads), media) for kind, media in kinds.items()}
         words = [
             "interpolate",
             context.library.path(key),
@@ -127,11 +126,11 @@ def build_walk(
     images.select(go, [seed, *(field.component for field in fields)], [walk, typed], **LIVE)
 
 
-def encode_video(frames: Sequence[np.ndarray], uploads: Path) -> bytes:
-    """An MP4 of ten frames a second, as the GIF has."""
+def encode_walk(frames: Sequence[np.ndarray], kind: str, uploads: Path) -> bytes:
+    """The file that `ganforge interpolate` writes: a gif or an mp4."""
     with tempfile.TemporaryDirectory(dir=uploads) as room:
-        path = Path(room) / "walk.mp4"
-        video.write(path, (recolour(frame, 3) for frame in frames), Fraction(10))
+        path = Path(room) / f"walk.{kind}"
+        write_walk(path, frames)
         return path.read_bytes()
 
 

@@ -1,5 +1,6 @@
 """The runs that quality tests keep (tests/support/kept_runs.py)."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import ganforge
 from tests.support.kept_runs import PACKAGE, code_of, model_files, train_once
 
 
@@ -32,6 +34,14 @@ def test_a_cut_training_goes_on():
     again = train_once("gan", **asked)
     assert (again.path, again.step) == (whole.path, 6)
     torch.testing.assert_close(again.sample(2, seed=0), whole.sample(2, seed=0), rtol=0, atol=0)
+
+
+def test_a_training_that_was_stopped_is_none(monkeypatch: pytest.MonkeyPatch):
+    train = ganforge.train
+    stop = {"stopped_by": 15}
+    monkeypatch.setattr(ganforge, "train", lambda *a, **k: dataclasses.replace(train(*a, **k), **stop))
+    with pytest.raises(KeyboardInterrupt):
+        train_once("gan", preset="tiny", steps=2)
 
 
 def test_other_code_is_another_run(tmp_path: Path):

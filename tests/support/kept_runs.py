@@ -40,12 +40,16 @@ def train_once(
     home = runs_home() / f"{Path(model).stem}-{fingerprint(describe(planned), changed)[:20]}"
     begun = sorted(home.glob("*/config.yaml"))
     if not begun:
-        return ganforge.train(model, data, preset, outdir=home, name="run", quiet=True, tensorboard=False, **options)
-    run = begun[-1].parent
-    kept = ganforge.load(run) if list(run.glob("checkpoints/*")) else None
-    if kept and kept.step >= planned.run.steps:
+        made = ganforge.train(model, data, preset, outdir=home, name="run", quiet=True, tensorboard=False, **options)
+    elif (
+        list((run := begun[-1].parent).glob("checkpoints/*")) and (kept := ganforge.load(run)).step >= planned.run.steps
+    ):
         return kept
-    return ganforge.resume(run, quiet=True, tensorboard=False, data_home=options.get("data_home"))
+    else:
+        made = ganforge.resume(run, quiet=True, tensorboard=False, data_home=options.get("data_home"))
+    if made.stopped_by:  # nothing is built on a part of a training
+        raise KeyboardInterrupt
+    return made
 
 
 def describe(planned: Plan) -> str:

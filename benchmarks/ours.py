@@ -72,7 +72,8 @@ def build_engine(model: str, preset: str, **run: Any) -> Engine:
     known = {name: build_part(model, data.facts) for name, model in models.items()}
     parts = build_stand_ins(found, chosen.config, data.facts, known)  # usual loops read stored embeddings: it is tiny
     game = rest(found.game(chosen.config, data.facts, **parts), parts)
-    return Engine(game, run_settings, BatchLoader(data, game.batch_type, run_settings))
+    loader = BatchLoader(data, game.batch_type, run_settings)
+    return Engine(game, run_settings, loader, device=system.pick_device(run_settings.device))
 
 
 def build_part(model: str, facts: Facts) -> Game[Any, Any]:

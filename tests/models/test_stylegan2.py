@@ -17,7 +17,8 @@ from ganforge.game import Clock
 from ganforge.models.stylegan2 import StyleGAN2, presets
 from ganforge.models.stylegan2.generator import Mapping, Synthesis
 from ganforge.models.stylegan2.layers import MinibatchDeviation, ModulatedConv2d
-from ganforge.nn.upfirdn import Blur, make_filter, upfirdn2d
+from ganforge.nn.blur import Blur
+from ganforge.nn.upfirdn import make_filter, upfirdn2d
 from ganforge.run import Run
 from tests.support.witness import RecordedLoader
 

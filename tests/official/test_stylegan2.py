@@ -15,8 +15,9 @@ from ganforge.game import Clock
 from ganforge.models.stylegan2 import Config, StyleGAN2
 from ganforge.models.stylegan2 import layers as blocks
 from ganforge.models.stylegan2.layers import EqualLinear, MinibatchDeviation, ModulatedConv2d
+from ganforge.nn.blur import Blur
 from ganforge.nn.penalties import gradient_square
-from ganforge.nn.upfirdn import TAPS, Blur, make_filter, upfirdn2d
+from ganforge.nn.upfirdn import TAPS, make_filter, upfirdn2d
 from tests.support import goldens
 
 WIDTHS = [20, 16, 12]  # the recorded small networks of rosinality have a narrow table of channels

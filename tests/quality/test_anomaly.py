@@ -134,7 +134,7 @@ def test_the_baselines_at_equal_time_find_flaws_too(runs: Runs):
     """Reported beside f_anogan, whichever wins; the autoencoder has the time of both of its trainings."""
     options = {**PART, "seed": runs.seed}
     paces = [
-        measure_pace(model, runs.home, data=DATA, config=config)
+        measure_pace(model, DATA, config=config)
         for model, config in (("wgan_gp", {}), ("f_anogan", {"generator": str(runs.gan.path)}), ("autoencoder", {}))
     ]
     steps = 100 * round((runs.gan.step * paces[0] + runs.encoder.step * paces[1]) / paces[2] / 100)

@@ -48,7 +48,7 @@ def chain() -> Chain:
     config = {**ENCODER, "generator": str(style.path), "space": "w"}
     encoder = train_once("e4e", DATA, config=config, steps=2_500, batch=16, **RUN)
     config = {**HYPER, "encoder": str(encoder.path)}
-    hyper = train_once("hyperstyle", DATA, config=config, steps=1_500, batch=8, **RUN)
+    hyper = train_once("hyperstyle", DATA, config=config, steps=3_000, batch=8, **RUN)
     return Chain(style, encoder, hyper)
 
 

@@ -3,7 +3,6 @@
 What is asked for is read by classifiers that were trained on real images alone.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,16 +15,10 @@ from ganforge.data.synthetic.signed_distance import KINDS
 from ganforge.inference.trained import Trained
 from ganforge.nn.bicubic import bicubic
 from tests.support.described import UNSEEN, frechet, read, reader, scenes
-from tests.support.kept_runs import measure_pace, train_once
+from tests.support.kept_runs import count_steps, measure_pace, train_once
 
 pytestmark = pytest.mark.quality
 SIDE, SCALE = 32, 4
-
-
-def train_as_long(seconds: float, home: Path, model: str, **settings: Any) -> Trained:
-    """A run of about so many seconds of a processor, in hundreds of steps."""
-    steps = 100 * max(1, round(seconds / measure_pace(model, home, **settings) / 100))
-    return train_once(model, steps=steps, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +27,10 @@ def text() -> str:
 
 
 @pytest.fixture(scope="module")
-def run(text: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, float]:
+def run(text: str) -> tuple[Trained, float]:
     """`small`, and the processor seconds that it takes."""
     made = train_once("gigagan", UNSEEN, config={"text": text})
-    pace = measure_pace("gigagan", tmp_path_factory.mktemp("pace"), data=UNSEEN, config={"text": text})
-    return made, pace * made.step
+    return made, made.step * measure_pace("gigagan", UNSEEN, config={"text": text})
 
 
 def sentences_of(colour: Tensor, kind: Tensor) -> list[str]:
@@ -51,9 +43,10 @@ def test_small_takes_half_an_hour_of_two_cores_at_most(run: tuple[Trained, float
     assert run[1] <= 2 * 30 * 60
 
 
-def test_it_beats_gan_cls_in_reading_and_in_distance(run: tuple[Trained, float], text: str, tmp_path: Path):
+def test_it_beats_gan_cls_in_reading_and_in_distance(run: tuple[Trained, float], text: str):
     real, network = scenes(SIDE, held_out=True, count=1_000), reader(SIDE)
-    other = train_as_long(run[1], tmp_path, "gan_cls", data=UNSEEN, config={"text": text})
+    steps = count_steps(run[1], "gan_cls", UNSEEN, config={"text": text})
+    other = train_once("gan_cls", UNSEEN, steps=steps, config={"text": text})
     shares, distances = [], []
     for trained in (run[0], other):
         made = trained.sample(1_000, text=real.says)
@@ -121,13 +114,13 @@ def high_frequencies(images: Tensor, cells: int = 8) -> Tensor:
     return F.unfold(details, cells, stride=cells).transpose(1, 2).flatten(0, 1)
 
 
-def test_the_upsampler_has_the_details_of_real_images(text: str, tmp_path: Path):
+def test_the_upsampler_has_the_details_of_real_images(text: str):
     """Better than bicubic enlargement and SRResNet of equal time in Frechet distance; PSNR is only printed."""
-    size: dict[str, Any] = {"size": (SIDE * 2,), "data": UNSEEN}
-    ours = train_once("gigagan", preset="small-upsampler", config={"text": text}, **size)
-    pace = measure_pace("gigagan", tmp_path, preset="small-upsampler", config={"text": text}, **size)
-    plain = {"content": "pixel", "pretraining": 10**9}
-    theirs = train_as_long(pace * ours.step, tmp_path, "srgan", preset="small", config=plain, **size)
+    own: dict[str, Any] = {"size": (SIDE * 2,), "config": {"text": text}}
+    plain: dict[str, Any] = {"size": (SIDE * 2,), "config": {"content": "pixel", "pretraining": 10**9}}
+    ours = train_once("gigagan", UNSEEN, "small-upsampler", **own)
+    seconds = ours.step * measure_pace("gigagan", UNSEEN, "small-upsampler", **own)
+    theirs = train_once("srgan", UNSEEN, steps=count_steps(seconds, "srgan", UNSEEN, **plain), **plain)
     real = scenes(SIDE * 2, held_out=True, count=300).images
     low = bicubic(real, 1 / SCALE).clamp(-1, 1)
     made = {"bicubic": bicubic(low, SCALE), "srresnet": theirs.translate(low), "gigagan": ours.translate(low)}

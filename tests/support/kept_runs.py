@@ -6,9 +6,11 @@ GANFORGE_QUALITY_RUNS, to train everything again.
 """
 
 import ast
+import json
 import os
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ganforge
@@ -22,6 +24,7 @@ from ganforge.serialize import to_plain
 from ganforge.training.plan import Plan, plan
 
 PACKAGE = Path(ganforge.__file__).parent
+PACE = (20, 60)  # steps of the two trainings that a pace is read from
 
 
 def runs_home() -> Path:
@@ -83,14 +86,27 @@ def list_imports(file: Path) -> list[Path]:
     return [file for file in files if file.exists()]
 
 
-def measure_pace(model: str, home: Path, **options: Any) -> float:
-    """Processor seconds of a step, from the second half of a short training."""
-    taken = []
-    for steps in (20, 60):
-        began = time.process_time()
-        ganforge.train(model, outdir=home / "paces", steps=steps, quiet=True, **{**options, "sample_every": 0})
-        taken.append(time.process_time() - began)
-    return (taken[1] - taken[0]) / 40
+def measure_pace(model: str, data: str | Path = "", preset: str = "small", **options: Any) -> float:
+    """Processor seconds of a step, from the second half of a short training; kept like a run, so that what is trained
+    for a time is trained once."""
+    options |= {"sample_every": 0}
+    planned = plan(model, data, preset, load=load_part, **{**options, "steps": PACE[1]})
+    file = runs_home() / "paces" / f"{Path(model).stem}-{fingerprint(describe(planned))[:20]}.json"
+    if not file.exists():
+        taken = []
+        for steps in PACE:
+            began = time.process_time()
+            with TemporaryDirectory() as home:
+                ganforge.train(model, data, preset, outdir=home, quiet=True, **{**options, "steps": steps})
+            taken.append(time.process_time() - began)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps((taken[1] - taken[0]) / (PACE[1] - PACE[0])), encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def count_steps(seconds: float, model: str, data: str | Path = "", preset: str = "small", **options: Any) -> int:
+    """The steps, in hundreds, that take about so many seconds of a processor."""
+    return 100 * max(1, round(seconds / measure_pace(model, data, preset, **options) / 100))
 
 
 def code_of(files: list[Path]) -> list[str]:

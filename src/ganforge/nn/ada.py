@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganforge.nn.diffaug import Chance
+from ganforge.nn.grid_sampling import sample_bilinear
 
 # Low-pass filter of the sym6 wavelet (Daubechies 1992, table 6.3), scaled to a sum of 1.
 SYM6 = torch.tensor(
@@ -198,7 +199,7 @@ def warp(images: Tensor, back: Tensor) -> Tensor:
     coarse_to_fine, fine_to_coarse = shift(-half) @ scaling(2.0, 2.0), scaling(0.5, 0.5) @ shift(half)
     back = out_of @ coarse_to_fine @ shift(centre) @ back @ fine_to_coarse @ into
     size = [*images.shape[:2], int(fine[1]), int(fine[0])]
-    images = F.grid_sample(images, F.affine_grid(back[:, :2].to(images), size, False), align_corners=False)
+    images = sample_bilinear(images, F.affine_grid(back[:, :2].to(images), size, False))
     return resample(images, downsampling_matrix(height, images), downsampling_matrix(width, images))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 TAPS = (1.0, 3.0, 3.0, 1.0)
 """The filter of StyleGAN2's networks."""
@@ -49,34 +49,3 @@ def upfirdn2d(
     weight = (kernel if flip else kernel.flip(0, 1)).to(images) * gain
     weight = weight.expand(channels, 1, *weight.shape)
     return F.conv2d(F.pad(images, padding), weight, stride=(down[1], down[0]), groups=channels)
-
-
-class Blur(nn.Module):
-    """A filter over each channel; its taps are a buffer that no state dict holds.
-
-    `enlarge` gives twice the sides of images (N, C, H, W), `reduce` half of them.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, taps: Sequence[float] = TAPS) -> None:
-        super().__init__()
-        self.register_buffer("kernel", make_filter(taps), persistent=False)
-        self.reach = len(taps)
-
-    def forward(self, images: Tensor, padding: int, gain: float = 1.0) -> Tensor:
-        """Filter images with `padding` zeros at each side: symmetrical filters alone."""
-        return F.conv2d(images, self.weight(images, gain), padding=padding, groups=images.shape[1])
-
-    def enlarge(self, images: Tensor) -> Tensor:
-        """Twice the sides: the reference is `upfirdn2d(up=(2, 2), gain=4)`, with half of the filter as padding."""
-        weight = self.weight(images, 4.0)
-        return F.conv_transpose2d(images, weight, stride=2, padding=(self.reach - 1) // 2, groups=images.shape[1])
-
-    def reduce(self, images: Tensor) -> Tensor:
-        """Half of the sides."""
-        padding = (self.reach - 1) // 2
-        return F.conv2d(images, self.weight(images, 1.0), stride=2, padding=padding, groups=images.shape[1])
-
-    def weight(self, images: Tensor, gain: float) -> Tensor:
-        return (self.kernel.to(images.dtype) * gain).expand(images.shape[1], 1, -1, -1)

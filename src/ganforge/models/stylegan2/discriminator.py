@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ganforge.models.stylegan2.generator import HALF, Form, Mapping
 from ganforge.models.stylegan2.layers import EqualConv2d, MinibatchDeviation
+from ganforge.nn.blur import Blur
 from ganforge.nn.equal import EqualLinear
-from ganforge.nn.upfirdn import Blur
 
 
 class Block(nn.Module):

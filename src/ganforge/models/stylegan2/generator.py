@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.models.stylegan2.layers import EqualConv2d, StyledConv, ToImage, normalise
+from ganforge.nn.blur import Blur
 from ganforge.nn.equal import EqualLinear
-from ganforge.nn.upfirdn import Blur
 
 Form = Literal["skip", "resnet", "orig"]
 """How blocks are joined: by images that are added up, by residual connections, or one after the other (figure 7)."""

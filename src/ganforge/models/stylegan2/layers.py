@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.nn.blur import Blur
 from ganforge.nn.conditions import tile
 from ganforge.nn.equal import GAIN, SLOPE, EqualLinear
-from ganforge.nn.upfirdn import Blur
 
 EPS = 1e-8
 Resample = Literal["same", "up", "down"]
@@ -120,7 +120,7 @@ class ModulatedConv2d(nn.Module):
     def scale(self, style: Tensor, gain: float) -> Tensor:
         """1 / the deviation of each output (N, outputs), times the gain, in full precision."""
         with torch.autocast(style.device.type, enabled=False):
-            power = style.float().square() @ torch.linalg.vector_norm(self.weight, dim=(2, 3)).square().T
+            power = style.float().square() @ self.weight.square().flatten(2).sum(2).T
             return (power + EPS).rsqrt() * gain
 
     def convolve_apart(self, x: Tensor, style: Tensor, change: Tensor, gain: float) -> Tensor:

@@ -123,6 +123,7 @@ PAINTED, BLOB = (
     0.3,
 )  # the region that is painted into label maps, and the radius of the blob, of half an image
 BLOBS = ((-0.2, 0.45), (0.55, 0.45), (0.6, 0.5))  # their places, x and y from -1 to 1
+EDITS = (("dark", 3.0), ("large", 4.0), ("pink", 3.0))  # of the image of a game that inverts: labels, deviations
 ROWS = 6  # of the image of a game that translates
 MOVED, MOVE = 2, ("flower", "0.05,0.16")  # the layout of the strip, and the object that moves three times
 
@@ -161,7 +162,7 @@ def render_run(run: ganforge.Trained) -> np.ndarray:
     if "traverse" in can:
         return read(ganforge.traverse(run.path, rows=2)[0])
     if "sample" not in can:
-        columns = translate_held_out(run)
+        columns = edit_held_out(run) if "edit" in can else translate_held_out(run)
         return grid([row for rows in zip(*columns, strict=True) for row in rows], columns=len(columns))
     if "label" in {question.name for question in can["sample"]} and run.facts.labels:
         rows = [run.sample(16, seed=k, label=name) for k, name in enumerate(run.facts.labels)]
@@ -259,6 +260,16 @@ def translate_held_out(run: ganforge.Trained) -> list[np.ndarray]:
                                                    .repeat_interleave(size[1] // column.shape[3], 3))])
         for column in shown
     ]  # fmt: skip
+
+
+def edit_held_out(run: ganforge.Trained) -> list[np.ndarray]:
+    """Columns of images (ROWS, H, W, 3) of 0 ... 255: held-out photographs, their reconstructions, and edits."""
+    found = run.invert(photographs := read_held_out(run)["images"])
+    shown, directions = [photographs, run.decode(found)], ganforge.directions(run, components=0, factors=0)
+    for name, size in EDITS:
+        vector = size * next(one.direction.vector for one in directions if one.direction.name == name)
+        shown.append(run.decode([photograph.move(vector[None]) for photograph in found]))
+    return [to_uint8(column) for column in shown]
 
 
 def format_caption(name: str) -> list[str]:

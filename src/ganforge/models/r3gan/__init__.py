@@ -19,7 +19,8 @@ half a cosine from their first to their last value (appendix, hyperparameters). 
 Departures: 1. a run ends with the schedules, the authors' goes on until it is stopped; 2. with bf16 all stages use it,
 theirs those of the highest resolutions; 3. sides other than 4 times a power of two start from a base of 4 to 7 pixels;
 4. fakes are not bounded, as in the paper, and clamped to [-1, 1] in samples alone; 5. `small` is narrow, has one block
-a stage, learns faster and has no augmentation.
+a stage, a rate twenty times as large, no augmentation, and a large gamma that stays: with 0.5, falling to 0.05, and a
+rate of 1e-3, D runs away, and the Frechet distance after 900 steps is 38, not 17.
 
 Train it small: `ganforge train r3gan --data shapes-attributes` (about ten minutes on two cores).
 """
@@ -202,7 +203,7 @@ def official_run(images: int, batch: int, side: int) -> Run:
 
 
 TINY = Config(latent=8, width=8, group=8, blocks=1, decay=48, gamma=1.0, final_gamma=0.1, final_half_life=50.0)
-SMALL = Config(width=64, full=8, blocks=1, decay=80_000, lr=1e-3, final_lr=1e-4, gamma=0.5, final_gamma=0.05)
+SMALL = Config(width=64, full=8, blocks=1, decay=80_000, lr=4e-3, final_lr=4e-4, gamma=20.0, final_gamma=20.0)
 CIFAR = Config(conditional=True, gamma=0.05, final_gamma=0.005, final_half_life=5e6, final_augment_p=0.55)
 FFHQ256 = Preset(Config(), official_run(20_000_000, 256, 256))
 

@@ -27,9 +27,8 @@ and a larger rate; 10. no augmentation, for the discriminator sees pyramids.
 
 Train it small: `ganforge train gigagan` (under half an hour on two cores), then `ganforge sample RUN --text "a red
 star"`.  A classifier reads the colour in 100 % of its samples, but the kind in 29 %, and in 20 % where colour and kind
-were never seen together (chance: 10 %): edges are sharp, corners are not there yet, and all grounds are dark.  In that
-time it sees 96,000 images; gan_cls, in half of it, four times as many.  The upsampler of images alone: `ganforge train
-gigagan --preset small-upsampler --config.no-texts`, then `ganforge translate RUN photos large`.
+were never seen together (chance: 10 %): it sees 96,000 images, gan_cls in half of the time four times as many.  The
+upsampler of images alone: `ganforge train gigagan --preset small-upsampler --config.no-texts`.
 """
 
 from collections.abc import Iterator

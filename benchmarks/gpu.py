@@ -123,7 +123,8 @@ def measure(name: str) -> str:
     rates, peaks = [], []
     for form in ("fp32", "bf16", "graph"):
         torch.cuda.reset_peak_memory_stats()
-        engine = build_engine(**case, precision="fp32" if form == "fp32" else "bf16", device="cuda")
+        plain = {"augment": "none", "augment_p": "adaptive", "device": "cuda"}  # graphs have no augmentation
+        engine = build_engine(**case, **plain, precision="fp32" if form == "fp32" else "bf16")
         lazy = ("r1_every", "path_every")
         regularised = tuple(every for key in lazy if (every := getattr(engine.game.config, key, 0)))
         take = take_with_graphs(engine, regularised) if form == "graph" else take_with_engine(engine)
@@ -142,6 +143,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(CASES)}; all without a name")
     names = parser.parse_args().names or list(CASES)
+    if unknown := [name for name in names if name not in CASES]:
+        parser.error(f"there is no case {unknown[0]!r}: choose among {', '.join(CASES)}")
+    if not torch.cuda.is_available():
+        parser.error("there is no CUDA device here: `python -m benchmarks` measures on the CPU")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; images/s (peak memory)\n")
     print("| case | engine, fp32 | engine, bf16 | bf16 in graphs | graphs : engine, bf16 |")
     print("|:--|--:|--:|--:|--:|")

@@ -50,6 +50,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "infogan-digits": {"data": "shapes-digits"},
     "bicyclegan": {"data": "shapes-edges"},
     "stargan": {"data": "shapes-attributes"},
+    "r3gan": {"data": "shapes-attributes"},
 }
 """Training options of a model's image, where they differ from `ganforge train NAME` on Fashion-MNIST.
 
@@ -123,7 +124,7 @@ PAINTED, BLOB = (
     0.3,
 )  # the region that is painted into label maps, and the radius of the blob, of half an image
 BLOBS = ((-0.2, 0.45), (0.55, 0.45), (0.6, 0.5))  # their places, x and y from -1 to 1
-EDITS = (("dark", 3.0), ("large", 4.0), ("pink", 3.0))  # of the image of a game that inverts: labels, deviations
+EDITS = ({"dark": 3.0}, {"large": 4.0}, {"pink": 3.0})  # of the image of a game that inverts
 ROWS = 6  # of the image of a game that translates
 MOVED, MOVE = 2, ("flower", "0.05,0.16")  # the layout of the strip, and the object that moves three times
 
@@ -138,7 +139,9 @@ def draw_run(name: str) -> None:
             shrink(run.path / "samples" / "training.gif", PICTURES / "demo.gif")
             save_enlarged(grid(to_uint8(run.sample(64)), columns=8), "demo-grid")
             return
-        data = {} if "translate" in capabilities(find(model).game) else {"data": "fashion-mnist"}
+        game = find(model).game
+        own = "translate" in capabilities(game) or "tokens" in game.batch_type.columns()
+        data = {} if own else {"data": "fashion-mnist"}
         run = ganforge.train(model, outdir=out, **{**data, **RUNS.get(name, {})})
         draw_trained(run, name)
 
@@ -265,11 +268,9 @@ def translate_held_out(run: ganforge.Trained) -> list[np.ndarray]:
 def edit_held_out(run: ganforge.Trained) -> list[np.ndarray]:
     """Columns of images (ROWS, H, W, 3) of 0 ... 255: held-out photographs, their reconstructions, and edits."""
     found = run.invert(photographs := read_held_out(run)["images"])
-    shown, directions = [photographs, run.decode(found)], ganforge.directions(run, components=0, factors=0)
-    for name, size in EDITS:
-        vector = size * next(one.direction.vector for one in directions if one.direction.name == name)
-        shown.append(run.decode([photograph.move(vector[None]) for photograph in found]))
-    return [to_uint8(column) for column in shown]
+    ganforge.directions(run, components=0, factors=0)
+    edited = [[run.edit(one, edit) for one in found] for edit in EDITS]
+    return [to_uint8(column) for column in (photographs, *(run.decode(codes) for codes in (found, *edited)))]
 
 
 def format_caption(name: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ganforge
-from tests.support.kept_runs import PACKAGE, code_of, model_files, train_once
+from tests.support.kept_runs import PACKAGE, code_of, count_steps, measure_pace, model_files, train_once
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,16 @@ def test_a_training_that_was_stopped_is_none(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ganforge, "train", lambda *a, **k: dataclasses.replace(train(*a, **k), **stop))
     with pytest.raises(KeyboardInterrupt):
         train_once("gan", preset="tiny", steps=2)
+
+
+def test_a_pace_is_measured_once(monkeypatch: pytest.MonkeyPatch):
+    """What is trained for a time has the same steps, and so the same run, in the next call."""
+    pace = measure_pace("gan", preset="tiny")
+    assert pace > 0
+    monkeypatch.setattr(ganforge, "train", None)
+    assert measure_pace("gan", preset="tiny") == pace
+    assert count_steps(300 * pace, "gan", preset="tiny") == 300
+    assert count_steps(0.0, "gan", preset="tiny") == 100
 
 
 def test_other_code_is_another_run(tmp_path: Path):

@@ -53,6 +53,16 @@ def test_products_with_matrices_are_the_same_filter(layout: torch.memory_format)
     assert made.is_contiguous(memory_format=layout)
 
 
+def test_transposed_matrices_double():
+    """The form of `enlarge` that a GPU uses; the matrices may have been made where nothing is trained."""
+    blur, x = Blur(), torch.randn(2, 3, 5, 4, requires_grad=True)
+    with torch.inference_mode():
+        pairs = [make_matrix(blur.taps, 2 * side, side, 2, 1, x.dtype, x.device) for side in (5, 4)]
+    made = 4 * multiply(x, *(matrix.T for matrix in pairs))
+    torch.testing.assert_close(made, blur.enlarge(x))
+    made.sum().backward()
+
+
 @pytest.mark.parametrize("taps", [(1, 3, 3, 1), (1, 2, 2, 1)])
 def test_doubling_in_bf16_is_the_transposed_filter(taps: tuple[int, ...]):
     """Bilinear doubling of images framed by zeros stands in for it, for the first taps alone."""

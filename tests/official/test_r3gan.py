@@ -21,8 +21,10 @@ from ganforge.game import Clock, Move
 from ganforge.inference.load import load
 from ganforge.interop.importing import import_weights
 from ganforge.models.r3gan import R3GAN, presets
-from ganforge.models.r3gan.networks import Block, Discriminator, Generator, Stage, double, filter_matrix, halve
+from ganforge.models.r3gan.networks import Block, Discriminator, Generator, Stage, double, halve
+from ganforge.nn.blur import make_taps
 from ganforge.nn.penalties import squared_slope
+from ganforge.nn.upfirdn import TAPS
 from ganforge.official._pickles import read_networks
 from tests.support import goldens
 
@@ -44,7 +46,7 @@ def test_resampling_and_activation():
     x = io["in.x"]
     torch.testing.assert_close(double(x), io["out.up_121"], rtol=0.0, atol=1e-5)
     torch.testing.assert_close(halve(x), io["out.down_121"], rtol=0.0, atol=1e-5)
-    taps = filter_matrix(4)[1, 1:5] * 2
+    taps = torch.tensor(make_taps(TAPS)) * 2
     torch.testing.assert_close(taps[:, None] * taps / 4, io["out.kernel_121"], rtol=0.0, atol=1e-6)
     block = Block(4, 2, 1, depth=1)
     nn.init.dirac_(block.widen.weight)

@@ -1,4 +1,4 @@
-"""The `small` presets of r3gan and stylegan2 against dcgan's at equal time; augmentation; truncation; R3GAN's loss.
+"""r3gan's `small` and a narrow stylegan2 against dcgan's `small` at equal time; augmentation; truncation; a loss.
 
 The time is the processor time of this process, so that other programs on the machine change little.
 """

@@ -83,22 +83,12 @@ def _shapes_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
     return open_variant
 
 
-def _domains_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
+def _drawn_opener(
+    open_drawn: Callable[..., DataSet], variant: str, size: tuple[int, int] | None = None
+) -> Callable[[OpenOptions], DataSet]:
     def open_variant(options: OpenOptions) -> DataSet:
-        size, channels, seed = options.size or (32, 32), options.channels, options.seed
-        return open_domains(
-            variant, size=size, channels=channels, crop=options.crop, seed=seed, held_out=options.held_out
-        )
-
-    return open_variant
-
-
-def _places_opener(variant: str) -> Callable[[OpenOptions], DataSet]:
-    def open_variant(options: OpenOptions) -> DataSet:
-        size, channels, seed = options.size, options.channels, options.seed
-        return open_places(
-            variant, size=size, channels=channels, crop=options.crop, seed=seed, held_out=options.held_out
-        )
+        wanted = {name: getattr(options, name) for name in ("channels", "crop", "seed", "held_out")}
+        return open_drawn(variant, size=options.size or size, **wanted)
 
     return open_variant
 
@@ -123,8 +113,8 @@ NAMED: dict[str, Callable[[OpenOptions], DataSet]] = {
     "shapes-scenes": _shapes_opener("shapes-scenes"),
     "shapes-digits": _shapes_opener("shapes-digits"),
     "shapes-defects": _shapes_opener("shapes-defects"),
-    **{name: _domains_opener(name) for name in DOMAINS},
-    **{name: _places_opener(name) for name in VARIANTS},
+    **{name: _drawn_opener(open_domains, name, (32, 32)) for name in DOMAINS},
+    **{name: _drawn_opener(open_places, name) for name in VARIANTS},
     "shapes-attributes": _shapes_opener("shapes-attributes"),
     **{name: _described_opener(name) for name in CAPTIONED},
     "fashion-mnist": _open_fashion_mnist,

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 from ganforge.nn.cpu.convolutions import is_channels_last
 from ganforge.nn.upfirdn import TAPS, make_filter
 
-THIRDS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)  # doubling with these taps is bilinear
-
 
 class Blur(nn.Module):
     """A symmetrical filter over each channel of images (N, C, H, W) of any float type; the sum of its taps becomes 1.
@@ -33,7 +31,8 @@ class Blur(nn.Module):
 
     def __init__(self, taps: Sequence[float] = TAPS) -> None:
         super().__init__()
-        self.taps, self.reach = tuple(tap / sum(taps) for tap in taps), len(taps)
+        self.taps, self.reach = make_taps(taps), len(taps)
+        self.bilinear = self.taps == make_taps(TAPS)  # so is doubling with these
         self.register_buffer("kernel", make_filter(taps), persistent=False)
 
     def forward(self, images: Tensor, padding: int, gain: float = 1.0) -> Tensor:
@@ -50,7 +49,7 @@ class Blur(nn.Module):
         if images.is_cuda:
             sides = [(side, (side + 2 * padding - self.reach) // stride + 1) for side in images.shape[2:]]
             return multiply(images, *(self.matrix(*side, stride, padding, images) for side in sides)) * gain
-        weight, form = self.weight(images, gain), Form(stride, padding, self.taps == THIRDS)
+        weight, form = self.weight(images, gain), Form(stride, padding, self.bilinear)
         return (_Filter.apply if differentiates(images) else convolve)(images, weight, form)  # pyright: ignore
 
     def enlarge(self, images: Tensor) -> Tensor:
@@ -60,7 +59,7 @@ class Blur(nn.Module):
         if images.is_cuda:
             pairs = zip(sides, images.shape[2:], strict=True)
             return multiply(images, *(self.matrix(*pair, 2, padding, images).T for pair in pairs)) * 4
-        weight, form = self.weight(images, 4.0), Form(2, padding, self.taps == THIRDS)
+        weight, form = self.weight(images, 4.0), Form(2, padding, self.bilinear)
         return (_Transposed.apply if differentiates(images) else transpose)(images, weight, sides, form)  # pyright: ignore
 
     def weight(self, images: Tensor, gain: float) -> Tensor:
@@ -70,6 +69,11 @@ class Blur(nn.Module):
     def matrix(self, side: int, output: int, stride: int, padding: int, like: Tensor) -> Tensor:
         """The filter along a side (side, output)."""
         return make_matrix(self.taps, side, output, stride, padding, like.dtype, like.device)
+
+
+def make_taps(taps: Sequence[float]) -> tuple[float, ...]:
+    """The taps, divided by their sum."""
+    return tuple(tap / sum(taps) for tap in taps)
 
 
 def as_computed(images: Tensor) -> Tensor:
@@ -84,11 +88,11 @@ def differentiates(images: Tensor) -> bool:
 
 
 class Form(NamedTuple):
-    """Places between two outputs, zeros at each side, and whether the taps are those of THIRDS."""
+    """Places between two outputs, zeros at each side, and whether doubling with the taps is bilinear."""
 
     stride: int
     padding: int
-    thirds: bool
+    bilinear: bool
 
 
 class _Filter(torch.autograd.Function):
@@ -122,9 +126,9 @@ def convolve(images: Tensor, weight: Tensor, form: Form) -> Tensor:
 
 def transpose(images: Tensor, weight: Tensor, sides: Sequence[int], form: Form) -> Tensor:
     """The transposed filter; the result has these sides."""
-    stride, padding, thirds = form
+    stride, padding, bilinear = form
     doubles = (stride, padding, *sides) == (2, 1, *(2 * side for side in images.shape[2:]))
-    if doubles and thirds and images.dtype == torch.bfloat16:  # an eighth of the time of such a convolution
+    if doubles and bilinear and images.dtype == torch.bfloat16:  # an eighth of the time of such a convolution
         framed = F.interpolate(F.pad(images, (1, 1, 1, 1)), scale_factor=2.0, mode="bilinear")
         return framed[:, :, 2:-2, 2:-2] * (16 * weight[0, 0, 0, 0])
     pairs = zip(sides, images.shape[2:], strict=True)
@@ -147,6 +151,7 @@ def make_matrix(
     taps: tuple[float, ...], side: int, output: int, stride: int, padding: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """(side, output): place o of the output is the sum of taps[k] times place o * stride - padding + k."""
-    tap = torch.arange(side)[:, None] - torch.arange(output) * stride + padding
-    weights = torch.tensor(taps)[tap.clamp(0, len(taps) - 1)] * ((tap >= 0) & (tap < len(taps)))
-    return weights.to(device, dtype)
+    with torch.inference_mode(False):  # kept for later calls, which may need gradients
+        tap = torch.arange(side)[:, None] - torch.arange(output) * stride + padding
+        weights = torch.tensor(taps)[tap.clamp(0, len(taps) - 1)] * ((tap >= 0) & (tap < len(taps)))
+        return weights.to(device, dtype)

@@ -14,7 +14,9 @@ from ganforge.errors import WeightsError
 from ganforge.models.r3gan import Config, plan_stages
 from ganforge.models.r3gan.networks import Discriminator as OurDiscriminator
 from ganforge.models.r3gan.networks import Generator as OurGenerator
-from ganforge.models.r3gan.networks import Stage, filter_matrix
+from ganforge.models.r3gan.networks import Stage
+from ganforge.nn.blur import make_taps
+from ganforge.nn.upfirdn import TAPS
 from ganforge.official import Adapter, State
 
 Part = Literal["generator", "discriminator"]
@@ -26,7 +28,7 @@ class _WithFilters(nn.Module):
     def __init__(self, ours: nn.Module, filters: int) -> None:
         super().__init__()
         self.ours = ours
-        taps = filter_matrix(4)[1, 1:5]
+        taps = torch.tensor(make_taps(TAPS))
         for number in range(filters):
             self.register_buffer(f"filter{number}", 4 * (taps[:, None] * taps) / 4)
 

@@ -25,7 +25,7 @@ the mean of 64 styles of the same sentence; 8. the upsampler adds to the bilinea
 features of VGG-19, not LPIPS, and sees a tenth of the images without a sentence; 9. `small` is narrow, with short codes
 and a larger rate; 10. no augmentation, for the discriminator sees pyramids.
 
-Train it small: `ganforge train gigagan` (under half an hour on two cores), then `ganforge sample RUN --text "a red
+Train it small: `ganforge train gigagan` (51 minutes of one core), then `ganforge sample RUN --text "a small red
 star"`.  A classifier reads the colour in 100 % of its samples, but the kind in 29 %, and in 20 % where colour and kind
 were never seen together (chance: 10 %): it sees 96,000 images, gan_cls in half of the time four times as many.  The
 upsampler of images alone: `ganforge train gigagan --preset small-upsampler --config.no-texts`.

@@ -23,7 +23,8 @@ a stage, a rate twenty times as large, no augmentation, and a large gamma that s
 rate of 1e-3, D runs away, and the Frechet distance after 900 steps is 38, not 17.
 
 Train it small: `ganforge train r3gan --data shapes-attributes` (about ten minutes on two cores).  Its Frechet
-distance by a classifier of the data is then 3.9, that of dcgan after the same time 7.7.
+distance is then 3.9 by a classifier of the data and 139 by `lite0`, that of dcgan after the same time 7.7 and 221 (one
+seed).
 """
 
 import math

@@ -192,6 +192,12 @@ def test_folders_keep_names_structure_and_sizes(run, tmp_path, archive, capsys):
     assert "skipped 1" in said
 
 
+def test_the_command_names_the_file_that_it_wrote(run, tmp_path, capsys):
+    write_image(tmp_path / "one.png", (6, 6, 3))
+    assert main(["translate", str(run), str(tmp_path / "one.png"), str(out := tmp_path / "result.png")]) == 0
+    assert f"Wrote {out}\n" in capsys.readouterr().out
+
+
 def test_one_file_many_answers_and_the_way_back(run, tmp_path):
     array = write_image(tmp_path / "one.png", (6, 6, 3))
     ganforge.translate(run, tmp_path / "one.png", tmp_path / "x" / "result.bmp")

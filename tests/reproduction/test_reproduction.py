@@ -323,6 +323,7 @@ def test_the_variants_of_gan_cls_have_one_text_encoder_and_are_read_by_another(t
     variants = [ganforge.load(row.run).game.config for row in found.rows]
     assert [c.variant for c in variants] == ["gan", "cls", "int", "int-cls"]
     assert {c.text for c in variants} == {str(text)}
+    assert {(c.product, c.wrongs, c.r1, c.seek) for c in variants} == {(False, 1, 0.0, 0.0)}  # the paper's terms
     assert all(0 <= row["r_precision"].value <= 1 for row in found.rows)
     assert [*found.images] == [row.name for row in found.rows] + ["real images"]
     assert "AtoB" not in format_text(found)

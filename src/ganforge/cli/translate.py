@@ -40,6 +40,7 @@ def translate(words: list[str]) -> None:
     for sentence in done.notes:
         say(sentence)
     lost = f"; skipped {len(done.skipped)}" if done.skipped else ""
-    say(f"Wrote {done.written} into {done.out}{lost}")
+    written = "" if done.out.is_file() else f"{done.written} into "
+    say(f"Wrote {written}{done.out}{lost}")
     if done.sheet:
         say(f"The comparison sheet is {done.sheet}")

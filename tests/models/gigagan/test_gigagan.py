@@ -94,6 +94,20 @@ def test_a_score_has_a_part_that_knows_no_sentence():
     torch.testing.assert_close(head(x, styles[0], None), head(x, styles[1], None))  # pyright: ignore
 
 
+@torch.no_grad()
+def test_features_keep_their_deviation_at_first():
+    """With torch's first weights those of a last stage vary by a thousandth, and nothing deep tells images apart."""
+    torch.manual_seed(0)
+    own = GigaGAN(presets["small"].config, Facts(3, 32, 32, vocabulary=16, caption_length=8, captions=1), Embeddings())  # pyright: ignore
+    features, _ = own.discriminator.read(F.interpolate(torch.randn(16, 3, 8, 8), (32, 32), mode="bicubic"))
+    assert min(float(each[:16].std(0).mean()) for each in features) > 0.1
+    own.draw, deviations = RoundDraw(0, 0, 0, 1, "cpu"), list[float]()
+    for stage in own.generator.stages:  # pyright: ignore
+        stage.register_forward_hook(lambda stage, given, made: deviations.append(float(made[0].std(0).mean())))
+    own.generator(own.generator.guide(own.noise(16), *own.encode(SENTENCES.repeat(6, 1)[:16])), own.draw_noise(16))
+    assert min(deviations) > 0.15
+
+
 def test_the_generator_makes_a_pyramid():
     own = game()
     encoded = own.encode(SENTENCES)

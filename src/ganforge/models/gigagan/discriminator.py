@@ -143,6 +143,23 @@ class Discriminator(nn.Module):
             b = widths[-1]
             self.last = nn.Sequential(nn.Conv2d(b, b, 3, padding=1), nn.Flatten(), nn.Linear(16 * b, 1))
         self.modulations = Modulations(text.width, styles) if text is not None else None
+        if not added:
+            self.keep_variance()
+
+    def keep_variance(self) -> None:
+        """First weights by which features keep their deviation (He et al. 2015).
+
+        By torch's own they lose some in every layer, and the last scores are the same for all images at first.
+        """
+        for stage in self.stages:
+            assert isinstance(stage, JudgeStage)
+            linear = [stage.enter, stage.short, *([stage.halve.conv] if stage.halve is not None else [])]
+            linear += [stage.head.alone, stage.head.score] if stage.head is not None else []
+            for slope, layers in ((1.0, linear), (0.2, [stage.conv1, stage.conv2])):
+                for layer in layers:
+                    nn.init.kaiming_normal_(layer.weight, slope)
+                    if layer.bias is not None:
+                        nn.init.zeros_(layer.bias)
 
     def read(self, images: Tensor, smaller: Sequence[Tensor] = ()) -> tuple[list[Tensor], list[Tensor]]:
         """Images (N, C, side, side) and those of smaller sizes -> features (k N, C', s, s) in front of every score,

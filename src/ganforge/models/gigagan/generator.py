@@ -77,8 +77,12 @@ class Guided(nn.Module):
 class Stage(nn.Module):
     """Maps of one size: two adaptive convolutions with noise, attention to places and to words, and an image."""
 
-    def __init__(self, inputs: int, outputs: int, channels: int, bank: int, bias: bool, excited: int = 0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, channels: int, bank: int, bias: bool, excited: int = 0, gain: float = 1.0
+    ) -> None:
+        """`gain` multiplies activations, which halve the variance: by 2 ** 0.5 features keep it (StyleGAN2)."""
         super().__init__()
+        self.gain = gain
         self.conv1 = AdaptiveConv2d(inputs, outputs, 3, bank, bias=bias)
         self.noise1 = AddNoise(outputs)
         self.conv2 = AdaptiveConv2d(outputs, outputs, 3, bank, bias=bias)
@@ -99,9 +103,9 @@ class Stage(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """x (N, in, s, s) -> features (N, out, s, s), and what they add to the image (N, C, s, s)."""
         x = self.conv1(x, *convolutions[0])
-        x = F.leaky_relu(x if noise is None else self.noise1(x, noise[0]), 0.2)
+        x = self.gain * F.leaky_relu(x if noise is None else self.noise1(x, noise[0]), 0.2)
         x = self.conv2(x, *convolutions[1])
-        x = F.leaky_relu(x if noise is None else self.noise2(x, noise[1]), 0.2)
+        x = self.gain * F.leaky_relu(x if noise is None else self.noise2(x, noise[1]), 0.2)
         x = x if self.places is None else self.places(x)
         if self.words is not None:
             assert words is not None
@@ -151,7 +155,7 @@ class Generator(Guided):
         self.skips = skips
         for i, ((a, b), s) in enumerate(zip(pairwise(widths), sides, strict=True)):
             excited = widths[i + skips] if skips and i + skips < len(sides) else 0
-            stage = Stage(a, b, channels, bank, bias, excited)
+            stage = Stage(a, b, channels, bank, bias, excited, gain=1.0 if unit else 2**0.5)
             if s in places:
                 stage.places = self_attention(b, *head, times, distance)
             if s in words and text is not None:

@@ -142,9 +142,10 @@ UPSAMPLER = Run(batch=192, size=(512,), native=True, crop=True, ema=10_000.0, sa
 
 presets = {
     "tiny": Preset(TINY, Run(steps=6, batch=4, size=(16,), log_every=2)),
-    "small": Preset(SMALL, Run(steps=6_000, batch=16, size=(32,), ema=2_000.0)),
+    "small": Preset(SMALL, Run(steps=5_000, batch=16, size=(32,), ema=2_000.0)),
     "small-upsampler": Preset(
-        replace(SMALL, networks="upsampler", content_weight=10.0), Run(steps=2_000, batch=8, size=(64,), ema=1_000.0)
+        replace(SMALL, networks="upsampler", content_weight=50.0, lr=5e-4),
+        Run(steps=1_000, batch=8, size=(64,), ema=1_000.0),
     ),
     "paper": Preset(Config(), replace(PUBLISHED, steps=1_350_000)),
     "paper-upsampler": Preset(Config(networks="upsampler"), replace(UPSAMPLER, steps=280_000)),

@@ -271,6 +271,11 @@ def test_styles_are_mixed_in_a_table(runs: dict[str, Trained], tmp_path: Path):
     assert runs["dcgan"].count_layers() == 0
 
 
+def test_a_run_without_codes_is_not_sent_to_look_for_directions(runs: dict[str, Trained], tmp_path: Path):
+    with pytest.raises(OptionError, match="dcgan cannot decode; of the models, e4e, hyperstyle, stylegan2 can"):
+        ganforge.edit(runs["dcgan"], (), {"dark": 1.0}, tmp_path / "edited")
+
+
 def grid_size(run: Trained, columns: int, rows: int) -> tuple[int, int]:
     """Width and height of a grid of a run's images."""
     blank = np.zeros((columns * rows, run.facts.height, run.facts.width, 3), np.uint8)

@@ -3,7 +3,6 @@
 What is asked for is read by classifiers that were trained on real images alone.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,14 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganforge.batches import Captioned
 from ganforge.data.synthetic.shapes import COLOURS
 from ganforge.data.synthetic.signed_distance import KINDS
-from ganforge.game import Clock, Move
 from ganforge.inference.trained import Trained
 from ganforge.models.gigagan import GigaGAN
 from ganforge.nn.bicubic import bicubic
-from tests.support.described import UNSEEN, frechet, read, reader, scenes
+from tests.support.described import UNSEEN, frechet, read, reader, scenes, shuffle_captions
 from tests.support.kept_runs import count_steps, measure_pace, train_once
 
 pytestmark = pytest.mark.quality
@@ -64,12 +61,7 @@ def test_it_beats_gan_cls_in_reading_and_in_distance(run: tuple[Trained, float],
 
 def test_with_shuffled_captions_nothing_is_read(text: str, monkeypatch: pytest.MonkeyPatch):
     """The broken version: real images have each other's sentences, and no encoder reads the generated ones."""
-    play = GigaGAN.play
-
-    def play_shuffled(self: GigaGAN, batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
-        return play(self, (Captioned(b.images, b.tokens.roll(1, 0)) for b in batches), now)
-
-    monkeypatch.setattr(GigaGAN, "play", play_shuffled)
+    shuffle_captions(monkeypatch, GigaGAN)
     config = {"text": text, "contrast": 0.0}
     run = train_once("gigagan", UNSEEN, changed="shuffled captions", steps=1_500, config=config)
     real = scenes(SIDE, held_out=True, count=500)

@@ -1,16 +1,21 @@
-"""Scenes with sentences, and a network that reads the colour and the kind of what is drawn."""
+"""Scenes with sentences, a network that reads colour and kind of what is drawn, and captions of other images."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganforge.batches import Captioned
 from ganforge.data.loader import to_images
 from ganforge.data.synthetic.captions import make_described
 from ganforge.data.synthetic.shapes import COLOURS
 from ganforge.data.synthetic.signed_distance import KINDS
+from ganforge.game import Clock, Game, Move
 from ganforge.metrics.fid import Gaussian, frechet_distance
 
 UNSEEN = "shapes-captions-unseen"
@@ -84,3 +89,13 @@ def read(network: Reader, images: Tensor, colour: Tensor, kind: Tensor) -> tuple
 def frechet(one: Tensor, other: Tensor) -> float:
     """The Frechet distance of features (n, K)."""
     return frechet_distance(Gaussian.of(one), Gaussian.of(other))
+
+
+def shuffle_captions(monkeypatch: pytest.MonkeyPatch, game: type[Game[Any, Captioned]]) -> None:
+    """From now on a game's real images have the sentences of others: the broken version of every reading."""
+    play = game.play
+
+    def play_shuffled(self: Game[Any, Captioned], batches: Iterator[Captioned], now: Clock) -> Iterator[Move]:
+        return play(self, (Captioned(b.images, b.tokens.roll(1, 0)) for b in batches), now)
+
+    monkeypatch.setattr(game, "play", play_shuffled)

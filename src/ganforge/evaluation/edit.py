@@ -68,6 +68,7 @@ def edit(
     Raises OptionError for an unknown direction, and for a run that has no codes.
     """
     trained, out = load(run, device, trust=trust), Path(out).expanduser()
+    trained.require("decode")
     given = [photos] if isinstance(photos, str | Path) else [*photos]
     sizes, notes, taken = dict(directions or {}), list[str](), Counter[str]()
     if not sizes:
@@ -91,8 +92,7 @@ def edit(
 
 
 def draw_random(trained: Trained, n: int, seed: int) -> list[Photograph]:
-    """The codes of random images.  Raises OptionError for a run that has none."""
-    trained.require("decode")
+    """The codes of random images."""
     with inference_mode(trained.game, RowDraw(seed, 0, trained.device)) as game:
         codes = game.code(game.noise(n))  # pyright: ignore
     return [Photograph(one) for one in split_codes(codes)]

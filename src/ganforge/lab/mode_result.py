@@ -1,6 +1,6 @@
 """The result of the mode contest: one entry for each objective and plane, and the table of all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,16 @@ from ganforge.lab.objectives import OBJECTIVES
 
 STUDENT = (0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """Student's t of the two-sided 95 % interval, by degrees of freedom; index 0 is unused."""
+
+
+def estimate_mean(values: Sequence[float]) -> tuple[float, float, float]:
+    """(mean, low, high) with the limits of the 95 % interval by Student's t; NaN for one value."""
+    found = np.array(values, dtype=np.float64)
+    if len(found) < 2:
+        return float(found[0]), np.nan, np.nan
+    t = STUDENT[len(found) - 1] if len(found) <= len(STUDENT) else 1.96
+    half = t * found.std(ddof=1) / np.sqrt(len(found))
+    return float(found.mean()), float(found.mean() - half), float(found.mean() + half)
 
 
 @dataclass(frozen=True)
@@ -25,16 +35,8 @@ class ModeResult:
     seconds: float
 
     def mean(self, of: Callable[[Coverage], float]) -> tuple[float, float, float]:
-        """(mean, low, high) over the seeds, with the limits of the 95 % interval by Student's t.
-
-        With one seed there is no interval, and the limits are NaN.
-        """
-        values = np.array([of(seed) for seed in self.seeds], dtype=np.float64)
-        if len(values) < 2:
-            return float(values[0]), np.nan, np.nan
-        t = STUDENT[len(values) - 1] if len(values) <= len(STUDENT) else 1.96
-        half = t * values.std(ddof=1) / np.sqrt(len(values))
-        return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+        """(mean, low, high) over the seeds; see `estimate_mean`."""
+        return estimate_mean([of(seed) for seed in self.seeds])
 
     @property
     def summary(self) -> str:

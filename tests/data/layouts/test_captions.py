@@ -197,6 +197,14 @@ def test_data_without_a_usable_caption_are_refused(photos, layout, monkeypatch):
         opened(photos)
 
 
+def test_one_image_with_a_caption_is_too_few_and_the_others_are_named(photos):
+    write_rows(
+        photos / "metadata.jsonl", [{"file_name": "images/1.png", "text": "a star"}, {"file_name": "images/2.png"}]
+    )
+    with pytest.raises(DataError, match=r"one image: .* Left out: 1 of 2 images, which have no caption, the first"):
+        opened(photos)
+
+
 def test_data_without_captions_say_what_would_provide_them(photos):
     with pytest.raises(DataError, match=r"has no captions. What would provide them: captions beside the images"):
         opened(photos)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ganforge.console import count
 from ganforge.data.dataset import DataSet
-from ganforge.data.decode import DecodeOptions
+from ganforge.data.decode import DecodeOptions, one_image_message
 from ganforge.data.layouts.caption_lists import (
     Captions,
     is_caption_column,
@@ -157,7 +157,9 @@ def build_captioned(source: CaptionSource, options: DecodeOptions, labelled: boo
     """Build the columns images and tokens, and condition where the images have labels.
 
     Raises:
-        DataError: see `build_dataset`.
+        DataError: one image alone has a caption; or see `build_dataset`.
     """
+    if len(source.captions) == 1:
+        raise DataError(" ".join([one_image_message(source.images.where), *source.problems]))
     data = build_dataset(source.images, options, labelled, source.captions)
     return replace(data, notes=(*data.notes, *source.notes, *source.problems))

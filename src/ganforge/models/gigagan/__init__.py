@@ -26,7 +26,7 @@ features of VGG-19, not LPIPS, and sees a tenth of the images without a sentence
 and a larger rate; 10. no augmentation, for the discriminator sees pyramids; 11. first weights
 that keep the variance of features, with StyleGAN2's gain.
 
-Train it small: `ganforge train gigagan` (about 42 minutes of one core), then `ganforge sample RUN --text "a small
+Train it small: `ganforge train gigagan` (41 minutes of one core), then `ganforge sample RUN --text "a small
 red star"`.  A classifier reads the colour in 100 % of its samples, but the kind in 38 %, and in 19 % where colour and
 kind were never seen together (chance: 10 %).  Upsampler: `--preset small-upsampler [--config.no-texts]`.
 """

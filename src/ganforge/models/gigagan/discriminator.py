@@ -158,8 +158,7 @@ class Discriminator(nn.Module):
             for slope, layers in ((1.0, linear), (0.2, [stage.conv1, stage.conv2])):
                 for layer in layers:
                     nn.init.kaiming_normal_(layer.weight, slope)
-                    if layer.bias is not None:
-                        nn.init.zeros_(layer.bias)
+                    nn.init.zeros_(layer.bias)  # pyright: ignore
 
     def read(self, images: Tensor, smaller: Sequence[Tensor] = ()) -> tuple[list[Tensor], list[Tensor]]:
         """Images (N, C, side, side) and those of smaller sizes -> features (k N, C', s, s) in front of every score,

@@ -78,7 +78,7 @@ class Stage(nn.Module):
     """Maps of one size: two adaptive convolutions with noise, attention to places and to words, and an image."""
 
     def __init__(
-        self, inputs: int, outputs: int, channels: int, bank: int, bias: bool, excited: int = 0, gain: float = 1.0
+        self, inputs: int, outputs: int, channels: int, bank: int, bias: bool, excited: int, gain: float
     ) -> None:
         """`gain` multiplies activations, which halve the variance: by 2 ** 0.5 features keep it (StyleGAN2)."""
         super().__init__()
@@ -155,7 +155,7 @@ class Generator(Guided):
         self.skips = skips
         for i, ((a, b), s) in enumerate(zip(pairwise(widths), sides, strict=True)):
             excited = widths[i + skips] if skips and i + skips < len(sides) else 0
-            stage = Stage(a, b, channels, bank, bias, excited, gain=1.0 if unit else 2**0.5)
+            stage = Stage(a, b, channels, bank, bias, excited, 1.0 if unit else 2**0.5)
             if s in places:
                 stage.places = self_attention(b, *head, times, distance)
             if s in words and text is not None:

@@ -11,7 +11,14 @@ import ganforge
 from ganforge.cli import run
 from ganforge.cli.codes import parse_direction
 from ganforge.errors import DataError, OptionError
-from ganforge.evaluation.boundaries import Boundary, Movement, condition, describe, find_boundaries, opposed_labels
+from ganforge.evaluation.boundaries import (
+    Boundary,
+    Movement,
+    describe,
+    find_boundaries,
+    find_moves,
+    opposed_labels,
+)
 from ganforge.images import read, write
 from ganforge.inference.trained import Trained
 
@@ -165,18 +172,28 @@ def test_sizes_of_directions_are_numbers(word: str):
         parse_direction(word)
 
 
-def test_a_conditional_direction_has_no_part_along_the_others():
+def test_a_move_crosses_its_own_boundary_and_no_other():
     normals = [torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.6, 0.8, 0.0]), torch.tensor([0.0, 0.6, 0.8])]
     boundaries = [Boundary(str(k), normal, 1.0) for k, normal in enumerate(normals)]
+    codes = torch.randn(1_000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([3.0, 1.0, 0.3])
     free = torch.zeros(3, 3, dtype=torch.bool)
-    for k, made in enumerate(condition(boundaries, free)):
+    for k, made in enumerate(find_moves(boundaries, codes, free)):
         assert made.norm() == pytest.approx(1.0, abs=1e-5)
+        assert float(made @ normals[k]) > 0
         assert all(abs(float(made @ normals[j])) < 1e-5 for j in range(3) if j != k)
     opposed = free.clone()
     opposed[0, 1] = opposed[1, 0] = True
-    first = condition(boundaries, opposed)[0]
+    first = find_moves(boundaries, codes, opposed)[0]
     assert abs(float(first @ normals[1])) > 0.1
     assert abs(float(first @ normals[2])) < 1e-5
+
+
+def test_a_move_goes_where_codes_are():
+    """Two numbers of a code rise together: a boundary of the first alone is crossed with both."""
+    first, rest = torch.randn(2, 5_000, generator=torch.Generator().manual_seed(0))
+    codes = torch.stack([first, first + 0.1 * rest], 1)
+    (move,) = find_moves([Boundary("both", torch.tensor([1.0, 0.0]), 1.0)], codes, None)
+    torch.testing.assert_close(move, torch.tensor([0.5**0.5, 0.5**0.5]), rtol=0.02, atol=0)
 
 
 def test_boundaries_are_learned_from_both_sides_alone():

@@ -1,7 +1,4 @@
-"""r3gan's `small` and a narrow stylegan2 against dcgan's `small` at equal time; augmentation; truncation; a loss.
-
-The time is the processor time of this process, so that other programs on the machine change little.
-"""
+"""r3gan's `small` and a narrow stylegan2 against dcgan's `small` at equal time; augmentation; truncation; a loss."""
 
 from pathlib import Path
 from typing import Any
@@ -18,27 +15,11 @@ from ganforge.inference.trained import Trained
 from ganforge.lab.mode_coverage import run_contest
 from ganforge.lab.mode_training import Rules
 from ganforge.metrics.extractors.lite0 import find_weights
-from tests.support.kept_runs import count_steps, runs_home, train_once
+from tests.support.equal_time import DATA, SETTINGS, SIZE, train_for_the_time
+from tests.support.kept_runs import runs_home, train_once
 
 pytestmark = pytest.mark.quality
-DATA, SIZE = "shapes-attributes", 32
-SECONDS = 600 * 2
-"""Ten minutes on two cores."""
-SETTINGS: dict[str, dict[str, Any]] = {
-    "dcgan": {"ema": 10_000.0},
-    "r3gan": {},
-    "stylegan2": {"config": {"capacity": 1_024, "most": 64, "latent": 64, "style": 64, "gamma": 0.1}},
-}
 SAMPLES = 5_000
-
-
-def train_for_the_time(model: str, seed: int) -> Trained:
-    """A run of that many processor seconds."""
-    settings = {**SETTINGS[model], "size": SIZE, "sample_every": 0}
-    steps = count_steps(SECONDS, model, DATA, **settings)
-    if model == "r3gan":  # its schedules end with the run
-        settings["config"] = {"decay": 32 * steps}
-    return train_once(model, DATA, seed=seed, steps=steps, **settings)
 
 
 def measure(run: Trained, features: str, **how: Any) -> float:

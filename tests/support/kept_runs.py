@@ -24,7 +24,8 @@ from ganforge.serialize import to_plain
 from ganforge.training.plan import Plan, plan
 
 PACKAGE = Path(ganforge.__file__).parent
-PACE = (20, 60)  # steps of the two trainings that a pace is read from
+PACE = (20, 60)  # steps of the two trainings that a pace is read from, the second of more where they differ too little
+LEAST = 0.5  # seconds of a processor by which they differ at least: what surrounds the steps varies by some hundredths
 
 
 def runs_home() -> Path:
@@ -87,21 +88,28 @@ def list_imports(file: Path) -> list[Path]:
 
 
 def measure_pace(model: str, data: str | Path = "", preset: str = "small", **options: Any) -> float:
-    """Processor seconds of a step, from the second half of a short training; kept like a run, so that what is trained
+    """Processor seconds of a step, from a short training and a longer one; kept like a run, so that what is trained
     for a time is trained once."""
     options |= {"sample_every": 0}
     planned = plan(model, data, preset, load=load_part, **{**options, "steps": PACE[1]})
     file = runs_home() / "paces" / f"{Path(model).stem}-{fingerprint(describe(planned))[:20]}.json"
     if not file.exists():
-        taken = []
-        for steps in PACE:
-            began = time.process_time()
-            with TemporaryDirectory() as home:
-                ganforge.train(model, data, preset, outdir=home, quiet=True, **{**options, "steps": steps})
-            taken.append(time.process_time() - began)
+        few, many = PACE
+        _time_training(model, data, preset, **options, steps=1)  # the first in a process is slower
+        first = _time_training(model, data, preset, **options, steps=few)
+        while (more := _time_training(model, data, preset, **options, steps=many) - first) < LEAST:
+            many *= 4
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps((taken[1] - taken[0]) / (PACE[1] - PACE[0])), encoding="utf-8")
+        file.write_text(json.dumps(more / (many - few)), encoding="utf-8")
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _time_training(model: str, data: str | Path, preset: str, **options: Any) -> float:
+    """Processor seconds of a training, with all that surrounds its steps."""
+    began = time.process_time()
+    with TemporaryDirectory() as home:
+        ganforge.train(model, data, preset, outdir=home, quiet=True, **options)
+    return time.process_time() - began
 
 
 def count_steps(seconds: float, model: str, data: str | Path = "", preset: str = "small", **options: Any) -> int:

@@ -72,21 +72,26 @@ def fit_line(points: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     return weight.detach(), bias.detach()
 
 
-def condition(boundaries: Sequence[Boundary], opposed: Tensor) -> list[Tensor]:
-    """Each normal without its parts along those of labels that it should not move (section 3.3).
+def find_moves(boundaries: Sequence[Boundary], codes: Tensor, opposed: Tensor | None) -> list[Tensor]:
+    """For each boundary the most likely move across it, of length 1, that stays beside the others (section 3.3).
+
+    The paper projects a boundary's normal.  Here it is projected where the `codes` (n, K) are uncorrelated and deviate
+    equally, so that the move goes where codes are: across few deviations of them, not along what hardly varies.
 
     `opposed` (labels, labels) of bools: labels that exclude each other, such as two colours, stay in each other's way,
-    for the one must go where the other comes.
+    for the one must go where the other comes.  None: no boundary is stayed beside.
     """
-    normals = torch.stack([one.normal for one in boundaries])
+    values, axes = torch.linalg.eigh(torch.cov(codes.T))
+    root = axes * values.clamp_min(0).sqrt() @ axes.T
+    normals = F.normalize(torch.stack([one.normal for one in boundaries]) @ root)
     made = []
     for k, normal in enumerate(normals):
-        others = normals[[j for j in range(len(normals)) if j != k and not opposed[k, j]]]
+        others = normals[[j for j in range(len(normals)) if j != k and opposed is not None and not opposed[k, j]]]
         if len(others):
-            axes = torch.linalg.svd(others, full_matrices=False)[2]
-            kept = normal - axes.T @ (axes @ normal)
-            normal = kept / kept.norm() if kept.norm() > 0.1 else normal  # else the others leave nothing of it
-        made.append(normal)
+            across = torch.linalg.svd(others, full_matrices=False)[2]
+            kept = normal - across.T @ (across @ normal)
+            normal = kept if kept.norm() > 0.1 else normal  # else the others leave nothing of it
+        made.append(F.normalize(root @ normal, dim=0))
     return made
 
 
@@ -141,9 +146,9 @@ def describe(boundary: Boundary, movement: Movement) -> str:
     return f"{right}; {SIZE:g} deviations bring the label to {movement.reached:.1%} of the images without it{stay}"
 
 
-def to_direction(boundary: Boundary, normal: Tensor, codes: Tensor, about: str) -> Direction:
-    """A boundary's normal in units of the deviation of codes (n, K) along it."""
-    return Direction(name_direction(boundary.label), normal * ((codes - codes.mean(0)) @ normal).std(), about)
+def to_direction(boundary: Boundary, move: Tensor, codes: Tensor, about: str) -> Direction:
+    """A boundary's move in units of the deviation of codes (n, K) along it."""
+    return Direction(name_direction(boundary.label), move * ((codes - codes.mean(0)) @ move).std(), about)
 
 
 def as_photographs(codes: Tensor, layers: int) -> list[Photograph]:

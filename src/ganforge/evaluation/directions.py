@@ -18,9 +18,9 @@ from ganforge.evaluation.boundaries import (
     Boundary,
     Movement,
     as_photographs,
-    condition,
     describe,
     find_boundaries,
+    find_moves,
     measure,
     opposed_labels,
     read_labels,
@@ -122,10 +122,10 @@ def find_labels(
         return []
     places = [classifier.labels.index(one.label) for one in boundaries]
     opposed = opposed_of(classifier, opened)
-    normals = condition(boundaries, opposed[places][:, places]) if conditional else [one.normal for one in boundaries]
+    moves = find_moves(boundaries, codes, opposed[places][:, places] if conditional else None)
     found, taken = list[tuple[Direction, Movement]](), set[str]()
-    for boundary, normal, place in zip(boundaries, normals, places, strict=True):
-        one, movement = measure_label(trained, boundary, normal, place, codes, logits, opposed, classifier)
+    for boundary, move, place in zip(boundaries, moves, places, strict=True):
+        one, movement = measure_label(trained, boundary, move, place, codes, logits, opposed, classifier)
         name = next(name for k in count(1) if (name := one.name if k == 1 else f"{one.name}-{k}") not in taken)
         taken.add(name)  # labels that differ in what no file's name holds
         found.append((replace(one, name=name), movement))
@@ -133,11 +133,11 @@ def find_labels(
 
 
 def measure_label(
-    trained: Trained, boundary: Boundary, normal: Tensor, place: int, codes: Tensor, logits: Tensor, opposed: Tensor,
+    trained: Trained, boundary: Boundary, move: Tensor, place: int, codes: Tensor, logits: Tensor, opposed: Tensor,
     classifier: Classifier,
 ) -> tuple[Direction, Movement]:  # fmt: skip
     """A label's direction, and how far it moves the labels of the first samples."""
-    one = to_direction(boundary, normal, codes, "")
+    one = to_direction(boundary, move, codes, "")
     photographs = as_photographs(codes[:MEASURED], trained.count_layers())
     movement = measure(trained, one.vector, place, photographs, logits[:MEASURED], opposed, classifier)
     return replace(one, about=describe(boundary, movement)), movement

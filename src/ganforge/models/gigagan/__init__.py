@@ -20,15 +20,15 @@ depths, rates, batches, gamma, all weights of losses, the interval of R1 and the
 encoder's vector of a sentence takes the place of CLIP's last token; 3. scores are averaged over sizes and stages, not
 summed; 4. R1 is that of all sizes of an image together, by mean scores; 5. the scaled residual: the last weights of a
 branch with attention are a tenth at first; 6. the contrastive loss uses the embeddings of the text part, the
-vision-aided discriminator its layers for images: where it has none, there are no such losses; 7. truncation draws w to
-the mean of 64 styles of the same sentence; 8. the upsampler adds to the bilinear enlargement, compares pixels or
-features of VGG-19, not LPIPS, and sees a tenth of the images without a sentence; 9. `small` is narrow, with short codes
-and a larger rate; 10. no augmentation, for the discriminator sees pyramids; 11. first weights
-that keep the variance of features, with StyleGAN2's gain.
+vision-aided discriminator its layers for images, where it has any; 7. truncation draws w to the mean of 64 styles of
+the same sentence; 8. the upsampler adds to the bilinear enlargement of its input, which is not judged, compares pixels
+(by squares) or features of VGG-19, not LPIPS, and sees a tenth of the images without a sentence; 9. `small` is narrow,
+with short codes and a larger rate; 10. no augmentation, for the discriminator sees pyramids; 11. first weights of He et
+al. and StyleGAN2's gain.
 
-Train it small: `ganforge train gigagan` (41 minutes of one core), then `ganforge sample RUN --text "a small
-red star"`.  A classifier reads the colour in 100 % of its samples, but the kind in 38 %, and in 19 % where colour and
-kind were never seen together (chance: 10 %).  Upsampler: `--preset small-upsampler [--config.no-texts]`.
+Train it small: `ganforge train gigagan` (41 minutes of one core), then `ganforge sample RUN --text "a small red star"`:
+the colour is read in 100 % of its samples, the kind in 38 %, and in 19 % where both were never seen together (chance:
+10 %). `--preset small-upsampler [--config.no-texts]` (15 minutes) makes edges of shapes sharp: 33.6 dB, bicubic 28.9.
 """
 
 from collections.abc import Iterator
@@ -63,8 +63,7 @@ from ganforge.nn.sizes import shrink
 from ganforge.nn.text_encoders import TextEncoder
 from ganforge.nn.vgg import CONTENT, LazyVGG, compare_images
 
-STYLES = 64
-"""Styles of a sentence, the mean of which truncation goes to."""
+STYLES = 64  # of a sentence, the mean of which truncation goes to
 
 
 class GigaGAN(Game[Config, Captioned]):
@@ -160,7 +159,8 @@ class GigaGAN(Game[Config, Captioned]):
             strength = c.low_noise * self.draw.uniform(n, 1, 1, 1)
             low = low + strength.to(real.device) * self.draw.normal(n, *low.shape[1:])
             fakes = self.generator(low, guide)
-        sides = {fake.shape[-1] for fake in fakes[:-1]} | {s for s in c.enter if s < real.shape[-1]}
+        fakes = [fake for fake in fakes if c.networks == "base" or fake.shape[-1] > real.shape[-1] // c.scale]
+        sides = {fake.shape[-1] for fake in fakes[:-1]} | {*self.discriminator.enter}
         return fakes, [shrink(real, side) for side in sorted(sides)]
 
     def compare(self, fake: Tensor, real: Tensor, encoded: Encoded) -> dict[str, Tensor]:
@@ -173,7 +173,7 @@ class GigaGAN(Game[Config, Captioned]):
             terms["vision"] = c.vision * average([F.softplus(-s) for s in scores])
         if c.networks == "upsampler" and c.content != "none":
             vgg = self.extractor.load().to(real.device) if c.content == "vgg" else None
-            content = F.l1_loss(fake, real) if vgg is None else compare_images(vgg, fake, real)
+            content = F.mse_loss(fake, real) if vgg is None else compare_images(vgg, fake, real)
             terms["content"] = c.content_weight * content
         return terms
 

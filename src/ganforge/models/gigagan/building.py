@@ -56,9 +56,10 @@ def make_discriminator(c: Config, facts: Facts, features: int) -> Discriminator:
     if features:
         text = TextNetwork(features, c.judge_text_width, c.judge_text_depth, *head, learned=not paper)
     below = tuple(s // 2 for s in c.enter if 4 < s < facts.height)
+    enter = c.enter if not paper or c.networks == "base" else tuple(s for s in c.enter if s > facts.height // c.scale)
     judged = tuple(facts.height >> i for i in range(facts.height.bit_length())) if paper else below
     return Discriminator(
-        text, facts.channels, facts.height, c.judge_capacity, c.judge_widest, c.enter, c.judge_places, head,
+        text, facts.channels, facts.height, c.judge_capacity, c.judge_widest, enter, c.judge_places, head,
         c.judge_times, c.judge_distance, judged=judged, kernel=1 if paper else 3, depth=c.judge_depth,
         bank=c.judge_bank, added=not paper, last=not paper, decoders=c.decoders, skips=c.judge_skips, unit=not paper,
     )  # fmt: skip

@@ -160,7 +160,7 @@ class Upsampler(Guided):
         """First weights with which little is added to the enlargement."""
         for layer in (*self.to_images, self.middle_image, self.last_image):
             assert isinstance(layer, nn.Conv2d)
-            layer.weight.data.mul_(0.1)
+            nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # pyright: ignore
 
     def forward(self, images: Tensor, guide: Guide) -> list[Tensor]:

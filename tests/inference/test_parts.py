@@ -130,7 +130,9 @@ def test_a_part_does_not_drift_and_is_in_no_checkpoint_nor_average(stages):
         assert not any(p.requires_grad for p in game.first.parameters())
         for key, value in game.first.state_dict().items():
             assert torch.equal(value, before[f"generator.{key}"]), key
-    assert torch.equal(ganforge.load(run.path / "parts" / "first", device="cpu").translate(sources), answers)
+    kept = ganforge.load(run.path / "parts" / "first", device="cpu")
+    assert all(torch.equal(value, before[key]) for key, value in kept.game.state_dict().items())
+    torch.testing.assert_close(kept.translate(sources), answers)  # layouts in memory differ, and so may last bits
     again = ganforge.resume(run.path, steps=8, quiet=True)
     assert torch.equal(again.game.first[1].running_mean, before["generator.1.running_mean"])
 

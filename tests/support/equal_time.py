@@ -15,7 +15,7 @@ NARROW: dict[str, Any] = {
     "capacity": 1_024, "most": 64, "latent": 64, "style": 64, "gamma": 3.0, "lr": 0.004, "mixing": 0.0,
     "path_weight": 0.5, "half_life": 10_000.0,
 }  # fmt: skip
-"""With gamma 0.1 and a rate of 0.002, the distance after 1,500 steps was nearly three times as large."""
+"""After 1,500 steps the distance is 19 with gamma 2, and 52 with gamma 0.1, a rate of 0.002, mixing and path length."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "dcgan": {"ema": 10_000.0},
     "r3gan": {},

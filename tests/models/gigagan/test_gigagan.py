@@ -292,7 +292,7 @@ def test_it_begins_with_the_bilinear_enlargement():
 
 def test_what_it_enlarges_is_not_judged():
     """Images of the input's side and below do not enter the discriminator: they are no work of the upsampler."""
-    own = game(networks="upsampler", scale=4, multiples=(1, 1, 2), whole=(False,) * 3, reads=(False,) * 3, enter=(8, 4))
+    own = game(networks="upsampler", scale=4, multiples=(1, 1, 2), whole=(False,) * 3, reads=(False,) * 3)
     assert own.discriminator.enter == (8,)
     fakes, reals = own.draw_pyramids(torch.rand(2, 3, 16, 16) * 2 - 1, own.encode(SENTENCES[:2]))
     assert ([x.shape[-1] for x in fakes], [x.shape[-1] for x in reals]) == ([8, 16], [8])

@@ -160,8 +160,7 @@ class GigaGAN(Game[Config, Captioned]):
             low = low + strength.to(real.device) * self.draw.normal(n, *low.shape[1:])
             fakes = self.generator(low, guide)
         fakes = [fake for fake in fakes if c.networks == "base" or fake.shape[-1] > real.shape[-1] // c.scale]
-        sides = {fake.shape[-1] for fake in fakes[:-1]} | {*self.discriminator.enter}
-        return fakes, [shrink(real, side) for side in sorted(sides)]
+        return fakes, [shrink(real, fake.shape[-1]) for fake in fakes[:-1]]
 
     def compare(self, fake: Tensor, real: Tensor, encoded: Encoded) -> dict[str, Tensor]:
         """The generator's other losses: contrast and vision where the text part has them, content of an upsampler."""

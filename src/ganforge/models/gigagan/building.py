@@ -56,7 +56,8 @@ def make_discriminator(c: Config, facts: Facts, features: int) -> Discriminator:
     if features:
         text = TextNetwork(features, c.judge_text_width, c.judge_text_depth, *head, learned=not paper)
     below = tuple(s // 2 for s in c.enter if 4 < s < facts.height)
-    enter = c.enter if not paper or c.networks == "base" else tuple(s for s in c.enter if s > facts.height // c.scale)
+    made = tuple(facts.height >> i for i in range(1, c.scale.bit_length() - 1))  # by an upsampler, above its input
+    enter = made if paper and c.networks == "upsampler" else c.enter
     judged = tuple(facts.height >> i for i in range(facts.height.bit_length())) if paper else below
     return Discriminator(
         text, facts.channels, facts.height, c.judge_capacity, c.judge_widest, enter, c.judge_places, head,

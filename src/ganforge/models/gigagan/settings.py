@@ -93,7 +93,7 @@ class Config:
     judge_skips: int = 0
     """As `skips`."""
     enter: tuple[int, ...] = (64, 32, 16, 8, 4)
-    """Sides at which smaller images enter the discriminator; an upsampler's are larger than its input."""
+    """Sides at which smaller images enter the base's discriminator; an upsampler's are those that it makes."""
     decoders: tuple[int, ...] = ()
     """Sides of its stages that must suffice to draw the image again; gigagan-pytorch's."""
     matching: float = 1.0
@@ -138,7 +138,7 @@ SMALL = Config(
     content="pixel", lr=1.5e-3,
 )  # fmt: skip
 SMALL_UPSAMPLER = replace(
-    SMALL, networks="upsampler", width=16, head=8, heads=2, enter=(32,), r1=1.0, content_weight=500.0, lr=5e-4,
+    SMALL, networks="upsampler", width=16, head=8, heads=2, r1=1.0, content_weight=500.0, lr=5e-4,
     beta1=0.9,
 )  # fmt: skip
 PUBLISHED = Run(batch=1024, size=(64,), ema=10_000.0, save_every=5_000)
@@ -149,5 +149,5 @@ presets = {
     "small": Preset(SMALL, Run(steps=5_000, batch=16, size=(32,), ema=2_000.0)),
     "small-upsampler": Preset(SMALL_UPSAMPLER, Run(steps=1_000, batch=8, size=(64,), ema=1_000.0)),
     "paper": Preset(Config(), replace(PUBLISHED, steps=1_350_000)),
-    "paper-upsampler": Preset(Config(networks="upsampler", enter=(256, 128)), replace(UPSAMPLER, steps=280_000)),
+    "paper-upsampler": Preset(Config(networks="upsampler"), replace(UPSAMPLER, steps=280_000)),
 }

@@ -157,7 +157,7 @@ class Upsampler(Guided):
             self.begin_enlarged()
 
     def begin_enlarged(self) -> None:
-        """First weights with which little is added to the enlargement."""
+        """First weights with which nothing is added to the enlargement."""
         for layer in (*self.to_images, self.middle_image, self.last_image):
             assert isinstance(layer, nn.Conv2d)
             nn.init.zeros_(layer.weight)

@@ -2,7 +2,7 @@
 # Needed: Python 3.11 or newer with venv and pip.  Everything else goes into .venv.
 
 PYTHON ?= python3
-DEMO   ?= --data shapes
+DEMO   ?= --data shapes --steps 1100
 JOBS   ?= 2
 
 VENV  := .venv
@@ -14,8 +14,8 @@ READY := $(VENV)/ready
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-16s%s\n", $$1, $$2 }'
 
-demo: $(READY)  ## train a DCGAN on the embedded shapes and look at what it draws
-	$(BIN)/ganforge train dcgan $(DEMO)
+demo: $(READY)  ## train an R3GAN on the embedded shapes and look at what it draws
+	$(BIN)/ganforge train r3gan $(DEMO)
 
 test: check  ## check, then every test but the slow ones
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) -m "not quality"

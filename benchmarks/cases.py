@@ -159,7 +159,7 @@ def stackgan(terms: Terms) -> Iterator[str]:
 
 def stylegan2(terms: Terms) -> Iterator[str]:
     """The `small` preset at 64 x 64 against the reference form, with weights made for each image."""
-    own = {"model": "stylegan2", "preset": "small", "config": {"gamma": 1.0}, **PLAIN}
+    own = {"model": "stylegan2", "preset": "small", **PLAIN}
     entries = [*(ours(precision, **own) for precision in precisions()), *(usual("stylegan2", p) for p in precisions())]
     yield rates("stylegan2, 64 x 64 colour, batch 16", race(entries, terms.pace), ["usual loop, fp32"], memory=True)
 

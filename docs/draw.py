@@ -51,6 +51,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "bicyclegan": {"data": "shapes-edges"},
     "stargan": {"data": "shapes-attributes"},
     "r3gan": {"data": "shapes-attributes"},
+    "stylegan2": {"data": "shapes"},
 }
 """Training options of a model's image, where they differ from `ganforge train NAME` on Fashion-MNIST.
 
@@ -134,7 +135,7 @@ def draw_run(name: str) -> None:
     model = name.partition("-")[0]
     with tempfile.TemporaryDirectory() as out:
         if name == "demo":
-            run = ganforge.train("dcgan", outdir=out)
+            run = ganforge.train("r3gan", steps=1_100, outdir=out)
             shutil.copy(run.path / "losses.png", PICTURES / "demo-losses.png")
             shrink(run.path / "samples" / "training.gif", PICTURES / "demo.gif")
             save_enlarged(grid(to_uint8(run.sample(64)), columns=8), "demo-grid")
@@ -167,7 +168,7 @@ def render_run(run: ganforge.Trained) -> np.ndarray:
     if "sample" not in can:
         columns = edit_held_out(run) if "edit" in can else translate_held_out(run)
         return grid([row for rows in zip(*columns, strict=True) for row in rows], columns=len(columns))
-    if "label" in {question.name for question in can["sample"]} and run.facts.labels:
+    if "label" in {question.name for question in can["sample"]} and run.game.labelled and run.facts.labels:
         rows = [run.sample(16, seed=k, label=name) for k, name in enumerate(run.facts.labels)]
         return grid(to_uint8(torch.cat(rows)), columns=16)
     if "text" in {question.name for question in can["sample"]} and run.tokeniser is not None:

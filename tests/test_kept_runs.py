@@ -67,8 +67,8 @@ def test_other_code_is_another_run(tmp_path: Path):
 
 
 def test_prose_is_no_code(tmp_path: Path):
-    """Another docstring or comment leaves the hash as it is, another number does not."""
-    texts = '"""One."""\nx = 1\n', '"""Two, longer."""\n\n# why\nx = 1\n', '"""One."""\nx = 2\n'
+    """Another docstring, comment or preset leaves the hash as it is, another number does not."""
+    texts = '"""One."""\nx = 1\n', '"""Two, longer."""\n\n# why\nx = 1\npresets = {}\n', '"""One."""\nx = 2\n'
     for k, text in enumerate(texts):
         (tmp_path / f"{k}.py").write_text(text, encoding="utf-8")
     one, two, three = (code_of([tmp_path / f"{k}.py"]) for k in range(3))

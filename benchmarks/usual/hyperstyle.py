@@ -18,7 +18,7 @@ from ganforge.nn.ranger import Ranger
 
 
 def loop(
-    batch: int = 16, side: int = 64, style: int = 128, capacity: int = 2_048, most: int = 128, precision: str = "fp32"
+    batch: int = 16, side: int = 64, style: int = 64, capacity: int = 1_024, most: int = 64, precision: str = "fp32"
 ) -> Program:
     """The usual loop."""
     widths, images = widths_of(side, capacity, most), data(side, 3)

@@ -144,18 +144,18 @@ def widths_of(side: int, capacity: int, most: int) -> list[int]:
 
 
 def loop(
-    batch: int = 16, side: int = 64, style: int = 128, capacity: int = 2_048, most: int = 128, precision: str = "fp32"
+    batch: int = 16, side: int = 64, style: int = 64, capacity: int = 1_024, most: int = 64, precision: str = "fp32"
 ) -> Program:
     """The usual loop."""
     widths = widths_of(side, capacity, most)
     images, net_g, net_d = data(side, 3), Generator(widths, style), Discriminator(widths)
-    step_g = torch.optim.Adam(net_g.parameters(), 0.002 * 4 / 5, (0.0, 0.99 ** (4 / 5)))
-    step_d = torch.optim.Adam(net_d.parameters(), 0.002 * 16 / 17, (0.0, 0.99 ** (16 / 17)))
+    step_g = torch.optim.Adam(net_g.parameters(), 0.004 * 4 / 5, (0.0, 0.99 ** (4 / 5)))
+    step_d = torch.optim.Adam(net_d.parameters(), 0.004 * 16 / 17, (0.0, 0.99 ** (16 / 17)))
     path_mean = torch.zeros(())
 
     def mixed(n: int) -> Tensor:
         w, other = net_g.styles(torch.randn(n, style)), net_g.styles(torch.randn(n, style))
-        cut = int(torch.randint(1, w.shape[1], ())) if torch.rand(()) < 0.9 else w.shape[1]
+        cut = int(torch.randint(1, w.shape[1], ())) if torch.rand(()) < 0.5 else w.shape[1]
         return torch.cat([w[:, :cut], other[:, cut:]], 1)
 
     def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
@@ -176,7 +176,7 @@ def loop(
                 (slope,) = torch.autograd.grad((fake * noise).sum(), w, create_graph=True)
                 lengths = slope.square().sum(2).mean(1).sqrt()
                 path_mean = path_mean.lerp(lengths.mean(), 0.01)
-                descend(step_g, 8 * (lengths - path_mean).square().mean())
+                descend(step_g, 2 * (lengths - path_mean).square().mean())
                 path_mean = path_mean.detach()
             real = images[torch.randint(len(images), (batch,))]
             with autocast(precision):
@@ -186,6 +186,6 @@ def loop(
             if step % 16 == 0:
                 real = real.detach().requires_grad_()
                 (slope,) = torch.autograd.grad(net_d(real).sum(), real, create_graph=True)
-                descend(step_d, 8 * slope.square().sum((1, 2, 3)).mean())
+                descend(step_d, 40 * slope.square().sum((1, 2, 3)).mean())
 
     return Program(play, batch, count(net_g, net_d))

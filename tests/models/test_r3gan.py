@@ -74,6 +74,12 @@ def test_each_player_draws_a_batch_and_one_of_them_is_counted():
     assert own.anneal(1.0, 0.0, Clock(seen=1_000)) == 0
 
 
+def test_without_a_number_of_images_the_schedules_end_with_the_run():
+    own = game(decay=None)
+    assert own.anneal(1.0, 0.0, Clock(seen=1_000, progress=0.5)) == pytest.approx(0.5)
+    assert own.anneal(1.0, 0.0, Clock(seen=0, progress=0.999)) == pytest.approx(0, abs=1e-5)
+
+
 def test_the_run_s_own_schedule_applies_too():
     own = game()
     engine = Engine(own, replace(presets["tiny"].run, schedule="cosine", steps=4), make_loader(facts=FACTS))

@@ -1,4 +1,4 @@
-"""r3gan's `small` and a narrow stylegan2 against dcgan's `small` at equal time; augmentation; truncation; a loss."""
+"""`small` of r3gan and of stylegan2 against dcgan's at equal time; augmentation; truncation; a loss."""
 
 from pathlib import Path
 from typing import Any

@@ -118,10 +118,14 @@ def count_steps(seconds: float, model: str, data: str | Path = "", preset: str =
 
 
 def code_of(files: list[Path]) -> list[str]:
-    """The code of some files as text, without comments, docstrings and layout."""
-    return [ast.dump(_WithoutDocstrings().visit(ast.parse(file.read_text(encoding="utf-8")))) for file in files]
+    """The code of some files as text, without comments, docstrings, layout and presets, whose settings a plan holds."""
+    return [ast.dump(_CodeAlone().visit(ast.parse(file.read_text(encoding="utf-8")))) for file in files]
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
+class _CodeAlone(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
+        presets = any(isinstance(target, ast.Name) and target.id == "presets" for target in node.targets)
+        return None if presets else node

@@ -14,7 +14,7 @@ from ganforge.data.layouts.region_names import choose_colours
 from ganforge.errors import GANForgeError
 from ganforge.run import Preset
 
-PREFERRED = ("dcgan", "pix2pix")  # recommended among models that use equally many columns
+PREFERRED = ("dcgan", "pix2pix")  # of models that use equally many columns, those that are proposed
 LARGEST = 128  # pixels a side up to which the size of the images themselves is proposed
 
 

@@ -20,7 +20,7 @@ little to do; 3. mixing draws a cut-off for each image, the authors' code one fo
 4. fakes have the labels of the batch's real images; 5. the averaged generator averages the mean style too, where theirs
 copies it; 6. a gradient that is not finite stops the run, where theirs becomes a number; 7. ADA's p does not count the
 signs of R1's step, which sees the same images; 8. images are cut to [-1, 1] and have the constant noise unless
-`randomise` is given; 9. `small` is narrow, has short codes and gamma 1.
+`randomise` is given; 9. `small` is narrow, has short codes and twice the rate.
 
 Train it small: `ganforge train stylegan2` (minutes on two cores), then `ganforge sample RUN --truncation 0.7`.
 """

@@ -67,8 +67,11 @@ presets = {
         Run(steps=6, batch=8, size=(16,), log_every=2),
     ),
     "small": Preset(
-        Config(latent=128, style=128, mapping_layers=2, capacity=2_048, most=128, gamma=1.0, half_life=5_000.0),
-        Run(steps=2_000, batch=16, size=(64,), flip=True, precision="auto"),
+        Config(
+            latent=64, style=64, mapping_layers=2, capacity=1_024, most=64, mixing=0.5, gamma=5.0, path_weight=0.5,
+            lr=0.004,
+        ),
+        Run(steps=3_500, batch=16, size=(64,), schedule="linear", precision="auto"),
     ),
     "auto": Preset(AUTO, Run(steps=1_562_500, batch=16, size=(256,), augment="ada", save_every=5_000)),
     "paper": Preset(Config(), FFHQ),  # 25 million images

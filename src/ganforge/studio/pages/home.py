@@ -15,6 +15,7 @@ from ganforge.studio.context import LIVE, ONCE, Context, answering, command, com
 from ganforge.studio.library import Card, log_of
 from ganforge.studio.pictures import to_uri
 from ganforge.studio.trainings import find_listed
+from ganforge.training.suitable_models import PREFERRED
 
 NAME = "home"
 MOST, THUMBNAIL, WATCHED = 60, 230, 480  # cards; pixels of their pictures and of the watched run's
@@ -73,7 +74,7 @@ def build_start(context: Context, watched: gr.State) -> None:
     with gr.Accordion(word("start_one"), open=False):
         with gr.Row():
             labels = [(headline(name), name) for name in names()]
-            first = "dcgan" if "dcgan" in names() else labels[0][1]
+            first = next(name for name in (*PREFERRED, *names()) if name in names())
             model = gr.Dropdown(labels, value=first, label=word("model"), elem_id="home-model", interactive=True)
             chosen = [(name or "—", name) for name in context.trainings.data()]
             data = gr.Dropdown(chosen, value="", label=word("data"), interactive=True)

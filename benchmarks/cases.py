@@ -158,10 +158,13 @@ def stackgan(terms: Terms) -> Iterator[str]:
 
 
 def stylegan2(terms: Terms) -> Iterator[str]:
-    """The `small` preset at 64 x 64 against the reference form, with weights made for each image."""
+    """The `small` preset at 64 x 64, and images of 256 x 256, against the form with weights made for each image."""
     own = {"model": "stylegan2", "preset": "small", **PLAIN}
     entries = [*(ours(precision, **own) for precision in precisions()), *(usual("stylegan2", p) for p in precisions())]
     yield rates("stylegan2, 64 x 64 colour, batch 16", race(entries, terms.pace), ["usual loop, fp32"], memory=True)
+    forms = [Entry("ganforge, fp32", "synthesis:ours"), Entry("reference form, fp32", "synthesis:theirs")]
+    title = "stylegan2, images of the generator of 256 x 256, batch 4"
+    yield rates(title, race(forms, terms.pace), ["reference form, fp32"], memory=True)
 
 
 def e4e(terms: Terms) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import adaptive, anomaly, roialign
+from benchmarks import adaptive, anomaly, roialign, synthesis
 from benchmarks.__main__ import conditions
 from benchmarks.cases import ours, rates
 from benchmarks.ours import game
@@ -21,10 +21,12 @@ from benchmarks.usual import (
     r3gan,
     spade,
     stackgan,
+    stylegan2,
     text_encoder,
     wgan_gp,
 )
 
+STYLES = {"side": 32, "capacity": 128, "most": 8}
 NARROW = {"width": 4, "hidden": 8, "judge_width": 4}
 SMALL = {"width": 4, "latent": 8, "embedding": 6, "mask_width": 8}
 
@@ -58,9 +60,11 @@ LIKE = {
     "lostgan, paper": (game, lostgan_of(64), lostgan.loop, {"batch": 2, "side": 64, **SMALL}),
     "gan_cls": (game, words_of("gan_cls", encoder_from=0.0), gan_cls.loop, {"batch": 2, "width": 8}),
     "stackgan": (game, words_of("stackgan"), stackgan.loop, {"batch": 2, "width": 8, "judge_width": 8}),
+    "stylegan2": (game, {"model": "stylegan2", "preset": "small", "batch": 2}, stylegan2.loop, {"batch": 2}),
     "e4e": (game, {"model": "e4e", "batch": 2, **ENCODER}, e4e.loop, {"batch": 2}),
     "hyperstyle": (game, {"model": "hyperstyle", "batch": 2, **ENCODER}, hyperstyle.loop, {"batch": 2}),
     "anogan": (anomaly.ours, {"batch": 2, "descent": 2}, anomaly.usual, {"batch": 2, "descent": 2}),
+    "synthesis": (synthesis.ours, {"batch": 2, **STYLES}, synthesis.theirs, {"batch": 2, **STYLES}),
     "roialign": (roialign.ours, {"batch": 2, "channels": 4}, roialign.theirs, {"batch": 2, "channels": 4}),
     "gigagan": (game, {"model": "gigagan", "preset": "small", "batch": 2}, adaptive.grouped_steps, {"batch": 2}),
     "adaptive": (adaptive.ours, {"batch": 2, "channels": 4}, adaptive.grouped, {"batch": 2, "channels": 4}),
@@ -78,7 +82,9 @@ def test_both_sides_have_the_same_networks_and_data(name):
     b.play(1)
 
 
-@pytest.mark.parametrize("name", ["spade", "lostgan", "text_encoder", "roialign", "anogan", "e4e", "hyperstyle"])
+@pytest.mark.parametrize(
+    "name", ["spade", "lostgan", "text_encoder", "roialign", "anogan", "e4e", "hyperstyle", "synthesis"]
+)
 def test_ours_plays_on_maps_and_boxes_that_are_not_files(name):
     build, own, _, _ = LIKE[name]
     build(**own).play(1)

@@ -46,7 +46,8 @@ class Modulated(nn.Module):
             Dense(style, a, bias=1.0),
             up,
         )
-        self.bias, self.strength = nn.Parameter(torch.zeros(b, 1, 1)), nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(b, 1, 1))
+        self.strength = nn.Parameter(torch.zeros(())) if kernel > 1 else None
 
     def forward(self, x: Tensor, w: Tensor, change: Tensor | None = None) -> Tensor:
         n, k = len(x), self.weight.shape[2]
@@ -63,7 +64,7 @@ class Modulated(nn.Module):
         else:
             x = F.conv2d(x, weight.flatten(0, 1), padding=k // 2, groups=n)
             x = x.reshape(n, -1, *x.shape[2:])
-        if k == 1:
+        if self.strength is None:
             return x + self.bias
         return act(x + self.strength * torch.randn(n, 1, *x.shape[2:]) + self.bias)
 

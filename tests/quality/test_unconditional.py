@@ -16,10 +16,11 @@ from ganforge.lab.mode_coverage import run_contest
 from ganforge.lab.mode_training import Rules
 from ganforge.metrics.extractors.lite0 import find_weights
 from tests.support.equal_time import DATA, SETTINGS, SIZE, train_for_the_time
+from tests.support.goldens import SHARED
 from tests.support.kept_runs import runs_home, train_once
 
 pytestmark = pytest.mark.quality
-SAMPLES = 5_000
+SAMPLES, FACES = 5_000, SHARED / "data" / "celeba-mini"
 
 
 def measure(run: Trained, features: str, **how: Any) -> float:
@@ -63,16 +64,20 @@ def test_augmentation_helps_where_images_are_few(features: str, few: Path):
     assert ours < theirs
 
 
+@pytest.mark.skipif(not FACES.is_dir(), reason="needs the faces of celeba-mini")
 def test_truncation_raises_precision_and_lowers_recall():
-    """A run whose samples ignored truncation would have equal figures."""
-    run = train_for_the_time("stylegan2", 0)
+    """Half an hour of a core.  A run whose samples ignored truncation would have equal figures.
+
+    On the shapes recall falls likewise, and precision too: the mean of all kinds and colours is none of them.
+    """
+    run = train_once("stylegan2", FACES, steps=7_300, flip=True, sample_every=0)
     options = EvalOptions(n=2_000, features="classifier")
     curve = measure_truncations(open_inputs(run.path, None, options, None), options, (0.3, 0.5, 0.7, 0.85, 1.0))
     precision, recall = ([getattr(point, name).value for point in curve.points] for name in ("precision", "recall"))
     print(f"precision {precision}, recall {recall}")
     assert precision == sorted(precision, reverse=True)
     assert recall == sorted(recall)
-    assert precision[0] > precision[-1] + 0.02
+    assert precision[0] > precision[-1] + 0.01
     assert recall[0] < recall[-1] - 0.02
 
 

@@ -107,8 +107,9 @@ def draw_truncations(curve: Curve, path: Path) -> None:
     label_line_ends(left, ends)
     recall, precision = ([getattr(point, name).value for point in points] for name in ("recall", "precision"))
     right.plot(recall, precision, color=SOFT, marker="o", lw=1.4, ms=5)
-    for point, x, y in zip(points, recall, precision, strict=True):
-        right.annotate(f"{point.truncation:g}", (x, y), (6, 5), textcoords="offset points", color=SOFT, fontsize=9)
+    for k, (point, x, y) in enumerate(zip(points, recall, precision, strict=True)):
+        beside = (4, 6 if k % 2 == 0 else -14)  # above and below in turn: points are often near each other
+        right.annotate(f"{point.truncation:g}", (x, y), beside, textcoords="offset points", color=SOFT, fontsize=9)
     style_axes(right, "fidelity against variety", x="recall", y="precision")
     right.set_xlim(0, max(0.1, *(1.12 * share for share in recall)))
     right.set_ylim(0, max(0.1, *(1.12 * share for share in precision)))

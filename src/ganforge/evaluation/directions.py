@@ -116,8 +116,9 @@ def find_labels(
     parts = codes.split(PART)  # all images of large runs would not find room
     logits = torch.cat([read_labels(classifier, trained.decode(as_photographs(part, layers))) for part in parts])
     boundaries = find_boundaries(codes, logits, classifier.labels)
-    for label in set(classifier.labels) - {one.label for one in boundaries}:
-        say(f"No direction of {label!r}: too few or nearly all samples show it.")
+    known = {one.label for one in boundaries}
+    if rare := [label for label in classifier.labels if label not in known]:
+        say(f"No directions of {', '.join(map(repr, rare))}: too few or nearly all samples show them.")
     if not boundaries:
         return []
     places = [classifier.labels.index(one.label) for one in boundaries]

@@ -23,8 +23,8 @@ a stage, a rate twenty times as large, schedules that end with the run, no augme
 with 0.5, falling to 0.05, and a rate of 1e-3, D runs away, and the Frechet distance after 900 steps is 38, not 17.
 
 Train it small: `ganforge train r3gan --data shapes-attributes` (about ten minutes on two cores).  Its Frechet
-distance is then 3.9 by a classifier of the data and 139 by `lite0`, that of dcgan after the same time 7.7 and 221 (one
-seed).
+distance is then 4.2 by a classifier of the data and 133 to 140 by `lite0` (two seeds), that of dcgan after the same
+time 7.3 and 217.
 """
 
 import math

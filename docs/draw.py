@@ -10,6 +10,7 @@ Fashion-MNIST is read from GANFORGE_DATA.
 import ast
 import inspect
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import fields, replace
@@ -135,7 +136,7 @@ def draw_run(name: str) -> None:
     model = name.partition("-")[0]
     with tempfile.TemporaryDirectory() as out:
         if name == "demo":
-            run = ganforge.train("r3gan", steps=1_100, outdir=out)
+            run = run_demo(out)
             shutil.copy(run.path / "losses.png", PICTURES / "demo-losses.png")
             shrink(run.path / "samples" / "training.gif", PICTURES / "demo.gif")
             save_enlarged(grid(to_uint8(run.sample(64)), columns=8), "demo-grid")
@@ -145,6 +146,14 @@ def draw_run(name: str) -> None:
         data = {} if own else {"data": "fashion-mnist"}
         run = ganforge.train(model, outdir=out, **{**data, **RUNS.get(name, {})})
         draw_trained(run, name)
+
+
+def run_demo(out: str) -> ganforge.Trained:
+    """The run of the command that `make demo` types."""
+    root = HERE.parent
+    said = subprocess.run(["make", "-n", "demo"], cwd=root, check=True, capture_output=True, text=True).stdout
+    subprocess.run([*said.splitlines()[-1].split(), "--outdir", out], cwd=root, check=True)
+    return ganforge.load(next(Path(out).iterdir()))
 
 
 def draw_trained(run: ganforge.Trained, name: str) -> None:

@@ -43,7 +43,10 @@ def from_plain(kind: type[T], values: Mapping[str, Any]) -> T:
 
 
 RATES, SHARES = re.compile(r"(^|_)lr(_|$)|learning_rate"), re.compile(r"^beta\d?$|momentum$")
-SIZES = re.compile(r"(^|_)(width|latent|layers|blocks|depth|units|hidden|channels|moves|scales?|growth|pieces)$")
+SIZES = re.compile(
+    r"(^|_)(width|latent|layers|blocks|depth|units|hidden|channels|moves|scales?|growth|pieces"
+    r"|style|vector|projected|condition|kernel|capacity|widest|full|bank|heads?|times|expansion|shrink|together)$"
+)
 
 
 def check_config(config: Any) -> None:

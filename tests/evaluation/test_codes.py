@@ -218,6 +218,14 @@ def test_figures_that_there_are_none_for_are_not_said():
     assert describe(boundary, Movement(nothing, nothing)).endswith("90.0% of the samples")
 
 
+def test_negative_numbers_are_refused(palette: Trained):
+    for what in ({"components": -3}, {"factors": -1}):
+        with pytest.raises(OptionError, match="the least is 0"):
+            ganforge.directions(palette, **what)
+    with pytest.raises(OptionError, match="-n cannot be -3: the least is 0"):
+        ganforge.edit(palette, directions={"component-1": 1.0}, n=-3)
+
+
 def test_without_boundaries_components_are_stored(palette: Trained, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ganforge.evaluation.directions.find_boundaries", lambda *given: [])
     said = list[str]()

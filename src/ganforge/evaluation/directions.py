@@ -38,6 +38,7 @@ from ganforge.inference.directions import (
 from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
 from ganforge.metrics.extractors.classifier import Classifier, load_or_train_classifier
+from ganforge.run import check_number
 from ganforge.runs.folder import RunFolder, read_options_of, run_of
 from ganforge.runs.run_data import run_data_arguments
 
@@ -77,8 +78,10 @@ def directions(
     label's direction does not move the other labels, but for those that exclude it.  A direction of 1 is a standard
     deviation of the codes.
 
-    Raises OptionError for a run that has no codes or too small an `n`.
+    Raises OptionError for a run that has no codes, too small an `n` and negative numbers of directions.
     """
+    check_number("--components", components, 0)
+    check_number("--factors", factors, 0)
     trained = load(run, device, trust=trust)
     trained.require("decode")
     if n < 100:

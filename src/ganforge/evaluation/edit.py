@@ -21,6 +21,7 @@ from ganforge.inference.inference_mode import inference_mode
 from ganforge.inference.load import RunLike, load
 from ganforge.inference.trained import Trained
 from ganforge.inference.translate import result_name
+from ganforge.run import check_number
 
 TEMPLATE = Path(__file__).with_name("edit.html")
 MOST = 60
@@ -65,8 +66,9 @@ def edit(
     """Edit photographs, codes that `invert` has stored, or without either `n` random images of a seed.
 
     `directions` are sizes in standard deviations, `{"smiling": 2.0}`.  `out` gets the edited images and index.html.
-    Raises OptionError for an unknown direction, and for a run that has no codes.
+    Raises OptionError for an unknown direction, for a negative `n`, and for a run that has no codes.
     """
+    check_number("-n", n, 0)
     trained, out = load(run, device, trust=trust), Path(out).expanduser()
     trained.require("decode")
     given = [photos] if isinstance(photos, str | Path) else [*photos]

@@ -20,13 +20,14 @@ samples improve.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer, RMSprop
 
 from ganforge.batches import Facts, Images
+from ganforge.capabilities import Range
 from ganforge.game import Clock, Game, Move
 from ganforge.nn.init import normal_weights
 from ganforge.nn.limits import limit
@@ -60,7 +61,7 @@ class Config:
     thorough_moves: int = 100
     """Critic moves in the first `thorough_start` steps and in every `thorough_every`-th."""
     thorough_start: int = 25
-    thorough_every: int = 500
+    thorough_every: Annotated[int, Range(1, 1e9)] = 500
     optimiser: Literal["rmsprop", "adam"] = "rmsprop"
     """The paper's, since momentum harmed the critic (section 4.2), or Adam."""
     lr: float = 5e-5

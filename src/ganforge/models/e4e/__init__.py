@@ -82,13 +82,13 @@ class Config:
     """Of the deltas' lengths."""
     wait: int = 20_000
     """Steps before the first delta."""
-    every: int = 2_000
+    every: Annotated[int, Range(1, 1e9)] = 2_000
     """Steps between two more."""
     pool: int = 50
     """Past codes, real and found, that the discriminator also sees."""
     gamma: float = 10.0
     """Weight of R1, halved."""
-    r1_every: int = 16
+    r1_every: Annotated[int, Range(1, 1e9)] = 16
     """Steps between two R1 penalties."""
     lr: float = 1e-4
     """Ranger's learning rate."""

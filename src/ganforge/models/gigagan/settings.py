@@ -34,7 +34,7 @@ class Config:
     """Channels of the generator: twice this in the largest map, doubled from map to map."""
     widest: int = 1024
     """At most so many."""
-    start: int = 1024
+    start: Annotated[int, Range(1, 65_536)] = 1024
     """Channels of the learned map of 4 pixels."""
     bank: int = 8
     """Kernels of a sample-adaptive convolution; of one kernel nothing is chosen."""
@@ -106,7 +106,7 @@ class Config:
     """Channels of the vision-aided discriminator."""
     r1: float = 1.0
     """gamma of the R1 penalty."""
-    r1_every: int = 16
+    r1_every: Annotated[int, Range(1, 1e9)] = 16
     """Steps between two penalties, each so many times as large (StyleGAN2)."""
     content: Literal["none", "pixel", "vgg"] = "vgg"
     """What the upsampler compares with the true image beside: pixels, or features of VGG-19."""

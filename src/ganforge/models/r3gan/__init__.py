@@ -59,7 +59,7 @@ class Config:
     """Channels of the stages of low resolution."""
     full: int = 32
     """Largest side with that width, counted from a base of 4; each doubling beyond halves it."""
-    group: int = 16
+    group: Annotated[int, Range(1, 65_536)] = 16
     """Channels in a group of the 3 x 3 convolutions."""
     blocks: int = 2
     """Residual blocks at each resolution."""
@@ -67,7 +67,7 @@ class Config:
     """Channels inside a block, as a multiple of those outside."""
     conditional: bool = False
     """Whether both networks receive the class or the attributes of the data."""
-    decay: int | None = 20_000_000
+    decay: Annotated[int | None, Range(1, 1e12)] = 20_000_000
     """Images in which all of the following go from their first to their last value.  None: those of the run."""
     lr: float = 2e-4
     """Adam's learning rate."""

@@ -14,9 +14,9 @@ from ganforge.draw import RoundDraw, RowDraw
 from ganforge.engine import Engine
 from ganforge.errors import ModelError
 from ganforge.game import Clock
-from ganforge.models.stylegan2 import StyleGAN2, presets
+from ganforge.models.stylegan2 import StyleGAN2, generator, presets
 from ganforge.models.stylegan2.generator import Mapping, Synthesis
-from ganforge.models.stylegan2.layers import MinibatchDeviation, ModulatedConv2d
+from ganforge.models.stylegan2.layers import MinibatchDeviation, ModulatedConv2d, StyledConv
 from ganforge.nn.blur import Blur
 from ganforge.nn.upfirdn import make_filter, upfirdn2d
 from ganforge.run import Run
@@ -57,6 +57,51 @@ def test_scaling_input_and_output_equals_weights_of_each_image(resample: Any):
         else:
             one = F.conv2d(x[n : n + 1], weight, padding=1)
         torch.testing.assert_close(made[n : n + 1], one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("demodulate", [True, False])
+@pytest.mark.parametrize("resample", ["same", "up", "down"])
+def test_one_image_without_gradients_has_scaled_weights(
+    resample: Any, demodulate: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Where its map is larger than they are."""
+    torch.manual_seed(0)
+    layer = ModulatedConv2d(6, 5, 3, 4, demodulate, resample)
+    apart, used = layer.convolve_apart, []
+    monkeypatch.setattr(layer, "convolve_apart", lambda *given: used.append(1) or apart(*given))
+    bias, latent = torch.randn(5), torch.randn(1, 4)
+    for side, count in ((8, 1), (4, 0)):
+        x = torch.randn(1, 6, side, side)
+        expected = layer(x, latent, bias, gain=0.7)
+        assert not used
+        with torch.no_grad():
+            made = layer(x, latent, bias, gain=0.7)
+        assert used == [1] * count
+        used.clear()
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["skip", "resnet", "orig"])
+def test_large_images_without_gradients_are_made_one_by_one(form: Any, monkeypatch: pytest.MonkeyPatch):
+    """The same images, with noise of each or of all, and with weights that a network has changed."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(generator, "LARGE", 8 * 8 * 8)
+    network = Synthesis(4, 3, (4, 4), (8, 8, 4), form)
+    for layer in network.modules():
+        if isinstance(layer, StyledConv):
+            torch.nn.init.ones_(layer.strength)
+    sizes: list[int] = []
+    network.blocks[0].register_forward_hook(lambda _net, given, _made: sizes.append(len(given[0])))
+    styles = torch.randn(3, 6, 4)
+    noise = [torch.randn(1 if k == 2 else 3, 1, *side) for k, side in enumerate(network.sides)]
+    changes: list[Tensor | None] = [None] * 8
+    changes[3] = 0.5 * torch.randn(3, 8, 8, 3, 3)
+    for given in ((None, None), (noise, None), (noise, changes)):
+        expected = network(styles, *given)
+        with torch.no_grad():
+            made = network(styles, *given)
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
+    assert sizes == [3, 1, 1, 1] * 3
 
 
 def test_demodulation_keeps_the_variance_whatever_the_style():

@@ -25,7 +25,7 @@ from ganforge.training.plan import Plan, plan
 
 PACKAGE = Path(ganforge.__file__).parent
 PACE = (20, 60)  # steps of the two trainings that a pace is read from, the second of more where they differ too little
-LEAST = 0.5  # seconds of a processor by which they differ at least: what surrounds the steps varies by some hundredths
+LEAST = 15.0  # seconds of a processor by which they differ at least: in shorter ones a pace varied by a tenth
 
 
 def runs_home() -> Path:

@@ -10,14 +10,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganforge.models.stylegan2.layers import EqualConv2d, StyledConv, ToImage, normalise
+from ganforge.models.stylegan2.layers import EqualConv2d, StyledConv, ToImage, is_free, normalise
 from ganforge.nn.blur import Blur
 from ganforge.nn.equal import EqualLinear
 
 Form = Literal["skip", "resnet", "orig"]
 """How blocks are joined: by images that are added up, by residual connections, or one after the other (figure 7)."""
+Maps = Sequence[Tensor | None]
 HALF = 0.5**0.5
 DECAY = 0.995  # of the mean style, a batch
+LARGE = 1_000_000  # numbers of one image's map from which on a CPU makes each image alone
 
 
 def list_widths(doublings: int, capacity: int, most: int) -> list[int]:
@@ -80,9 +82,7 @@ class Block(nn.Module):
         residual = form == "resnet"
         self.short = EqualConv2d(inputs, outputs, 1, "up", active=False, gain=HALF) if residual else None
 
-    def forward(
-        self, x: Tensor, styles: Tensor, noise: Sequence[Tensor | None], changes: Sequence[Tensor | None]
-    ) -> Tensor:
+    def forward(self, x: Tensor, styles: Tensor, noise: Maps, changes: Maps) -> Tensor:
         short = None if self.short is None else self.short(x)
         x = self.up(x, styles[:, 0], noise[0], changes[0])
         x = self.conv(x, styles[:, 1], noise[1], changes[1], 1.0 if short is None else HALF)
@@ -110,6 +110,7 @@ class Synthesis(nn.Module):
         self.styles = 2 * len(widths)
         self.sides = [sides[0], *(side for side in sides[1:] for _ in range(2))]
         """The sides of each layer's noise."""
+        self.large = next((k for k, side in enumerate(sides) if widths[k] * side[0] * side[1] >= LARGE), 0)
         self.constant = nn.Parameter(torch.empty(widths[0], *base))
         nn.init.normal_(self.constant)
         self.first = StyledConv(widths[0], widths[0], style, base, False, noise, clamp)
@@ -121,27 +122,47 @@ class Synthesis(nn.Module):
         self.to_images = nn.ModuleList(ToImage(width, channels, style, clamp) for width in shown)
         self.blur = Blur()
 
-    def forward(
-        self, styles: Tensor, noise: Sequence[Tensor] | None = None, changes: Sequence[Tensor | None] | None = None
-    ) -> Tensor:
+    def forward(self, styles: Tensor, noise: Sequence[Tensor] | None = None, changes: Maps | None = None) -> Tensor:
         """`noise` has a map (N or 1, 1, h, w) for each of `sides`; None: the constant maps.
 
         `changes` has, for each style, the change of the weights of its layer (see `ModulatedConv2d`) or None.  They
         are in the order of the layers: the first convolution, its image, then two convolutions and an image a block.
         """
         maps = [None] * len(self.sides) if noise is None else noise
-        change = iter([None] * (3 * len(self.blocks) + 2) if changes is None else changes)
-        last, images = len(self.blocks), []
+        changes = [None] * (3 * len(self.blocks) + 2) if changes is None else changes
         x = self.constant.expand(styles.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)  # faster
-        x = self.first(x, styles[:, 0], maps[0], next(change))
-        for level in range(last + 1):
+        x = self.first(x, styles[:, 0], maps[0], changes[0])
+        return self.finish(0, x, [], styles, maps, changes)
+
+    def finish(
+        self,
+        start: int,
+        x: Tensor,
+        images: Sequence[Tensor],
+        styles: Tensor,
+        maps: Maps,
+        changes: Maps,
+    ) -> Tensor:
+        """The image, from the map x of the level before `start` and the images of all levels before.
+
+        Without gradients the last blocks of large images come image by image: weights are then scaled in the place of
+        maps, and the maps of one image stay in the cache.  On two cores 256 x 256 pixels take 0.77 of the time.
+        """
+        images, last = [*images], len(self.blocks)
+        for level in range(start, last + 1):
             if level:
-                pair = (next(change), next(change))
-                x = self.blocks[level - 1](x, styles[:, 2 * level - 1 :], maps[2 * level - 1 : 2 * level + 1], pair)
-            own = next(change)
+                if level == self.large and x.device.type == "cpu" and is_free() and len(x) > 1:
+                    parts = (
+                        (x[i], [image[i] for image in images], styles[i], pick(maps, i), pick(changes, i))
+                        for i in (slice(n, n + 1) for n in range(len(x)))
+                    )
+                    return torch.cat([self.finish(level, *part) for part in parts])
+                x = self.blocks[level - 1](
+                    x, styles[:, 2 * level - 1 :], maps[2 * level - 1 :], changes[3 * level - 1 :]
+                )
             if level == last or len(self.to_images) > 1:
                 to_image = self.to_images[min(level, len(self.to_images) - 1)]
-                images.append(to_image(x, styles[:, 2 * level + 1], own))
+                images.append(to_image(x, styles[:, 2 * level + 1], changes[3 * level + 1]))
         return self.add_up(images)
 
     def add_up(self, images: Sequence[Tensor]) -> Tensor:
@@ -151,6 +172,11 @@ class Synthesis(nn.Module):
             for image in images[1:]:
                 whole = self.blur.enlarge(whole) + image.float()
         return whole
+
+
+def pick(given: Maps, image: slice) -> Maps:
+    """One image's part of tensors (N, ...), or (1, ...) for all images, or None."""
+    return [part if part is None or len(part) == 1 else part[image] for part in given]
 
 
 class Generator(nn.Module):

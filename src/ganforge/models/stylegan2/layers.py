@@ -30,6 +30,11 @@ def normalise(x: Tensor) -> Tensor:
     return x * (x.square().mean(1, keepdim=True) + EPS).rsqrt()
 
 
+def is_free() -> bool:
+    """Whether the form of a computation may depend on its inputs' size: no gradients, and no graph is recorded."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_exporting() or torch.compiler.is_compiling())
+
+
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, resample: Resample, blur: Blur, groups: int = 1) -> Tensor:
     """A convolution that keeps, doubles or halves the sides; weights are (outputs, inputs / groups, k, k).
 
@@ -45,7 +50,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, resample: Resample,
     if resample == "down":
         return F.conv2d(blur(x, side // 2 + 1), weight, bias, stride=2, groups=groups)
     swapped = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
-    return blur(F.conv_transpose2d(x, swapped, stride=2, groups=groups), 1, 4.0)
+    x = blur(F.conv_transpose2d(x, swapped, stride=2, groups=groups), 1, 4.0)
+    return x if bias is None else x.add_(bias.to(x.dtype)[:, None, None])
 
 
 class EqualConv2d(nn.Module):
@@ -85,7 +91,8 @@ class ModulatedConv2d(nn.Module):
 
     The style scales the input's channels, and `demodulate` divides each output channel by the deviation that it would
     have for an input of unit variance (equation 3).  Weights of each image, as in the paper, are not made: scaling the
-    input and the output is the same and cheaper, and one convolution computes all images.
+    input and the output is the same and cheaper, and one convolution computes all images.  The weights are scaled
+    where that is cheaper: for one image whose map has more numbers than they have, without gradients.
 
     `change` (N, outputs, inputs, k, k) multiplies the weights of each image by 1 + change (Alaluf et al. 2022,
     https://arxiv.org/abs/2111.15666, equation 2); then the weights do differ.
@@ -108,8 +115,8 @@ class ModulatedConv2d(nn.Module):
         style = self.style(latent)
         if not self.demodulate:
             style = style * (gain / math.sqrt(self.weight[0].numel()))
-        if change is not None:
-            return self.convolve_apart(x, style, change, gain) + bias.to(x.dtype)[:, None, None]
+        if change is not None or (is_free() and len(x) == 1 and x.numel() > self.weight.numel()):
+            return self.convolve_apart(x, style, bias, change, gain)
         x = x * style.to(x.dtype)[..., None, None]
         if not self.demodulate:
             return convolve(x, self.weight, bias, self.resample, self.blur)
@@ -123,13 +130,17 @@ class ModulatedConv2d(nn.Module):
             power = style.float().square() @ self.weight.square().flatten(2).sum(2).T
             return (power + EPS).rsqrt() * gain
 
-    def convolve_apart(self, x: Tensor, style: Tensor, change: Tensor, gain: float) -> Tensor:
-        """The same with weights of each image."""
-        weight = self.weight * (1 + change) * style[:, None, :, None, None]
+    def convolve_apart(self, x: Tensor, style: Tensor, bias: Tensor, change: Tensor | None, gain: float) -> Tensor:
+        """The same with weights of each image; without `change`, of one."""
+        weight = self.weight if change is None else self.weight * (1 + change)
+        weight = weight * style[:, None, :, None, None]
         if self.demodulate:
             weight = weight * (weight.square().sum((2, 3, 4), keepdim=True) + EPS).rsqrt() * gain
-        made = convolve(x.flatten(0, 1)[None], weight.flatten(0, 1).to(x.dtype), None, self.resample, self.blur, len(x))
-        return made[0].unflatten(0, (len(x), -1))
+        n, weight, bias = len(x), weight.flatten(0, 1).to(x.dtype), bias.to(x.dtype)
+        if change is None:  # one image, which keeps the order of its memory
+            return convolve(x, weight, bias, self.resample, self.blur)
+        made = convolve(x.flatten(0, 1)[None], weight, bias.repeat(n), self.resample, self.blur, n)
+        return made[0].unflatten(0, (n, -1))
 
 
 class StyledConv(nn.Module):

@@ -59,7 +59,7 @@ def few() -> Path:
 def test_augmentation_helps_where_images_are_few(features: str, few: Path):
     """stylegan2 on 500 images, compared with all: ADA's distance is below that of the same steps without it.
 
-    With ten times this gamma D does not overfit in 4,000 steps, and ADA has nothing to mend: its p ends at 0.05, and the
+    With ten times this gamma D does not overfit in 4,000 steps, and ADA has nothing to mend: p ends at 0.05, and the
     distances are 10.7 and 9.9.
     """
     settings = {"config": {"gamma": 0.3, "mixing": 0.0}, "size": SIZE, "sample_every": 0, "steps": 6_000}

@@ -14,7 +14,7 @@ DATA, SIZE = "shapes-attributes", 32
 SECONDS = 600 * 2
 """Ten minutes on two cores."""
 AT_32_PIXELS: dict[str, Any] = {"gamma": 3.0, "mixing": 0.0, "path_weight": 0.0, "lr": 0.008}
-"""Of stylegan2, whose `small` has 64: no mixing and no path length, as in ADA's `cifar`.  After 2,500 steps the distance
+"""Of stylegan2, whose `small` has 64: no mixing and no path length, as in `cifar`.  After 2,500 steps its distance
 is 10.2, with half the rate 18.0, and with that and gamma 1 18.6."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "dcgan": {"ema": 10_000.0},

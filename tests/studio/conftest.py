@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,17 @@ class Studio:
     @property
     def cookie(self) -> str:
         return f"ganforge-studio-{self.address.rpartition(':')[2]}={self.token}"
+
+    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, str]:
+        """The status and the text that answer a request with the cookie; the path is sent as it is."""
+        connection = HTTPConnection(self.address.removeprefix("http://"), timeout=60)
+        own = {"Cookie": self.cookie, "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body, {**own, **headers})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
 
 def draw_folder(path: Path, names: list[str], count: int = 6) -> Path:

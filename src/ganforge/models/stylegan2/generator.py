@@ -10,13 +10,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganforge.models.stylegan2.layers import EqualConv2d, StyledConv, ToImage, is_free, normalise
+from ganforge.models.stylegan2.layers import EqualConv2d, StyledConv, ToImage, is_recorded, normalise
 from ganforge.nn.blur import Blur
 from ganforge.nn.equal import EqualLinear
 
 Form = Literal["skip", "resnet", "orig"]
 """How blocks are joined: by images that are added up, by residual connections, or one after the other (figure 7)."""
-Maps = Sequence[Tensor | None]
+PerLayer = Sequence[Tensor | None]
 HALF = 0.5**0.5
 DECAY = 0.995  # of the mean style, a batch
 LARGE = 1_000_000  # numbers of one image's map from which on a CPU makes each image alone
@@ -82,7 +82,7 @@ class Block(nn.Module):
         residual = form == "resnet"
         self.short = EqualConv2d(inputs, outputs, 1, "up", active=False, gain=HALF) if residual else None
 
-    def forward(self, x: Tensor, styles: Tensor, noise: Maps, changes: Maps) -> Tensor:
+    def forward(self, x: Tensor, styles: Tensor, noise: PerLayer, changes: PerLayer) -> Tensor:
         short = None if self.short is None else self.short(x)
         x = self.up(x, styles[:, 0], noise[0], changes[0])
         x = self.conv(x, styles[:, 1], noise[1], changes[1], 1.0 if short is None else HALF)
@@ -110,6 +110,7 @@ class Synthesis(nn.Module):
         self.styles = 2 * len(widths)
         self.sides = [sides[0], *(side for side in sides[1:] for _ in range(2))]
         """The sides of each layer's noise."""
+        # the first level of large maps, or 0: none
         self.large = next((k for k, side in enumerate(sides) if widths[k] * side[0] * side[1] >= LARGE), 0)
         self.constant = nn.Parameter(torch.empty(widths[0], *base))
         nn.init.normal_(self.constant)
@@ -122,7 +123,7 @@ class Synthesis(nn.Module):
         self.to_images = nn.ModuleList(ToImage(width, channels, style, clamp) for width in shown)
         self.blur = Blur()
 
-    def forward(self, styles: Tensor, noise: Sequence[Tensor] | None = None, changes: Maps | None = None) -> Tensor:
+    def forward(self, styles: Tensor, noise: Sequence[Tensor] | None = None, changes: PerLayer | None = None) -> Tensor:
         """`noise` has a map (N or 1, 1, h, w) for each of `sides`; None: the constant maps.
 
         `changes` has, for each style, the change of the weights of its layer (see `ModulatedConv2d`) or None.  They
@@ -140,8 +141,8 @@ class Synthesis(nn.Module):
         x: Tensor,
         images: Sequence[Tensor],
         styles: Tensor,
-        maps: Maps,
-        changes: Maps,
+        maps: PerLayer,
+        changes: PerLayer,
     ) -> Tensor:
         """The image, from the map x of the level before `start` and the images of all levels before.
 
@@ -151,7 +152,7 @@ class Synthesis(nn.Module):
         images, last = [*images], len(self.blocks)
         for level in range(start, last + 1):
             if level:
-                if level == self.large and x.device.type == "cpu" and is_free() and len(x) > 1:
+                if level == self.large and x.device.type == "cpu" and not is_recorded() and len(x) > 1:
                     parts = (
                         (x[i], [image[i] for image in images], styles[i], pick(maps, i), pick(changes, i))
                         for i in (slice(n, n + 1) for n in range(len(x)))
@@ -174,7 +175,7 @@ class Synthesis(nn.Module):
         return whole
 
 
-def pick(given: Maps, image: slice) -> Maps:
+def pick(given: PerLayer, image: slice) -> PerLayer:
     """One image's part of tensors (N, ...), or (1, ...) for all images, or None."""
     return [part if part is None or len(part) == 1 else part[image] for part in given]
 

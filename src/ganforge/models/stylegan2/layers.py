@@ -30,9 +30,9 @@ def normalise(x: Tensor) -> Tensor:
     return x * (x.square().mean(1, keepdim=True) + EPS).rsqrt()
 
 
-def is_free() -> bool:
-    """Whether the form of a computation may depend on its inputs' size: no gradients, and no graph is recorded."""
-    return not (torch.is_grad_enabled() or torch.compiler.is_exporting() or torch.compiler.is_compiling())
+def is_recorded() -> bool:
+    """Whether gradients or a graph are recorded, in which a computation has one form for all sizes."""
+    return torch.is_grad_enabled() or torch.compiler.is_exporting() or torch.compiler.is_compiling()
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, resample: Resample, blur: Blur, groups: int = 1) -> Tensor:
@@ -115,7 +115,7 @@ class ModulatedConv2d(nn.Module):
         style = self.style(latent)
         if not self.demodulate:
             style = style * (gain / math.sqrt(self.weight[0].numel()))
-        if change is not None or (is_free() and len(x) == 1 and x.numel() > self.weight.numel()):
+        if change is not None or (not is_recorded() and len(x) == 1 and x.numel() > self.weight.numel()):
             return self.convolve_apart(x, style, bias, change, gain)
         x = x * style.to(x.dtype)[..., None, None]
         if not self.demodulate:

@@ -126,7 +126,7 @@ def test_an_encoder_is_used_where_there_is_one(runs: dict[str, Trained]):
     assert not torch.equal(by_descent[0].codes.w, run.invert(IMAGES)[0].codes.w)
     with pytest.raises(OptionError, match=r"no encoder.* of the models, e4e, hyperstyle can"):
         runs["stylegan2"].invert(IMAGES, method="encoder")
-    with pytest.raises(OptionError, match="cannot decode; of the models, e4e, hyperstyle, stylegan2 can"):
+    with pytest.raises(OptionError, match="dcgan has no codes; of the models, e4e, hyperstyle, stylegan2 have"):
         runs["dcgan"].invert(IMAGES)
     with pytest.raises(WeightsError, match=r"with --weights FOLDER, or say --perception own"):
         runs["stylegan2"].invert(IMAGES, method="descent", perception="lpips", weights="nowhere")
@@ -179,7 +179,7 @@ def test_interpolations_between_codes_are_straight(runs: dict[str, Trained], tmp
     grid, animation = ganforge.interpolate(run, tmp_path / "walk.png", rows=1, steps=3, space="code")
     assert grid.exists()
     assert animation.exists()
-    with pytest.raises(OptionError, match="cannot decode; of the models, e4e, hyperstyle, stylegan2 can"):
+    with pytest.raises(OptionError, match="dcgan has no codes; of the models, e4e, hyperstyle, stylegan2 have"):
         runs["dcgan"].interpolate_codes()
 
 
@@ -266,13 +266,13 @@ def test_styles_are_mixed_in_a_table(runs: dict[str, Trained], tmp_path: Path):
     ):
         with pytest.raises(OptionError, match=why):
             run.mix(**wrong)
-    with pytest.raises(OptionError, match="cannot decode; of the models, e4e, hyperstyle, stylegan2 can"):
+    with pytest.raises(OptionError, match="dcgan has no codes; of the models, e4e, hyperstyle, stylegan2 have"):
         runs["dcgan"].mix()
     assert runs["dcgan"].count_layers() == 0
 
 
 def test_a_run_without_codes_is_not_sent_to_look_for_directions(runs: dict[str, Trained], tmp_path: Path):
-    with pytest.raises(OptionError, match="dcgan cannot decode; of the models, e4e, hyperstyle, stylegan2 can"):
+    with pytest.raises(OptionError, match="dcgan has no codes; of the models, e4e, hyperstyle, stylegan2 have"):
         ganforge.edit(runs["dcgan"], (), {"dark": 1.0}, tmp_path / "edited")
 
 

@@ -42,7 +42,9 @@ def ask_function(studio: Studio, function: int, values: list[Any], visitor: str)
 def ask_all_for(studio: Studio, data: str) -> str:
     """What all functions of a studio answer to a visitor who names a data set."""
     count = len(json.loads(studio.ask("GET", "/config")[1])["dependencies"])
-    return json.dumps([ask_function(studio, number, [data], f"curious{number}") for number in range(count + 2)])
+    with ThreadPoolExecutor(8) as visitors:
+        answers = visitors.map(lambda n: ask_function(studio, n, [data], f"curious{n}"), range(count + 2))
+        return json.dumps([*answers])
 
 
 def test_visitors_of_a_studio_that_may_not_train_cannot_look_at_data(studio: Studio):

@@ -17,22 +17,22 @@ from ganforge.runs.checkpoint import Checkpoints
 from tests.support.toys import FACTS, Config, Toy, make_loader, run
 
 
-def train(folder: Path) -> None:
+def train(folder: Path, save_every: int = 1) -> None:
     torch.manual_seed(0)
     kept = Checkpoints(folder, keep=2)
-    engine = Engine(Toy(Config(), FACTS), run(steps=600, ema=50.0, save_every=1), make_loader(), kept)
+    engine = Engine(Toy(Config(), FACTS), run(steps=600, ema=50.0, save_every=save_every), make_loader(), kept)
     if kept.steps():
         engine.restore(kept.load()[1])
     engine.train()
 
 
-def child(folder: Path) -> int:
+def child(folder: Path, save_every: int = 1) -> int:
     """Start training in a child; returns its process number."""
     number = os.fork()
     if number == 0:
         code = 1
         try:
-            train(folder)
+            train(folder, save_every)
             code = 0
         finally:
             os._exit(code)
@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
             break  # it had finished before
         kills += 1
         midway += any(folder.glob(".*.partial"))
-    _, status = os.waitpid(child(folder), 0)
+    _, status = os.waitpid(child(folder, 100), 0)
     print(kills, midway)
     sys.exit(os.WEXITSTATUS(status))
 

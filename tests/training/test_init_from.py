@@ -66,7 +66,7 @@ def test_a_source_of_which_less_than_half_fits_is_refused(train, tmp_path):
     first = train(steps=1)
     with pytest.raises(OptionError, match=r"Only 0 of the 2 networks of DCGAN fit .*: generator \(.* is \(.* here and"):
         train(init_from=first.path, config={"width": 8})
-    with pytest.raises(WeightsError, match="There is no file"):
+    with pytest.raises(WeightsError, match="--init-from: there is no run and no file"):
         train(init_from=tmp_path / "absent.safetensors")
     broken = {**live(first)}
     broken["generator.x"] = torch.full((2,), torch.nan)

@@ -83,7 +83,7 @@ def directions(
     check_number("--components", components, 0)
     check_number("--factors", factors, 0)
     trained = load(run, device, trust=trust)
-    trained.require("decode")
+    trained.require_codes()
     if n < 100:
         raise OptionError(f"{n} codes are too few to find directions in: take at least 100.")
     codes = sample_codes(trained.game, n, trained.device, seed)

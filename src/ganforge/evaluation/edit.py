@@ -70,7 +70,7 @@ def edit(
     """
     check_number("-n", n, 0)
     trained, out = load(run, device, trust=trust), Path(out).expanduser()
-    trained.require("decode")
+    trained.require_codes()
     given = [photos] if isinstance(photos, str | Path) else [*photos]
     sizes, notes, taken = dict(directions or {}), list[str](), Counter[str]()
     if not sizes:

@@ -52,6 +52,11 @@ class Coding:
         if not offers(self.game, verb):
             raise OptionError(f"{self.model} cannot {verb}; of the models, {able(verb)} can.")
 
+    def require_codes(self) -> None:
+        """Raise OptionError unless the game draws images from codes that can be read and changed."""
+        if not has_codes(self.game):
+            raise OptionError(f"{self.model} has no codes; of the models, {able('decode')} have.")
+
     def invert(
         self, images: Any, seed: int = 0, *, batch: int = 16, progress: Progress = no_progress, **how: Any
     ) -> list[Photograph]:
@@ -62,7 +67,7 @@ class Coding:
         called in a descent with the share that is done.
         Raises OptionError for a run that has no codes, and for invalid images or options.
         """
-        self.require("decode")
+        self.require_codes()
         seed, _, batch = check_call(seed, batch=batch)
         given, _ = to_tensor(images, self.facts.channels)
         windows = fit_window(given, self.facts)
@@ -89,7 +94,7 @@ class Coding:
         Row r goes from the code of latent r to that of latent r + 1 of the seed; with `closed` the last row returns to
         the first.  `between` as in `interpolate`.  Raises OptionError for a run that has no codes.
         """
-        self.require("decode")
+        self.require_codes()
         numbers = number_ends(rows, steps, closed, between)
         rows = len(numbers) - (not closed)
         with inference_mode(self.game, RowDraw(check_call(seed)[0], 0, self.device)) as game:
@@ -121,7 +126,7 @@ class Coding:
         column's in the others (Karras et al. 2019, section 3.1 and figure 3).  `answers` are the options of `code`.
         Raises OptionError for a run whose codes have less than two layers, and for invalid numbers or options.
         """
-        self.require("decode")
+        self.require_codes()
         count = self.count_layers()
         if count < 2:
             raise OptionError(f"All layers of {self.model} read one code, so that there is nothing to mix.")

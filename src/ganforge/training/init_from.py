@@ -62,6 +62,8 @@ def read_source(source: str | Path) -> tuple[Path, dict[str, Tensor]]:
         step, state = checkpoints.load(which)
         return checkpoints.folder / f"step-{step:09d}" / "game.safetensors", state.tensors["game"]
     path = Path(source)
+    if not path.exists():
+        raise WeightsError(f"--init-from: there is no run and no file {source}.")
     tensors, network = official.read(path), ""
     if path.suffix == ".safetensors":
         try:

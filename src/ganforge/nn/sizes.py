@@ -15,13 +15,25 @@ def halve_sides(height: int, width: int) -> tuple[tuple[int, int], int]:
         h, w = height >> halvings, width >> halvings
         if 4 <= min(h, w) <= 7 and (h << halvings, w << halvings) == (height, width):
             return (h, w), halvings
-    possible = sorted(n << k for n in (4, 5, 6, 7) for k in range(1, 9))
-    near = sorted(sorted(possible, key=lambda side: abs(side - min(height, width)))[:4])
     raise ModelError(
         f"Networks of strided convolutions cannot make images of {height} x {width}: the short side must be 4 to 7 "
-        f"times a power of two, the long side a multiple of it. Near are --size {', '.join(map(str, near))}; usual are "
-        "28, 32, 64 and 128."
+        "times a power of two, the long side a multiple of it. Near are --size "
+        f"{', '.join(list_near(height, width))}; usual are 28, 32, 64 and 128."
     )
+
+
+def list_near(height: int, width: int) -> list[str]:
+    """The four nearest sizes that halving brings there, as --size takes them."""
+    short, long = sorted((height, width))
+    possible = {
+        (n << halvings, (n if long == short else max(n, round(long / 2**halvings))) << halvings)
+        for n in range(4, 8)
+        for halvings in range(1, 9)
+    }
+    near = sorted(sorted(possible), key=lambda sides: abs(sides[0] - short) + abs(sides[1] - long))[:4]
+    if height == width:
+        return [str(side) for side, _ in sorted(near)]
+    return [f"{short} {long}" if height < width else f"{long} {short}" for short, long in sorted(near)]
 
 
 def shrink(images: Tensor, most: int) -> Tensor:

@@ -31,6 +31,17 @@ def open_tab(page: Any, name: str, awaited: str) -> None:
     page.wait_for_selector(awaited)
 
 
+def unfold(page: Any, title: str, inside: str) -> None:
+    """Open a fold by its title.  While a page is being completed it may close again."""
+    for _ in range(20):
+        if not page.is_visible(inside):
+            page.click(title)
+        page.wait_for_timeout(200)
+        if page.is_visible(inside):
+            return
+    raise AssertionError(f"{title} does not open")
+
+
 def pixels(source: str) -> np.ndarray:
     """The pixels (H, W, C) of a data URI."""
     return np.asarray(Image.open(BytesIO(base64.b64decode(source.partition(",")[2])))).astype(float)
@@ -323,7 +334,7 @@ def test_many_files_become_a_zip(page: Any, photograph: Path, tmp_path: Path):
     other.write_bytes(photograph.read_bytes())
     (tmp_path / "broken.png").write_bytes(photograph.read_bytes()[:200])
     open_tab(page, "translate", "#translate-image")
-    page.click("#page-translate >> text=Many files")
+    unfold(page, "#page-translate >> text=Many files", "#translate-all")
     page.set_input_files("#translate-files input[type=file]", [photograph, other, tmp_path / "broken.png"])
     page.wait_for_selector("#translate-files >> text=broken")
     page.click("#translate-all")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from torch.optim import Adam
 
-from ganforge.capabilities import Codes, has_codes
+from ganforge.capabilities import Codes
 from ganforge.catalogue import able
 from ganforge.draw import RowDraw
 from ganforge.errors import OptionError
@@ -96,8 +96,8 @@ def find_photographs(
     """The codes of images (N, C, H, W) in [-1, 1] of the facts' size.
 
     `progress` is called in descents.
-    The code of an image does not depend on the others.  Raises OptionError for a game that has no codes, or no encoder
-    where one is asked for.
+    The code of an image does not depend on the others.  Raises OptionError for a game that has no encoder where
+    one is asked for.
     """
     by_encoder = choose_encoder(game, how.method)
     likeness, found = Likeness(how.perception, "none", how.weights, flags="--"), []
@@ -125,17 +125,12 @@ def partly(progress: Progress, before: float, share: float) -> Progress:
 
 def choose_encoder(game: Any, method: Method) -> bool:
     """Whether codes are found by the game's encoder."""
-    name = type(game).__name__
     if method == "encoder" and not hasattr(game, "invert"):
         raise OptionError(
-            f"{name} has no encoder: say --method descent, or train one for it, with --config.generator RUN; of "
-            f"the models, {able('invert')} can find codes."
+            f"{type(game).__name__} has no encoder: say --method descent, or train one for it, with "
+            f"--config.generator RUN; of the models, {able('invert')} can find codes."
         )
-    if method != "descent" and hasattr(game, "invert"):
-        return True
-    if not has_codes(game):
-        raise OptionError(f"{name} has no codes.")
-    return False
+    return method != "descent" and hasattr(game, "invert")
 
 
 def critic_of(game: Any) -> Any:

@@ -33,7 +33,7 @@ def list_near(height: int, width: int) -> list[str]:
     near = sorted(sorted(possible), key=lambda sides: abs(sides[0] - short) + abs(sides[1] - long))[:4]
     if height == width:
         return [str(side) for side, _ in sorted(near)]
-    return [f"{short} {long}" if height < width else f"{long} {short}" for short, long in sorted(near)]
+    return [f"{least} {most}" if height < width else f"{most} {least}" for least, most in sorted(near)]
 
 
 def shrink(images: Tensor, most: int) -> Tensor:
